@@ -1,0 +1,184 @@
+"""FunctionApp and Blueprint: azure.functions' own classes, with a decorator for every binding type of edgefn.
+
+Each decorator records what ``generic_trigger``, ``generic_input_binding`` or ``generic_output_binding`` with the same
+type and options would record, so that an app may use either. An option that is None is left to its default; options
+that a decorator does not know are recorded too, so that the plugin which claims the type can say what is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar, cast
+
+import azure.functions as func
+from azure.functions.decorators.core import Setting
+from azure.functions.decorators.function_app import BindingApi, TriggerApi
+
+F = TypeVar("F", bound=Callable[..., Any])
+Decorator = Callable[[F], F]
+
+
+class FunctionTimeout(Setting):
+    """The time-out of one function, kept beside its bindings."""
+
+    def __init__(self, timeout: str | float) -> None:
+        self.timeout = timeout
+        super().__init__(setting_name="function_timeout")
+
+
+class EdgeDecorators(TriggerApi, BindingApi):
+    """The decorators that edgefn adds."""
+
+    def function_timeout(self, timeout: str | float) -> Decorator[F]:
+        """Limits an invocation of this function: ``HH:MM:SS`` or seconds, at least 1; -1 for no limit."""
+
+        def wrap(builder: Any) -> Any:
+            builder.add_setting(setting=FunctionTimeout(timeout))
+            return builder
+
+        return cast("Decorator[F]", self._configure_function_builder(wrap))
+
+    def video_frame_trigger(
+        self,
+        arg_name: str,
+        source: str | int,
+        *,
+        policy: str | None = None,
+        max_fps: float | str | None = None,
+        every_nth: int | str | None = None,
+        max_age: float | str | None = None,
+        on_end: str | None = None,
+        restart_after: float | str | None = None,
+        real_time: bool | str | None = None,
+        max_in_flight: int | str | None = None,
+        cardinality: str | None = None,
+        max_batch_size: int | str | None = None,
+        silent_after: float | str | None = None,
+        width: int | str | None = None,
+        height: int | str | None = None,
+        capture_fps: float | str | None = None,
+        **other: Any,
+    ) -> Decorator[F]:
+        """Runs the function for the frames of ``source``; the parameter is a VideoFrame.
+
+        source
+            A file, a folder of pictures, a camera (``0`` or ``/dev/video0``), an RTSP or HTTP address, or
+            ``synthetic:`` for a drawn street.
+        policy
+            ``every`` frame, holding the source back (default for files), or the ``latest`` one, dropping what the
+            function is too slow for (default for live sources).
+        max_fps, every_nth, max_age
+            At most so many frames a second; only each n-th; none older than so many seconds.
+        on_end, restart_after
+            When a file ends: ``stop`` (default), ``loop``, or ``restart`` after so many seconds.
+        real_time
+            Plays a file at its own pace, as a camera would.
+        max_in_flight
+            Frames that the function may work on at once. Outputs keep the order of the frames.
+        cardinality, max_batch_size
+            ``many`` makes the parameter a list of up to ``max_batch_size`` frames.
+        silent_after
+            Seconds without a frame after which a live source is opened anew.
+        width, height, capture_fps
+            What a camera is asked for.
+        """
+        options = _given(locals(), "arg_name")
+        return cast("Decorator[F]", self.generic_trigger(arg_name, type="videoFrameTrigger", **options))
+
+    def edge_hub_trigger(
+        self,
+        arg_name: str,
+        input_name: str,
+        *,
+        cardinality: str | None = None,
+        max_batch_size: int | str | None = None,
+        max_concurrency: int | str | None = None,
+        **other: Any,
+    ) -> Decorator[F]:
+        """Runs the function for each message that comes to the module's input ``input_name``.
+
+        The parameter is an EdgeMessage, or its body as ``str``, ``bytes``, or the ``dict`` or ``list`` that it is in
+        JSON; with ``cardinality="many"`` a list of them. ``max_concurrency`` is 1 by default: messages run in order.
+        """
+        options = _given(locals(), "arg_name")
+        return cast("Decorator[F]", self.generic_trigger(arg_name, type="edgeHubTrigger", **options))
+
+    def inference_session(
+        self,
+        arg_name: str,
+        model: str,
+        device: str | None = None,
+        *,
+        kind: str | None = None,
+        task: str | None = None,
+        labels: str | None = None,
+        label_offset: int | str | None = None,
+        top_n: int | str | None = None,
+        threshold: float | str | None = None,
+        iou_threshold: float | str | None = None,
+        precision: str | None = None,
+        hint: str | None = None,
+        streams: int | str | None = None,
+        requests: int | str | None = None,
+        cache: bool | str | None = None,
+        fallback: str | None = None,
+        color_order: str | None = None,
+        layout: str | None = None,
+        mean: float | Sequence[float] | str | None = None,
+        scale: float | Sequence[float] | str | None = None,
+        resize: str | None = None,
+        input_name: str | None = None,
+        input_size: Sequence[int] | str | None = None,
+        output_names: Sequence[str] | str | None = None,
+        head: str | None = None,
+        box_format: str | None = None,
+        **other: Any,
+    ) -> Decorator[F]:
+        """Opens ``model`` on ``device`` once and gives the function a session with ``infer`` and ``infer_async``.
+
+        Annotate the parameter with ClassificationSession, DetectionSession or Session, or say ``task``. The options
+        are described in docs/sessions.md.
+        """
+        options = _given(locals(), "arg_name")
+        return cast("Decorator[F]", self.generic_input_binding(arg_name, type="inferenceSession", **options))
+
+    def edge_hub_output(
+        self,
+        arg_name: str,
+        output_name: str | None = None,
+        *,
+        interval: float | str | None = None,
+        on_change: bool | str | Sequence[str] | None = None,
+        rate: str | None = None,
+        properties: Mapping[str, str] | None = None,
+        content_type: str | None = None,
+        **other: Any,
+    ) -> Decorator[F]:
+        """Sends what the function sets, or returns with ``arg_name="$return"``, to the output ``output_name``.
+
+        interval
+            At most one message in so many seconds (or ``HH:MM:SS``), the newest at the time; 0 for each.
+        on_change
+            Only when the value, or one of the named fields of it, differs from the last one sent.
+        rate
+            At most so many in a window, e.g. ``6/minute``.
+        properties, content_type
+            Application properties and content type of each message.
+        """
+        options = _given(locals(), "arg_name")
+        return cast("Decorator[F]", self.generic_output_binding(arg_name, type="edgeHub", **options))
+
+
+def _given(values: Mapping[str, Any], *without: str) -> dict[str, Any]:
+    """The options that a call named, with those that the decorator does not know; sequences as lists, for JSON."""
+    known = {name: value for name, value in values.items() if name not in ("self", "other", *without)}
+    options = {name: value for name, value in {**known, **values["other"]}.items() if value is not None}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
+
+
+class FunctionApp(EdgeDecorators, func.FunctionApp):
+    """Azure's FunctionApp, with the decorators of edgefn."""
+
+
+class Blueprint(EdgeDecorators, func.Blueprint):
+    """Azure's Blueprint, with the decorators of edgefn; a module under ``functions/`` needs no app around it."""

@@ -1,0 +1,1 @@
+"""Bindings: inputs and outputs of functions, one kind a file."""

@@ -1,0 +1,244 @@
+"""``edgeHub``: what a function gives goes to an output of the module."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import time
+import uuid
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from pydantic import Field, field_validator
+
+from edgefn.contracts import EdgeMessage, Event, Hub, OutputKind, Services
+from edgefn.function import Binding, Options, Seconds
+from edgefn.hookspecs import hookimpl
+
+JSON = "application/json"
+MAX_MESSAGE = 262_144
+"""Bytes of a message, properties included, that edgeHub takes (IoT Edge's documented limit of 256 KiB)."""
+RATE = re.compile(r"^\s*(\d+)\s*/\s*(second|minute|hour|s|m|h)\s*$", re.IGNORECASE)
+SPELLED = {**dict.fromkeys(("true", "yes", "on", "1"), True), **dict.fromkeys(("false", "no", "off", "0"), False)}
+WINDOWS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class EdgeHubOutputOptions(Options):
+    """The options of ``edgeHub``."""
+
+    output_name: str = ""
+    interval: Seconds = Field(default=0.0, ge=0.0)
+    on_change: bool | str | list[str] = False
+    rate: str = ""
+    properties: dict[str, str] = Field(default_factory=dict)
+    content_type: str = ""
+
+    @field_validator("rate")
+    @classmethod
+    def _rate(cls, value: str) -> str:
+        match = RATE.match(value)
+        if value and (match is None or int(match[1]) < 1):
+            raise ValueError("should be a number of messages in a window, like 6/minute or 10/second")
+        return value
+
+    @field_validator("on_change", mode="before")
+    @classmethod
+    def _on_change(cls, value: Any) -> Any:
+        return SPELLED.get(value.lower(), value) if isinstance(value, str) else value
+
+    def limit(self) -> tuple[int, float] | None:
+        """Messages and the seconds of the window in which at most so many leave."""
+        match = RATE.match(self.rate)
+        return (int(match[1]), WINDOWS[match[2][0].lower()]) if match else None
+
+    def fields(self) -> list[str] | None:
+        """The fields of a value that ``onChange`` compares; None for the whole value."""
+        if isinstance(self.on_change, str):
+            return [name.strip() for name in self.on_change.split(",")]
+        return self.on_change if isinstance(self.on_change, list) else None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Encoded:
+    """What a function set, ready to be sent; ``key`` is what ``onChange`` compares."""
+
+    messages: list[EdgeMessage]
+    key: bytes = b""
+
+
+class Gate:
+    """Decides what leaves: only changes, at most one in an interval, at most so many in a window; counts the rest."""
+
+    def __init__(self, options: EdgeHubOutputOptions, clock: Callable[[], float] = time.monotonic) -> None:
+        self._on_change = bool(options.on_change)
+        self._interval = options.interval
+        self._limit = options.limit()
+        self._sent: deque[float] = deque()
+        self._clock = clock
+        self._due: float | None = None
+        self._last: bytes | None = None
+        self.held_back: Counter[str] = Counter()
+
+    def admits(self, key: bytes) -> bool:
+        """Whether a value may leave now; then it counts as sent."""
+        now = self._clock()
+        if self._on_change and key == self._last:
+            return self._hold("unchanged")
+        if self._due is not None and now < self._due:
+            return self._hold("interval")
+        if self._limit and not self._room(now):
+            return self._hold("rate")
+        self._last = key
+        self._sent.append(now)
+        if self._interval:
+            self._due = self._next(now)
+        return True
+
+    def _next(self, now: float) -> float:
+        """The next due time, on a grid from the first message on, so that late frames do not add up to a drift."""
+        due = (self._due or now) + self._interval
+        return due if due > now else now + self._interval - (now - due) % self._interval
+
+    def _room(self, now: float) -> bool:
+        assert self._limit is not None
+        count, window = self._limit
+        while self._sent and self._sent[0] <= now - window:
+            self._sent.popleft()
+        return len(self._sent) < count
+
+    def _hold(self, cause: str) -> bool:
+        self.held_back[cause] += 1
+        return False
+
+
+class EdgeHubOutput:
+    """An output of the module, as one function writes to it."""
+
+    def __init__(self, options: EdgeHubOutputOptions, hub: Hub, gate: Gate) -> None:
+        self._options = options
+        self._hub = hub
+        self._gate = gate
+        self._published = 0
+        self._fields = options.fields()
+
+    def encode(self, value: Any) -> Encoded:
+        """One message for a value, or one for each element of a list, a tuple, or a text that is a JSON array."""
+        if isinstance(value, list | tuple):
+            return Encoded([self._message(element) for element in value], self._key(value))
+        message = self._message(value)
+        if isinstance(value, str) and message.content_type == JSON and value.lstrip().startswith("["):
+            return Encoded([self._message(element) for element in orjson.loads(value)], message.body)
+        return Encoded([message], self._key(value) if self._fields else message.body)
+
+    async def send(self, encoded: Encoded, event: Event) -> None:
+        if not self._gate.admits(encoded.key):
+            return
+        for message in encoded.messages:
+            await self._hub.publish(message)
+            self._published += 1
+
+    def status(self) -> Mapping[str, Any]:
+        return {
+            "output": self._options.output_name,
+            "published": self._published,
+            "held_back": dict(self._gate.held_back),
+        }
+
+    async def close(self) -> None:
+        """Holds nothing."""
+
+    def _key(self, value: Any) -> bytes:
+        if not self._options.on_change:
+            return b""
+        if self._fields is None:
+            return json_bytes(value)
+        document = orjson.loads(json_bytes(value))
+        return json_bytes([document.get(name) if isinstance(document, dict) else document for name in self._fields])
+
+    def _message(self, value: Any) -> EdgeMessage:
+        if isinstance(value, EdgeMessage):
+            message = dataclasses.replace(value, output_name=self._options.output_name, input_name="")
+            body, kind = message.body, message.content_type
+        else:
+            message = None
+            body, kind = body_of(value)
+        properties = {**self._options.properties, **(message.properties if message else {})}
+        size = len(body) + sum(len(name) + len(text) for name, text in properties.items())
+        if size > MAX_MESSAGE:
+            raise TypeError(
+                f"a message for output '{self._options.output_name}' has {size} bytes, edgeHub takes {MAX_MESSAGE}; "
+                "send less of it, or in parts (a list is sent as one message for each element)"
+            )
+        return EdgeMessage(
+            body,
+            properties,
+            message_id=(message and message.message_id) or str(uuid.uuid4()),
+            correlation_id=message.correlation_id if message else "",
+            content_type=self._options.content_type or kind,
+            created=datetime.now(UTC),
+            output_name=self._options.output_name,
+        )
+
+
+def body_of(value: Any) -> tuple[bytes, str]:
+    """The body and content type of a value: text and bytes as they are, everything else as JSON.
+
+    Raises TypeError for what JSON can not hold.
+    """
+    if isinstance(value, str | bytes | bytearray):
+        body = value.encode() if isinstance(value, str) else bytes(value)
+        other = "text/plain" if isinstance(value, str) else "application/octet-stream"
+        return body, JSON if _is_json(body) else other
+    return json_bytes(value), JSON
+
+
+def json_bytes(value: Any) -> bytes:
+    """A value as JSON: dicts, lists, numbers, texts, dataclasses, datetimes, numpy arrays and numbers."""
+    try:
+        return orjson.dumps(value, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
+    except (TypeError, RecursionError) as error:
+        raise TypeError(f"a {type(value).__name__} can not be sent as JSON: {error}") from None
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "model_dump"):  # a pydantic model
+        return value.model_dump(mode="json")
+    if hasattr(value, "tolist"):  # a numpy array that is not contiguous, or of a rare type
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is no JSON value")
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+class EdgeHubOutputKind:
+    """The binding type ``edgeHub``."""
+
+    type = "edgeHub"
+    options = EdgeHubOutputOptions
+
+    def __init__(self, services: Services) -> None:
+        self._hub = services.hub
+
+    def check(self, binding: Binding) -> None:
+        """Any annotation will do: what can not be sent is said when it is set."""
+
+    async def open(self, binding: Binding) -> EdgeHubOutput:
+        assert isinstance(binding.options, EdgeHubOutputOptions)
+        return EdgeHubOutput(binding.options, self._hub, Gate(binding.options))
+
+    async def close(self) -> None:
+        """Shares nothing."""
+
+
+@hookimpl
+def edgefn_outputs(services: Services) -> Sequence[OutputKind]:
+    return [EdgeHubOutputKind(services)]

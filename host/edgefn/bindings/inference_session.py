@@ -1,0 +1,176 @@
+"""The input ``inferenceSession``: a function's parameter is an opened model.
+
+The plugin that opens models of a kind says which options there are; this one finds it, by the option ``kind`` or by
+the scheme of the model (``stub:answers.json``), and the task by the parameter's annotation or the option ``task``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BeforeValidator, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel, to_snake
+
+from edgefn.contracts import (
+    ClassificationSession,
+    DetectionSession,
+    Event,
+    Input,
+    InputKind,
+    Services,
+    Session,
+    SessionKind,
+    Task,
+)
+from edgefn.errors import BindingError, listing, nearest
+from edgefn.function import Binding, Options
+from edgefn.hookspecs import hookimpl
+from edgefn.values import first_of_union
+
+if TYPE_CHECKING:
+    from edgefn.contracts import OptionsModel
+
+DEFAULT = "openvino"
+SCHEME = re.compile(r"^([a-z][a-z0-9+]+):")
+TASKS = {ClassificationSession: Task.CLASSIFICATION, DetectionSession: Task.DETECTION}
+
+
+@hookimpl
+def edgefn_inputs(services: Services) -> Sequence[InputKind]:
+    return [InferenceSessionKind(services)]
+
+
+def _named(value: Any) -> Any:
+    """Refuses what stands for no value; it comes from settings that were left empty."""
+    if value is None or (isinstance(value, str) and value.strip().lower() in ("", "none", "null")):
+        raise ValueError("it names nothing; right would be a model's file or address")
+    return value
+
+
+class InferenceSessionOptions(Options):
+    """What every kind of session has; ``check`` validates all options with the kind's own model."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: Annotated[str, BeforeValidator(_named)]
+    """A file, or an address whose scheme names the kind of session."""
+    kind: str | None = None
+    """The kind of session; without it, the scheme of the model, else ``openvino``."""
+    task: str | None = None
+    """``raw``, ``classification`` or ``detection``; without it, what the annotation says, else raw."""
+
+    def all(self) -> dict[str, Any]:
+        """The options as declared, names in camelCase, with those that only the kind knows."""
+        known = self.model_dump(exclude_unset=True)
+        return {to_camel(name) if "_" in name else name: value for name, value in known.items()}
+
+
+class InferenceSessionKind:
+    """Opens sessions by way of the plugins that know the kinds of models."""
+
+    type = "inferenceSession"
+    options: OptionsModel = InferenceSessionOptions
+
+    def __init__(self, services: Services) -> None:
+        self._kinds = services.session_kinds
+
+    def check(self, binding: Binding) -> None:
+        """Raises BindingError for an unknown kind, its unknown or wrong options, and a task that is contradicted."""
+        self._resolved(binding)
+
+    async def open(self, binding: Binding) -> Input:
+        """Opens the model, or shares it, in a thread: compiling takes seconds."""
+        kind, resolved, task = self._resolved(binding)
+        return SessionInput(await asyncio.to_thread(kind.open, resolved, task))
+
+    async def close(self) -> None:
+        """The kinds of sessions belong to the host, which closes them."""
+
+    def _resolved(self, binding: Binding) -> tuple[SessionKind, Binding, Task]:
+        declared = binding.options
+        assert isinstance(declared, InferenceSessionOptions)
+        kind = self._kind(binding, declared)
+        try:
+            options = kind.options.model_validate(declared.all())
+        except ValidationError as error:
+            raise BindingError("\n".join(_faults(binding, kind, error))) from None
+        return kind, replace(binding, options=options), _task(binding, declared.task)
+
+    def _kind(self, binding: Binding, options: InferenceSessionOptions) -> SessionKind:
+        scheme = SCHEME.match(options.model)
+        name = options.kind or (scheme[1] if scheme else DEFAULT)
+        kinds = self._kinds.values()
+        found = next((kind for kind in kinds if name == kind.name), None)
+        by_scheme = (kind for kind in kinds if name in getattr(kind, "schemes", ()))
+        found = found or (None if options.kind else next(by_scheme, None))
+        if found is None:
+            named = "" if options.kind else f" (of model '{options.model}')"
+            raise BindingError(
+                f"{binding.where()}: there is no kind of session '{name}'{named}{nearest(name, self._kinds)};"
+                f" kinds: {listing(sorted(self._kinds))}"
+            )
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class SessionInput:
+    """Gives the same session to every invocation."""
+
+    session: Session
+
+    def value(self, event: Event) -> Session:
+        return self.session
+
+    def status(self) -> Mapping[str, Any]:
+        return self.session.status()
+
+    async def close(self) -> None:
+        """The model may be another function's too: it goes when its last session is forgotten."""
+
+
+def _task(binding: Binding, declared: str | None) -> Task:
+    """The task of the annotation or of the option, which must not contradict each other."""
+    annotation = first_of_union(binding.annotation)
+    if annotation not in (None, Any) and not hasattr(annotation, "infer"):
+        shown = getattr(annotation, "__name__", annotation)
+        raise BindingError(
+            f"{binding.where()}: its parameter is annotated {shown}, which has no infer; right would be"
+            " edgefn.ClassificationSession, edgefn.DetectionSession or edgefn.Session"
+        )
+    meant = TASKS.get(annotation)
+    if not declared:
+        return meant or Task.RAW
+    try:
+        task = Task(declared.strip().lower())
+    except ValueError:
+        raise BindingError(
+            f"{binding.where()}: option 'task' is '{declared}'{nearest(declared, Task)}; tasks: {listing(Task)}"
+        ) from None
+    if meant is not None and meant is not task:
+        raise BindingError(
+            f"{binding.where()}: option 'task' is {task}, and the parameter is annotated {annotation.__name__};"
+            f" right would be task {meant}, or edgefn.Session"
+        )
+    return task
+
+
+def _faults(binding: Binding, kind: SessionKind, error: ValidationError) -> Iterator[str]:
+    in_python = binding.place.file.endswith(".py")
+    known = [to_snake(name) if in_python else name for name in kind.options.names()]
+    for fault in error.errors():
+        option = str(fault["loc"][0]) if fault["loc"] else ""
+        option = to_snake(option) if in_python else option
+        said = fault["msg"].removeprefix("Value error, ")
+        if fault["type"] == "extra_forbidden":
+            yield (
+                f"{binding.where()}: unknown option '{option}' of kind '{kind.name}'{nearest(option, known)};"
+                f" known options: {listing(known)}"
+            )
+        elif not option:
+            yield f"{binding.where()}: {said}"
+        else:
+            yield f"{binding.where()}: option '{option}' of kind '{kind.name}': {said}, found {fault['input']!r}"

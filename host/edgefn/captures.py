@@ -1,0 +1,385 @@
+"""What the option ``source`` means, and how each kind of source is opened.
+
+``recognise`` reads the value and opens nothing. ``open_capture`` gives a ``Capture``: it is grabbed frame by frame, and
+decoded to pixels only where somebody wants them. OpenCV is imported when the first one is opened.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import parse_qsl
+
+from edgefn.errors import SourceError, listing, nearest
+
+if TYPE_CHECKING:
+    import cv2
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edgefn.scene import Scene
+
+    Image = NDArray[np.uint8]
+
+LINUX = sys.platform == "linux"
+SCHEMES = ("rtsp", "rtsps", "http", "https", "udp", "tcp")
+PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+CLIPS = frozenset({".mp4", ".mkv", ".avi", ".mov", ".m4v", ".webm", ".ts", ".mpg", ".mpeg", ".wmv", ".flv"})
+PICTURES_A_SECOND = 1.0
+OPEN_TIMEOUT = 10.0
+GUESSED_FPS = 25.0
+
+URL = re.compile(r"^([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
+CREDENTIALS = re.compile(r"(?<=://)[^/?#]*@")
+SECRET = re.compile(r"([?&][^=&#]*(?:pass|pwd|token|secret|key|sig|auth)[^=&#]*=)[^&#]*", re.IGNORECASE)
+NUMBERS = re.compile(r"([0-9]+)")
+
+
+class SourceKind(enum.StrEnum):
+    CAMERA = "camera"
+    STREAM = "stream"
+    FILE = "file"
+    FOLDER = "folder"
+    SYNTHETIC = "synthetic"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where frames come from, as the option ``source`` tells."""
+
+    kind: SourceKind
+    target: str = field(repr=False)
+    """What is opened; it may hold credentials, so it is never shown."""
+    shown: str
+    """The source as declared, without credentials."""
+
+    @property
+    def live(self) -> bool:
+        """Whether its frames come whether or not somebody takes them, and it is opened again when it is lost."""
+        return self.kind in (SourceKind.CAMERA, SourceKind.STREAM)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a source is asked for as it is opened; None leaves it to the source."""
+
+    width: int | None = None
+    height: int | None = None
+    fps: float | None = None
+    silent_after: float = 10.0
+    """Seconds after which a live source that gives no frame is given up."""
+
+
+class Capture(Protocol):
+    """An opened source. Used by one thread."""
+
+    @property
+    def fps(self) -> float:
+        """Frames a second that the source claims; 0.0 when it does not say."""
+
+    @property
+    def item(self) -> str:
+        """The name of the part that was grabbed last, for sources that consist of files; otherwise empty."""
+
+    def grab(self) -> float | None:
+        """Goes to the next frame; gives its media time in seconds, or None when there is no further one."""
+
+    def retrieve(self) -> Image | None:
+        """The frame that was grabbed, as a new H x W x 3 uint8 BGR array; None when it can not be decoded."""
+
+    def close(self) -> None: ...
+
+
+# --- telling sources apart ---------------------------------------------------------------------------------------
+
+
+def recognise(value: str, root: Path) -> Address:
+    """Tells by its value what a source is. Relative paths start at ``root``, or else at the working directory.
+
+    Opens nothing. Raises SourceError for a scheme that is not known, for wrong parameters of ``synthetic:``, and for a
+    file or folder that is not there. A camera or stream that is not there is no error: it may come.
+    """
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return Address(SourceKind.CAMERA, f"/dev/video{int(value)}" if LINUX else value, value)
+    if value.startswith("/dev/"):
+        return Address(SourceKind.CAMERA, value, value)
+    if value.lower().startswith("synthetic:"):
+        synthetic_parameters(value)
+        return Address(SourceKind.SYNTHETIC, value, value)
+    if match := URL.match(value):
+        scheme, shown = match[1].lower(), without_credentials(value)
+        if scheme not in SCHEMES:
+            known = listing(f"{name}://" for name in SCHEMES)
+            raise SourceError(f"{shown}: unknown scheme '{scheme}://'; known are {known}, or synthetic:, or a path")
+        return Address(SourceKind.STREAM, value, shown)
+    return _on_disk(value, root)
+
+
+def finite(address: Address) -> bool:
+    """Whether a source ends by itself when it is played once."""
+    if address.kind is SourceKind.SYNTHETIC:
+        return synthetic_parameters(address.target).frames is not None
+    return not address.live
+
+
+def without_credentials(url: str) -> str:
+    """The URL without user and password, and with ``***`` for the values of parameters that look like secrets."""
+    return SECRET.sub(r"\1***", CREDENTIALS.sub("", url))
+
+
+def _on_disk(value: str, root: Path) -> Address:
+    places = list(dict.fromkeys((root / value, Path.cwd() / value)))
+    for path in places:
+        if path.is_dir():
+            return Address(SourceKind.FOLDER, str(path), value)
+        if path.exists():
+            return Address(SourceKind.FILE, str(path), value)
+    beside = [each for path in places for each in _clips_in(path.parent)]
+    there = f"there are {listing(sorted(set(beside)))}" if beside else "there are no clips beside it"
+    looked = " and ".join(str(path) for path in places)
+    raise SourceError(f"{value}: there is no such file or folder, looked for {looked}; {there}{nearest(value, beside)}")
+
+
+def _clips_in(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        return []
+    return [path.name for path in folder.iterdir() if path.suffix.lower() in CLIPS]
+
+
+# --- opening them ------------------------------------------------------------------------------------------------
+
+
+def open_capture(address: Address, asked: Asked) -> Capture:
+    """Opens a source; takes its time, for a stream up to 10 s. Raises SourceError when it does not open."""
+    return OPENERS[address.kind](address, asked)
+
+
+def _open_file(address: Address, asked: Asked) -> Capture:
+    path = Path(address.target)
+    if not path.exists():
+        raise SourceError(f"{address.shown}: the file {path} is gone; put it back")
+    cv = _cv2()
+    video = cv.VideoCapture(address.target, cv.CAP_FFMPEG)
+    if not video.isOpened():
+        raise SourceError(
+            f"{address.shown}: is not a video that OpenCV can decode; known are e.g. H.264 in .mp4 or .mkv"
+        )
+    return OpenedVideo(video)
+
+
+def _open_stream(address: Address, asked: Asked) -> Capture:
+    cv = _cv2()
+    wait = [cv.CAP_PROP_OPEN_TIMEOUT_MSEC, int(min(OPEN_TIMEOUT, asked.silent_after) * 1000)]
+    silent = [cv.CAP_PROP_READ_TIMEOUT_MSEC, int(asked.silent_after * 1000)]
+    video = cv.VideoCapture(address.target, cv.CAP_FFMPEG, wait + silent)
+    if not video.isOpened():
+        raise SourceError(f"{address.shown}: does not answer; check the address, the credentials and the network")
+    return OpenedVideo(video)
+
+
+def _open_camera(address: Address, asked: Asked) -> Capture:
+    # V4L2 takes its time-out from the environment, in whole seconds, as the first camera of the process is opened.
+    os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", str(math.ceil(asked.silent_after)))
+    cv = _cv2()
+    if LINUX and not Path(address.target).exists():
+        there = listing(sorted(str(path) for path in Path("/dev").glob("video*")))
+        raise SourceError(f"{address.shown}: there is no {address.target}; cameras here: {there}")
+    device = int(address.target) if address.target.isdigit() else address.target
+    video = cv.VideoCapture(device, cv.CAP_V4L2 if LINUX else cv.CAP_ANY)
+    if not video.isOpened():
+        raise SourceError(f"{address.shown}: does not open; it may be in use, be no camera, or need the group 'video'")
+    for option, value in (
+        (cv.CAP_PROP_FRAME_WIDTH, asked.width),
+        (cv.CAP_PROP_FRAME_HEIGHT, asked.height),
+        (cv.CAP_PROP_FPS, asked.fps),
+    ):
+        if value is not None:
+            video.set(option, value)
+    return OpenedVideo(video)
+
+
+def _open_folder(address: Address, asked: Asked) -> Capture:
+    return OpenedFolder(Path(address.target), address.shown, asked.fps or PICTURES_A_SECOND)
+
+
+def _open_synthetic(address: Address, asked: Asked) -> Capture:
+    from edgefn.scene import Scene
+
+    wanted = synthetic_parameters(address.target)
+    scene = Scene(width=wanted.width, height=wanted.height, fps=wanted.fps, seed=wanted.seed)
+    return OpenedScene(scene, wanted.fps, wanted.frames)
+
+
+OPENERS: Mapping[SourceKind, Callable[[Address, Asked], Capture]] = {
+    SourceKind.CAMERA: _open_camera,
+    SourceKind.STREAM: _open_stream,
+    SourceKind.FILE: _open_file,
+    SourceKind.FOLDER: _open_folder,
+    SourceKind.SYNTHETIC: _open_synthetic,
+}
+
+
+def _cv2() -> ModuleType:
+    """OpenCV, told to be quiet: what goes wrong is said once, by us, without the URL's password."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    import cv2
+
+    if "OPENCV_LOG_LEVEL" not in os.environ:
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+    return cv2
+
+
+class OpenedVideo:
+    """A file, stream or camera that OpenCV reads."""
+
+    item = ""
+
+    def __init__(self, video: cv2.VideoCapture) -> None:
+        import cv2
+
+        claimed = video.get(cv2.CAP_PROP_FPS)
+        self.fps = claimed if 0 < claimed <= 1000 else 0.0
+        self._video = video
+        self._grab, self._get, self._position = video.grab, video.get, cv2.CAP_PROP_POS_MSEC
+        self._first: float | None = None
+        self._last = 0.0
+
+    def grab(self) -> float | None:
+        if not self._grab():
+            return None
+        at = self._get(self._position) / 1000
+        if self._first is None:
+            self._first = at if math.isfinite(at) else 0.0
+            return 0.0
+        at -= self._first
+        # Raw streams have no times, and some cameras give the same one for ever: then frames are counted.
+        self._last = at if at > self._last else self._last + 1 / (self.fps or GUESSED_FPS)
+        return self._last
+
+    def retrieve(self) -> Image | None:
+        found, image = self._video.retrieve()
+        return image if found else None  # type: ignore[return-value]
+
+    def close(self) -> None:
+        self._video.release()
+
+
+class OpenedFolder:
+    """The pictures of a folder in natural order (2.jpg before 10.jpg): a clip with so many of them a second."""
+
+    def __init__(self, folder: Path, shown: str, fps: float) -> None:
+        try:
+            found = [path for path in folder.iterdir() if path.suffix.lower() in PICTURES]
+        except OSError:
+            raise SourceError(f"{shown}: the folder {folder} can not be read; put it back") from None
+        if not found:
+            raise SourceError(f"{shown}: has no pictures; put files of {listing(sorted(PICTURES))} into {folder}")
+        self.fps = fps
+        self.item = ""
+        self._coming = iter(sorted(found, key=natural))
+        self._path = folder
+        self._count = 0
+
+    def grab(self) -> float | None:
+        following = next(self._coming, None)
+        if following is None:
+            return None
+        self._path, self.item = following, following.name
+        self._count += 1
+        return (self._count - 1) / self.fps
+
+    def retrieve(self) -> Image | None:
+        import numpy as np
+
+        cv = _cv2()
+        try:
+            content = np.fromfile(self._path, np.uint8)  # imread knows no Unicode paths on Windows
+        except OSError:
+            return None
+        return cv.imdecode(content, cv.IMREAD_COLOR) if content.size else None
+
+    def close(self) -> None: ...
+
+
+def natural(path: Path) -> list[tuple[int, str]]:
+    """A key that sorts numbers in file names by value."""
+    parts = NUMBERS.split(path.name.lower())
+    return [(int(part), part) if place % 2 else (0, part) for place, part in enumerate(parts)]
+
+
+@dataclass(frozen=True, slots=True)
+class SyntheticParameters:
+    """The parameters of ``synthetic:?name=value&...``: pixels, frames a second, and after how many frames it ends."""
+
+    width: int = 640
+    height: int = 360
+    fps: float = 15.0
+    seed: int = 1
+    frames: int | None = None
+
+
+LIMITS: Mapping[str, tuple[Callable[[str], float], float, float]] = {
+    "width": (int, 16, 7680),
+    "height": (int, 16, 4320),
+    "fps": (float, 0.1, 1000),
+    "seed": (int, 0, 2**31),
+    "frames": (int, 1, 2**31),
+}
+
+
+def synthetic_parameters(value: str) -> SyntheticParameters:
+    """Reads ``synthetic:?width=640&...``; raises SourceError that lists the known parameters."""
+    rest = value.partition(":")[2].lstrip("/")
+    if rest and not rest.startswith("?"):
+        raise SourceError(f"{value}: '{rest}' is not understood; write synthetic: or synthetic:?{_known(LIMITS)}")
+    found: dict[str, float] = {}
+    for name, text in parse_qsl(rest[1:], keep_blank_values=True):
+        if name not in LIMITS:
+            raise SourceError(f"{value}: unknown parameter '{name}'; known are {_known(LIMITS)}{nearest(name, LIMITS)}")
+        read, least, most = LIMITS[name]
+        try:
+            number = read(text)
+        except ValueError:
+            number = math.nan
+        if not least <= number <= most:
+            raise SourceError(
+                f"{value}: {name} is '{text}'; it takes {least:g} to {most:g}, known are {_known(LIMITS)}"
+            )
+        found[name] = number
+    return SyntheticParameters(**found)  # type: ignore[arg-type]
+
+
+def _known(names: Iterable[str]) -> str:
+    return "&".join(f"{name}=" for name in names)
+
+
+class OpenedScene:
+    """The generated street."""
+
+    item = ""
+
+    def __init__(self, scene: Scene, fps: float, frames: int | None) -> None:
+        self.fps = fps
+        self._scene = scene
+        self._frames = frames
+        self._count = 0
+
+    def grab(self) -> float | None:
+        if self._count == self._frames:
+            return None
+        self._count += 1
+        return (self._count - 1) / self.fps
+
+    def retrieve(self) -> Image | None:
+        return self._scene.frame(self._count - 1)[0]
+
+    def close(self) -> None: ...

@@ -1,0 +1,49 @@
+"""Which app a command means, and how it is opened."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import typer
+
+from edgefn.errors import SettingError, listing
+from edgefn.imports import has_functions
+from edgefn.loader import App, load_app
+
+PACKAGED = Path(__file__).parents[1] / "sample_app"
+SCRIPT_ROOT = "AzureWebJobsScriptRoot"
+CHECKOUT = Path(__file__).parents[3]
+
+
+def open_app(root: Path | None, only: tuple[str, ...], given: tuple[str, ...], state: Path | None = None) -> App:
+    """Loads the app that was asked for; raises SettingError."""
+    folder = app_root(root)
+    if state is None and folder == PACKAGED:
+        state = Path.cwd() / ".edgefn"
+    return load_app(folder, given=settings_given(given), only=only, state=state)
+
+
+def app_root(asked: Path | None) -> Path:
+    """The folder asked for, that of ``AzureWebJobsScriptRoot``, this one; the built-in sample when this is no app."""
+    named = os.environ.get(SCRIPT_ROOT)
+    chosen = asked or (Path(named) if named else None)
+    folder = chosen or Path.cwd()
+    if not folder.is_dir():
+        raise SettingError(f"{folder}: is no folder; name the one with host.json")
+    if (folder / "host.json").exists() or has_functions(folder):
+        return folder
+    if chosen is None:
+        sample = PACKAGED if PACKAGED.exists() else CHECKOUT
+        typer.echo(f"There is no app in {folder}: no host.json. Running the sample in {sample}", err=True)
+        return sample
+    found = listing(sorted(path.name for path in folder.iterdir())[:10])
+    raise SettingError(f"{folder}: is no app: no host.json, functions/, function_app.py; it has {found}")
+
+
+def settings_given(given: tuple[str, ...]) -> dict[str, str]:
+    """``NAME=VALUE`` texts as a mapping; raises SettingError for one without a name or a =."""
+    for text in given:
+        if not text.partition("=")[0].strip() or "=" not in text:
+            raise SettingError(f"--set {text}: should be NAME=VALUE")
+    return {text.partition("=")[0].strip(): text.partition("=")[2] for text in given}

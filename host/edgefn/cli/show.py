@@ -1,0 +1,102 @@
+"""``edgefn list`` and ``edgefn check``: what an app declares, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import typer
+
+from edgefn.cli.opening import open_app
+from edgefn.errors import EdgefnError
+from edgefn.function import Function
+from edgefn.loader import App
+
+
+def run_list(root: Path | None, only: tuple[str, ...], given: tuple[str, ...], *, as_json: bool) -> int:
+    app = _opened(root, only, given, as_json)
+    if app is None:
+        return 1
+    if as_json:
+        _print(described(app))
+        return 0
+    for line in lines(app):
+        typer.echo(line)
+    return 0
+
+
+def run_check(root: Path | None, only: tuple[str, ...], given: tuple[str, ...], *, as_json: bool) -> int:
+    app = _opened(root, only, given, as_json)
+    if app is None:
+        return 1
+    errors = [*app.errors, *(error for function in app.functions for error in function.errors)]
+    if as_json:
+        _print(described(app))
+        return 1 if errors else 0
+    for error in errors:
+        typer.echo(error, err=True)
+    for warning in app.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    typer.echo(f"{len(app.functions)} functions, {len(errors)} errors, {len(app.warnings)} warnings")
+    return 1 if errors else 0
+
+
+def _opened(root: Path | None, only: tuple[str, ...], given: tuple[str, ...], as_json: bool) -> App | None:
+    """The app, or None after its error was shown."""
+    try:
+        return open_app(root, only, given)
+    except EdgefnError as error:
+        if as_json:
+            _print({"functions": [], "errors": [str(error)]})
+        else:
+            typer.echo(str(error), err=True)
+        return None
+
+
+def described(app: App) -> dict[str, Any]:
+    """The app as ``--json`` prints it."""
+    return {
+        "functions": [
+            {
+                "name": function.name,
+                "trigger": function.trigger.type if function.trigger else None,
+                "bindings": [binding.json() for binding in function.bindings],
+                "file": function.place.file,
+                "line": function.place.line,
+                "errors": function.errors,
+            }
+            for function in app.functions
+        ],
+        "errors": app.errors,
+    }
+
+
+def lines(app: App) -> Iterator[str]:
+    """The functions as ``func start`` prints them, each with its bindings below."""
+    yield "Functions:"
+    for function in app.functions:
+        yield ""
+        yield from function_lines(function)
+    if not app.functions:
+        yield "\tnone"
+    for error in app.errors:
+        yield f"\nError: {error}"
+
+
+def function_lines(function: Function) -> Iterator[str]:
+    trigger = function.trigger.type if function.trigger else "no trigger"
+    yield f"\t{function.name}: {trigger}   ({function.place})"
+    for binding in function.bindings:
+        options = ", ".join(
+            f"{name}={value}" for name, value in binding.declared.items() if name not in ("name", "type", "direction")
+        )
+        arrow = "->" if binding.direction == "out" else "<-"
+        yield f"\t\t{arrow} {binding.name}: {binding.type} {options}".rstrip()
+    for error in function.errors:
+        yield f"\t\tin error: {error}"
+
+
+def _print(document: dict[str, Any]) -> None:
+    typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2, default=str).decode())

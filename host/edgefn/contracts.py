@@ -1,0 +1,386 @@
+"""What the parts of edgefn say to each other. Read this first, then function.py and hookspecs.py.
+
+    source -> listener -> emit(event) -> invocation (bind inputs, call, collect outputs) -> output -> hub
+
+A listener awaits ``emit`` and gets the outcome: backpressure, reply and error report are that one value.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edgefn.function import Binding, Options
+    from edgefn.metrics import Metrics
+    from edgefn.settings import HostConfig, Settings
+    from edgefn.spool import Inbox
+
+    OptionsModel = type[Options]
+
+NOTHING: Mapping[str, Any] = {}
+
+
+# --- the spine ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Event:
+    """One happening handed to ``emit``.
+
+    ``value`` is what the trigger gives (a VideoFrame, an EdgeMessage, ...), ``reason`` the words of the log line,
+    ``metadata`` what a trigger knows beside the value.
+    """
+
+    value: Any
+    reason: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
+
+
+class Status(enum.StrEnum):
+    """How an invocation ended."""
+
+    OK = "ok"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+
+
+@dataclass(slots=True)
+class Outcome:
+    """The end of one invocation: the function's return value, or its error; ``duration`` in seconds."""
+
+    status: Status
+    value: Any = None
+    error: BaseException | None = None
+    duration: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        return self.status is Status.OK
+
+
+Emit = Callable[[Event], Awaitable[Outcome]]
+
+
+class Feed(enum.StrEnum):
+    """Where a listener's events come from; the host ends and drains by it."""
+
+    FINITE = "finite"
+    """They end by themselves: a clip that is played once."""
+    ENDLESS = "endless"
+    """They go on for as long as the host runs."""
+    INBOX = "inbox"
+    """They are messages that other functions may have caused: such a listener is stopped last."""
+
+
+class Listener(Protocol):
+    """The running side of a trigger."""
+
+    @property
+    def feed(self) -> Feed: ...
+
+    async def listen(self, emit: Emit) -> None:
+        """Hands events to ``emit`` until cancelled; returns only when there can be no further event.
+
+        An exception means that the trigger is broken for now: the host says so and listens again, with back-off.
+        A listener that is cancelled stops taking events and waits for the invocations that it started.
+        """
+
+    def status(self) -> Mapping[str, Any]:
+        """Numbers and states to be shown, as JSON values."""
+
+
+# --- what plugins provide ----------------------------------------------------------------------------------------
+
+
+class Kind(Protocol):
+    """One binding type, by its name in function.json. Lives as long as the host that asked for it."""
+
+    @property
+    def type(self) -> str:
+        """The name in JSON, e.g. ``videoFrameTrigger``."""
+
+    @property
+    def options(self) -> OptionsModel:
+        """The model that validates the binding's JSON object."""
+
+    def check(self, binding: Binding) -> None:
+        """Raises BindingError when the parameter's annotation or the options together make no sense.
+
+        Called once while the app loads; opens nothing.
+        """
+
+    async def close(self) -> None:
+        """Releases what the kind shares between functions."""
+
+
+class TriggerKind(Kind, Protocol):
+    """A binding type that causes invocations."""
+
+    @property
+    def level(self) -> int:
+        """The level, in logging's numbers, of the lines that each invocation writes: DEBUG where there are many."""
+
+    def convert(self, binding: Binding) -> Callable[[Any], Any] | None:
+        """How an event's value becomes the annotated type of the parameter; None when it is passed as it is."""
+
+    def listener(self, binding: Binding) -> Listener:
+        """Makes the running side. Must be quick; what is slow belongs into ``listen``."""
+
+
+class Input(Protocol):
+    """An opened input binding."""
+
+    def value(self, event: Event) -> Any:
+        """The parameter's value for this event; quick, called on the event loop."""
+
+    def status(self) -> Mapping[str, Any]:
+        """States to be shown, as JSON values."""
+
+    async def close(self) -> None: ...
+
+
+class InputKind(Kind, Protocol):
+    """A binding type that gives a function something to work with."""
+
+    async def open(self, binding: Binding) -> Input:
+        """Opens the input, in threads where that takes time; raises EdgefnError."""
+
+
+class Output(Protocol):
+    """An opened output binding."""
+
+    def encode(self, value: Any) -> Any:
+        """Turns what the function set into what ``send`` takes, at once, so that later changes do not show.
+
+        Raises TypeError for values that can not be sent, which then is an error of the function.
+        """
+
+    async def send(self, encoded: Any, event: Event) -> None:
+        """Sends one encoded value; returns when it is accepted. Awaited in the order of the events."""
+
+    def status(self) -> Mapping[str, Any]:
+        """Numbers to be shown, as JSON values."""
+
+    async def close(self) -> None: ...
+
+
+class OutputKind(Kind, Protocol):
+    """A binding type that takes a function's results."""
+
+    async def open(self, binding: Binding) -> Output:
+        """Opens the output; raises EdgefnError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the host lends to plugins."""
+
+    root: Path
+    """The app root: the folder with host.json; relative paths in bindings start here."""
+    state: Path
+    """The one folder in which the host and its plugins keep files."""
+    settings: Settings
+    config: HostConfig
+    metrics: Metrics
+    hub: Hub
+    inbox: Inbox
+    session_kinds: Mapping[str, SessionKind]
+
+
+# --- frames and messages -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VideoFrame:
+    """One picture of a video source."""
+
+    image: NDArray[np.uint8]
+    """H x W x 3, uint8, BGR (OpenCV's order). Shared with other functions on the source: copy before drawing."""
+    id: int
+    """Number of the frame in its source, from 0; goes on counting when a clip loops or a camera is reopened."""
+    timestamp: datetime
+    """When the frame was captured, UTC."""
+    position: float
+    """Media time of the frame in seconds from the beginning of the clip or stream."""
+    source: str
+    """The source as declared, without credentials."""
+    fps: float
+    """Frames a second that the source claims; 0.0 when it does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeMessage:
+    """A message of edgeHub: what comes to a module's input, or leaves by a module's output.
+
+    Names follow the system properties of IoT Hub messages.
+    """
+
+    body: bytes
+    properties: Mapping[str, str] = field(default_factory=dict)
+    message_id: str = ""
+    correlation_id: str = ""
+    content_type: str = "application/json"
+    content_encoding: str = "utf-8"
+    created: datetime | None = None
+    """Creation time, UTC."""
+    connection_device_id: str = ""
+    connection_module_id: str = ""
+    output_name: str = ""
+    input_name: str = ""
+
+    @property
+    def text(self) -> str:
+        """The body as text, in the message's encoding (UTF-8 when it names none)."""
+        return self.body.decode(self.content_encoding or "utf-8")
+
+    def json(self) -> Any:
+        """The body as a JSON value; raises ValueError when it is none."""
+        import orjson
+
+        return orjson.loads(self.text)
+
+
+# --- sessions ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in a picture: each edge as a share of the picture's width or height, 0.0 to 1.0."""
+
+    x_min: float
+    y_min: float
+    x_max: float
+    y_max: float
+
+
+@dataclass(frozen=True, slots=True)
+class PixelBox:
+    """A rectangle in whole pixels of the picture that was given to ``infer``."""
+
+    x_min: int
+    y_min: int
+    x_max: int
+    y_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One class that a picture may belong to; ``score`` as the model gives it, 0.0 to 1.0 for softmax outputs."""
+
+    index: int
+    name: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One object found in a picture. Serialises to JSON as ``{"index", "name", "score", "box", "pixels"}``."""
+
+    index: int
+    name: str
+    score: float
+    box: Box
+    pixels: PixelBox
+
+
+class Task(enum.StrEnum):
+    """What the results of a session are."""
+
+    RAW = "raw"
+    CLASSIFICATION = "classification"
+    DETECTION = "detection"
+
+
+class Session(Protocol):
+    """An opened model. ``infer`` and ``infer_async`` may be called by many threads and tasks at once."""
+
+    def infer(self, data: Any) -> Any:
+        """Runs the model on one picture (H x W x 3 uint8 BGR, or a VideoFrame) and waits for the result.
+
+        The plain session also takes a mapping of input names to arrays. It gives a mapping of output names to
+        arrays that belong to the caller.
+        """
+
+    async def infer_async(self, data: Any) -> Any:
+        """As ``infer``, without holding the event loop. Results come in the order in which they were asked for."""
+
+    def status(self) -> Mapping[str, Any]:
+        """Model, device really used, precision, requests and inferences so far, as JSON values."""
+
+
+class ClassificationSession(Session, Protocol):
+    """A session whose results are the best classes of a picture."""
+
+    def infer(self, data: Any) -> list[Candidate]:
+        """The best classes, highest score first, as many as the binding's ``topN``."""
+
+    async def infer_async(self, data: Any) -> list[Candidate]:
+        """As ``infer``, without holding the event loop."""
+
+
+class DetectionSession(Session, Protocol):
+    """A session whose results are the objects in a picture."""
+
+    def infer(self, data: Any) -> list[Detection]:
+        """The objects with a score of at least the binding's ``threshold``, highest score first."""
+
+    async def infer_async(self, data: Any) -> list[Detection]:
+        """As ``infer``, without holding the event loop."""
+
+
+class SessionKind(Protocol):
+    """A way to open models: OpenVINO here, a server elsewhere, recorded answers."""
+
+    @property
+    def name(self) -> str:
+        """The value of the binding's option ``kind``."""
+
+    @property
+    def options(self) -> OptionsModel:
+        """The model that validates the binding's JSON object for this kind."""
+
+    def open(self, binding: Binding, task: Task) -> Session:
+        """Opens, or shares, the binding's model. Takes its time: called in a thread. Raises ModelError."""
+
+    def close(self) -> None:
+        """Releases all models."""
+
+
+# --- hubs --------------------------------------------------------------------------------------------------------
+
+
+class HubSink(Protocol):
+    """Where a hub delivers what comes in."""
+
+    async def on_input(self, message: EdgeMessage) -> None:
+        """Takes a message for ``message.input_name``; the hub may acknowledge it when this returns."""
+
+
+class Hub(Protocol):
+    """The transport to edgeHub. Holds nothing beyond its window, never retries, has a time-out on everything."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def start(self, sink: HubSink) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def publish(self, message: EdgeMessage) -> None:
+        """Hands one message of ``message.output_name`` over; returns on the hub's acknowledgement.
+
+        Raises HubError when the hub did not take it.
+        """
+
+    def status(self) -> Mapping[str, Any]: ...
+
+
+Kinds = Sequence[Kind]

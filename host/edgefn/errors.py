@@ -1,0 +1,65 @@
+"""Errors that a user can mend, and the place where each one lies.
+
+The text of every error here has one form: ``<where>: <what is wrong>; <what would be right>``. The host prints it
+as it is; a traceback of ours is never part of it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line of a file of the app; ``line`` counts from 1, 0 when the file as a whole is meant."""
+
+    file: str
+    line: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
+class EdgefnError(Exception):
+    """A mistake in an app, its settings or its surroundings; its text says where, what, and what would be right."""
+
+
+class BindingError(EdgefnError):
+    """A trigger, input or output that is declared wrongly, or a parameter that does not fit it."""
+
+
+class SettingError(EdgefnError):
+    """A setting that is missing, or has a value that can not be used."""
+
+
+class ModelError(EdgefnError):
+    """A model that can not be opened, or an input that does not fit it."""
+
+
+class SourceError(EdgefnError):
+    """A video source that can not be opened as declared."""
+
+
+class HubError(EdgefnError):
+    """A message that the hub did not take, or a hub that can not be reached."""
+
+
+class FunctionTimeout(EdgefnError):
+    """An invocation that ran longer than its function's time-out."""
+
+
+class StillRunning(EdgefnError):
+    """An event that was refused, because an invocation that timed out still holds its thread."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The words ``; did you mean 'x'?`` for the known name most like ``name``, or nothing when none is like it."""
+    match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean '{match[0]}'?" if match else ""
+
+
+def listing(names: Iterable[str]) -> str:
+    """Names as a sentence part: ``a, b, c``, or ``none``."""
+    return ", ".join(names) or "none"

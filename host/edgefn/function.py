@@ -1,0 +1,106 @@
+"""A function as the host sees it: its call, its bindings, and the places where they are declared."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic.alias_generators import to_camel
+
+from edgefn.errors import Place
+
+NOWHERE = Place("")
+TIME_SPAN = re.compile(r"^(?:(\d+)\.)?(\d+):([0-5]?\d):([0-5]?\d(?:\.\d+)?)$")
+
+
+def seconds(value: Any) -> Any:
+    """Seconds from ``HH:MM:SS``, ``d.HH:MM:SS``, a number, a number as text, or a timedelta.
+
+    The first two are .NET's constant TimeSpan format, which host.json and function.json use.
+    """
+    if isinstance(value, datetime.timedelta):
+        return value.total_seconds()
+    if isinstance(value, str) and (match := TIME_SPAN.match(value.strip())):
+        days, hours, minutes, rest = match.groups()
+        return int(days or 0) * 86400 + int(hours) * 3600 + int(minutes) * 60 + float(rest)
+    if isinstance(value, str) and ":" in value:
+        raise ValueError("should be seconds or HH:MM:SS")
+    return value
+
+
+Seconds = Annotated[float, BeforeValidator(seconds)]
+
+
+class Options(BaseModel):
+    """The options of one binding type; camelCase in JSON, snake_case in Python, unknown ones refused."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """The options as they are written in JSON."""
+        return [info.alias or name for name, info in cls.model_fields.items()]
+
+
+class Direction(enum.StrEnum):
+    IN = "in"
+    OUT = "out"
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A declared trigger, input or output of a function: one JSON object of function.json, checked."""
+
+    function: str
+    """The name of the function that it belongs to."""
+    name: str
+    """The parameter, or ``$return``."""
+    type: str
+    direction: Direction
+    declared: Mapping[str, Any]
+    """The JSON object as declared, before ``%NAME%`` was resolved."""
+    options: Options
+    """The same, resolved and validated by the plugin that claims the type."""
+    annotation: Any = None
+    """The parameter's annotation; for an output the T of ``Out[T]``; None when there is none."""
+    is_async: bool = False
+    """Whether its function is a coroutine function."""
+    place: Place = NOWHERE
+    """Where it is declared."""
+
+    def where(self) -> str:
+        """How errors name the binding."""
+        return f"{self.place}: {self.type} '{self.name}' of function '{self.function}'"
+
+    def json(self) -> dict[str, Any]:
+        """The JSON object, as ``edgefn list --json`` shows it."""
+        return dict(self.declared)
+
+
+@dataclass(slots=True)
+class Function:
+    """What a user declared: call, trigger, inputs and outputs. One with ``errors`` is never run."""
+
+    name: str
+    call: Callable[..., Any] | None
+    place: Place
+    bindings: list[Binding] = field(default_factory=list)
+    trigger: Binding | None = None
+    is_async: bool = False
+    wants_context: bool = False
+    timeout: float | None = None
+    """Seconds that an invocation may take; None for the app's ``functionTimeout``."""
+    errors: list[str] = field(default_factory=list)
+
+    @property
+    def inputs(self) -> list[Binding]:
+        return [b for b in self.bindings if b.direction is Direction.IN and b is not self.trigger]
+
+    @property
+    def outputs(self) -> list[Binding]:
+        return [b for b in self.bindings if b.direction is Direction.OUT]

@@ -1,0 +1,243 @@
+"""The process that owns lifetimes: connect, open, listen, drain, stop.
+
+It knows no trigger, no transport and no library of inference: only the contracts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from edgefn.contracts import Feed, Input, Listener, Output
+from edgefn.errors import EdgefnError, SettingError
+from edgefn.function import Function
+from edgefn.heartbeat import Heartbeat
+from edgefn.invocation import Invoker
+from edgefn.loader import App
+from edgefn.logs import user_traceback
+from edgefn.threads import Threads
+
+log = logging.getLogger("edgefn.host")
+
+GRACE = 5.0
+LONGEST_PAUSE = 30.0
+
+
+@dataclass(slots=True)
+class Running:
+    """A function in the host: what is open for it, and how it is."""
+
+    function: Function
+    state: str = "starting"
+    """starting, running, waiting (its listener broke, and is started again), ended, stopped, or error."""
+    inputs: dict[str, Input] = field(default_factory=dict)
+    outputs: dict[str, Output] = field(default_factory=dict)
+    listener: Listener | None = None
+    invoker: Invoker | None = None
+    task: asyncio.Task[None] | None = None
+
+    def fail(self, reason: str) -> None:
+        """Takes the function out, with the reason in its errors and in the log."""
+        self.state = "error"
+        self.function.errors.append(reason)
+        log.error("The '%s' function is in error: %s", self.function.name, reason)
+
+
+class Host:
+    """Runs one loaded app, from ``start`` to ``stop``, on the event loop that these are awaited on."""
+
+    def __init__(self, app: App, *, grace: float = GRACE) -> None:
+        self.app = app
+        self.grace = grace
+        self.running = [Running(function) for function in app.functions]
+        self._heartbeat = Heartbeat(app.root, app.services.metrics)
+        self._started = time.monotonic()
+
+    # --- start ---------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Connects the hub, opens what the functions need, and listens; what can not be opened is left out."""
+        services = self.app.services
+        self.threads = Threads(_thread_count(services.settings.get("PYTHON_THREADPOOL_THREAD_COUNT")))
+        self._heartbeat.start()
+        for running in self.running:
+            if running.function.errors:
+                running.state = "error"
+        await services.hub.start(services.inbox)
+        await asyncio.gather(*(self._guarded(running, self._open) for running in self._healthy()))
+        for running in self._healthy():
+            await self._guarded(running, self._make_listener)
+        for running in self._healthy():
+            running.task = asyncio.create_task(self._supervise(running), name=f"listen {running.function.name}")
+        self.app.manager.hook.edgefn_host_started(services=services)
+
+    def _healthy(self) -> list[Running]:
+        return [running for running in self.running if running.state != "error"]
+
+    async def _guarded(self, running: Running, step: Callable[[Running], Awaitable[None]]) -> None:
+        """Runs one step of the start of a function; an error in it is the function's alone."""
+        try:
+            await step(running)
+        except EdgefnError as error:
+            running.fail(str(error))
+        except Exception as error:  # a plugin's own fault: the function can not run, all others can
+            running.fail(f"{running.function.place}: {type(error).__name__}: {error}")
+            log.debug("%s", user_traceback(error))
+
+    async def _open(self, running: Running) -> None:
+        function, kinds = running.function, self.app.kinds
+        for binding in function.inputs:
+            running.inputs[binding.name] = await kinds.inputs[binding.type.lower()].open(binding)
+        for binding in function.outputs:
+            running.outputs[binding.name] = await kinds.outputs[binding.type.lower()].open(binding)
+
+    async def _make_listener(self, running: Running) -> None:
+        function, services = running.function, self.app.services
+        assert function.trigger is not None
+        kind = self.app.kinds.triggers[function.trigger.type.lower()]
+        hook = self.app.manager.hook.edgefn_invocation_ended
+        running.invoker = Invoker(
+            function,
+            self.app.root,
+            convert=kind.convert(function.trigger),
+            inputs=running.inputs,
+            outputs=running.outputs,
+            threads=self.threads,
+            metrics=services.metrics.function(function.name),
+            ended=(lambda event, outcome: hook(function=function, event=event, outcome=outcome))
+            if hook.get_hookimpls()
+            else None,
+            level=kind.level,
+        )
+        running.listener = kind.listener(function.trigger)
+
+    async def _supervise(self, running: Running) -> None:
+        """Listens until the trigger ends; a listener that breaks is started again, later each time."""
+        assert running.listener is not None
+        assert running.invoker is not None
+        pause = 0.5
+        while True:
+            running.state = "running"
+            began = time.monotonic()
+            try:
+                await running.listener.listen(running.invoker.emit)
+                running.state = "ended"
+                log.info("Function '%s' has ended: its trigger gives no further event", running.function.name)
+                return
+            except Exception as error:
+                # STYLE's trap: an error out of the clean-up of a cancelled listener must not start it again
+                if (task := asyncio.current_task()) is not None and task.cancelling():
+                    log.warning("The listener of '%s' broke while it stopped: %s", running.function.name, error)
+                    raise asyncio.CancelledError from None
+                running.state = "waiting"
+                pause = 0.5 if time.monotonic() - began > LONGEST_PAUSE else min(pause * 2, LONGEST_PAUSE)
+                self._say_broken(running.function, error, pause)
+            await asyncio.sleep(pause * random.uniform(0.8, 1.2))
+
+    def _say_broken(self, function: Function, error: Exception, pause: float) -> None:
+        text = str(error) if isinstance(error, EdgefnError) else f"{type(error).__name__}: {error}"
+        self.app.services.metrics.function(function.name).last_error = text
+        log.error("The listener for function '%s' was unable to start; again in %.1f s: %s", function.name, pause, text)
+
+    # --- run -----------------------------------------------------------------------------------------------------
+
+    async def wait_for_end(self) -> None:
+        """Returns when every trigger that ends by itself has ended, and the messages that came of it are worked off."""
+        finite = [r for r in self.running if r.listener is not None and r.listener.feed is Feed.FINITE]
+        await asyncio.gather(*(r.task for r in finite if r.task is not None), return_exceptions=True)
+        await self.app.services.inbox.idle()
+
+    def status(self) -> dict[str, Any]:
+        """How the host and its functions are, as JSON values."""
+        services = self.app.services
+        return {
+            "uptime": round(time.monotonic() - self._started, 1),
+            "hub": dict(services.hub.status()),
+            "functions": {running.function.name: self._function_status(running) for running in self.running},
+            "blocked": dict(self._heartbeat.lines),
+            "errors": list(self.app.errors),
+        }
+
+    def _function_status(self, running: Running) -> dict[str, Any]:
+        return {
+            "state": running.state,
+            "errors": list(running.function.errors),
+            **self.app.services.metrics.function(running.function.name).status(),
+            "in_flight": running.invoker.running if running.invoker else 0,
+            "trigger": dict(running.listener.status()) if running.listener else {},
+            "inputs": {name: dict(opened.status()) for name, opened in running.inputs.items()},
+            "outputs": {name: dict(opened.status()) for name, opened in running.outputs.items()},
+        }
+
+    # --- stop ----------------------------------------------------------------------------------------------------
+
+    async def stop(self) -> None:
+        """Drains within the grace time, sources first and what works off their messages last; then closes."""
+        began = time.monotonic()
+        fed = [r for r in self.running if r.listener is not None and r.listener.feed is Feed.INBOX]
+        await self._end([r for r in self.running if r not in fed], self.grace)
+        try:
+            async with asyncio.timeout(max(0.1, self.grace - (time.monotonic() - began))):
+                await self.app.services.inbox.idle()
+        except TimeoutError:
+            log.warning("Messages were left over when the grace time of %.1f s was over", self.grace)
+        await self._end(fed, max(0.1, self.grace - (time.monotonic() - began)))
+        await self._close()
+        self.app.manager.hook.edgefn_host_stopped(services=self.app.services)
+
+    async def _end(self, several: list[Running], grace: float) -> None:
+        """Cancels listeners; those whose invocations have not ended after the grace time are cancelled again."""
+        tasks = {r.task: r for r in several if r.task is not None and not r.task.done()}
+        for attempt in (grace, 1.5):
+            for task in tasks:
+                task.cancel()
+            if not tasks:
+                return
+            _, pending = await asyncio.wait(tasks, timeout=attempt)
+            for task in tasks.keys() - pending:
+                tasks[task].state = "stopped"
+            tasks = {task: tasks[task] for task in pending}
+            for running in tasks.values():
+                log.warning("Function '%s' did not end within %.1f s", running.function.name, attempt)
+
+    async def _close(self) -> None:
+        services = self.app.services
+        for running in self.running:
+            for output in running.outputs.values():
+                await self._quietly(output.close())
+            for opened in running.inputs.values():
+                await self._quietly(opened.close())
+        for kind in self.app.kinds.all():
+            await self._quietly(kind.close())
+        for session_kind in services.session_kinds.values():
+            await asyncio.to_thread(session_kind.close)
+        await self._quietly(services.hub.stop())
+        self.threads.close()
+        self._heartbeat.stop()
+
+    async def _quietly(self, closing: Coroutine[Any, Any, None] | Awaitable[None]) -> None:
+        try:
+            await closing
+        except Exception as error:
+            log.warning("Closing failed: %s: %s", type(error).__name__, error)
+
+
+def _thread_count(declared: str | None) -> int:
+    """``PYTHON_THREADPOOL_THREAD_COUNT``, else what Python's own pool takes: processors + 4, at most 32."""
+    if declared is None:
+        return min(32, (os.cpu_count() or 1) + 4)
+    try:
+        return max(1, int(declared))
+    except ValueError:
+        raise SettingError(f"PYTHON_THREADPOOL_THREAD_COUNT should be a whole number, found {declared!r}") from None
+
+
+def functions_in_error(statuses: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The names of the functions that do not run."""
+    return [name for name, status in statuses.items() if status["state"] == "error"]

@@ -1,0 +1,1 @@
+"""Hubs: transports to edgeHub, one kind a file."""

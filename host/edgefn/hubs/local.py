@@ -1,0 +1,215 @@
+"""``local``: a hub inside this process, for a laptop without edgeHub.
+
+Routes of host.json carry outputs to inputs of the same app, so that functions make a pipeline; what goes to
+``$upstream`` is a line of ``upstream.jsonl`` in the state folder, and of the log ``edgefn.upstream``.
+
+    {"extensions": {"edgeHub": {
+        "moduleId": "edgefn",
+        "routes": {"toEvents": "FROM /messages/modules/edgefn/outputs/detections
+                                INTO BrokeredEndpoint(\\"/modules/edgefn/inputs/detections\\")"},
+        "upstreamMaxBytes": 10000000}}}
+
+Without routes everything goes to ``$upstream``.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import logging
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from edgefn.contracts import EdgeMessage, Hub, HubSink
+from edgefn.errors import HubError, SettingError, nearest
+from edgefn.hookspecs import hookimpl
+from edgefn.metrics import Metrics
+from edgefn.routes import ModuleInput, RouteError, Routes, parse_routes
+from edgefn.settings import HostConfig, Settings
+
+log = logging.getLogger("edgefn.hub")
+upstream_log = logging.getLogger("edgefn.upstream")
+
+DEFAULT_MODULE = "edgefn"
+
+
+class LocalHubOptions(BaseModel):
+    """``extensions.edgeHub`` of host.json, as the local hub reads it."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+
+    module_id: str = DEFAULT_MODULE
+    routes: dict[str, Any] = Field(default_factory=lambda: {"upstream": "FROM /messages/* INTO $upstream"})
+    upstream_max_bytes: int = Field(default=10_000_000, ge=10_000)
+
+
+@dataclasses.dataclass(slots=True)
+class Routed:
+    """A message as routes see it."""
+
+    source: str
+    message: EdgeMessage
+    module: str
+
+    @property
+    def properties(self) -> Mapping[str, str]:
+        return self.message.properties
+
+    @property
+    def body(self) -> bytes:
+        return self.message.body
+
+    @property
+    def system_properties(self) -> Mapping[str, str]:
+        message = self.message
+        return {
+            "contentType": message.content_type,
+            "contentEncoding": message.content_encoding,
+            "messageId": message.message_id,
+            "correlationId": message.correlation_id,
+            "connectionModuleId": self.module,
+        }
+
+
+class UpstreamFile:
+    """The newest messages to ``$upstream``, one JSON object a line; the older half moves to ``upstream.1.jsonl``."""
+
+    def __init__(self, path: Path, max_bytes: int) -> None:
+        self._path = path
+        self._limit = max_bytes // 2
+        self._size = 0
+        self._file: Any = None
+        self._lock = threading.Lock()
+
+    def open(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self._path.open("ab", buffering=0)
+        self._size = self._path.stat().st_size
+
+    def write(self, line: bytes) -> None:
+        with self._lock:
+            if self._file is None:
+                raise HubError("the local hub does not run; publish after it was started")
+            if self._size + len(line) > self._limit and self._size:
+                self._file.close()
+                self._path.replace(self._path.with_suffix(".1.jsonl"))
+                self.open()
+            self._size += self._file.write(line)
+
+    def close(self) -> None:
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+
+
+class LocalHub:
+    """See the module's text."""
+
+    name = "local"
+
+    def __init__(self, options: LocalHubOptions, routes: Routes, state: Path, metrics: Metrics) -> None:
+        self.module = options.module_id
+        self.routes = routes
+        self._upstream = UpstreamFile(state / "upstream.jsonl", options.upstream_max_bytes)
+        self._sink: HubSink | None = None
+        self._counts: Counter[str] = Counter()
+        self._messages = metrics.counter("edgefn_hub_messages", "Messages by where routes sent them", ("output", "to"))
+
+    async def start(self, sink: HubSink) -> None:
+        self._sink = sink
+        try:
+            self._upstream.open()
+        except OSError as error:
+            raise HubError(f"the state folder can not be written: {error}; choose another with --state") from None
+
+    async def stop(self) -> None:
+        self._upstream.close()
+
+    async def publish(self, message: EdgeMessage) -> None:
+        """Carries the message along its routes; one that no route takes is dropped and counted, as edgeHub does."""
+        output = message.output_name
+        source = f"/messages/modules/{self.module}/outputs/{output}" if output else f"/messages/modules/{self.module}"
+        deliveries = self.routes.sinks_for(Routed(source, message, self.module))
+        if not deliveries:
+            self._count(output, "nowhere")
+        for delivery in deliveries:
+            if isinstance(delivery.sink, ModuleInput):
+                await self._to_input(message, delivery.sink)
+            else:
+                self._to_upstream(message)
+
+    async def _to_input(self, message: EdgeMessage, sink: ModuleInput) -> None:
+        if sink.module.lower() != self.module.lower() or self._sink is None:
+            self._count(message.output_name, f"{sink.module} (not here)")
+            return
+        self._count(message.output_name, sink.input)
+        await self._sink.on_input(
+            dataclasses.replace(message, input_name=sink.input, output_name="", connection_module_id=self.module)
+        )
+
+    def _to_upstream(self, message: EdgeMessage) -> None:
+        self._count(message.output_name, "$upstream")
+        line = orjson.dumps(as_line(message), option=orjson.OPT_APPEND_NEWLINE)
+        try:
+            self._upstream.write(line)
+        except OSError as error:
+            raise HubError(f"upstream.jsonl can not be written: {error}; make room, or name another --state") from None
+        if upstream_log.isEnabledFor(logging.INFO):
+            upstream_log.info("%s -> $upstream %s", message.output_name or "messages", line.decode().rstrip())
+
+    def _count(self, output: str, to: str) -> None:
+        self._counts[to] += 1
+        self._messages.labels(output, to).inc()
+
+    def status(self) -> Mapping[str, Any]:
+        return {"name": self.name, "state": "online", "module": self.module, "messages": dict(self._counts)}
+
+
+def as_line(message: EdgeMessage) -> dict[str, Any]:
+    """A message as ``upstream.jsonl`` has it; a body that is no JSON as text, or as base64 when it is no text."""
+    return {
+        "id": message.message_id,
+        "output": message.output_name,
+        "created": message.created,
+        "contentType": message.content_type,
+        "contentEncoding": message.content_encoding,
+        "properties": dict(message.properties),
+        **_body(message.body),
+    }
+
+
+def _body(body: bytes) -> dict[str, Any]:
+    try:
+        return {"body": orjson.Fragment(body)} if orjson.loads(body) is not None else {"body": None}
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return {"body": body.decode()}
+    except UnicodeDecodeError:
+        return {"bodyBase64": base64.b64encode(body).decode()}
+
+
+@hookimpl
+def edgefn_hub(root: Path, state: Path, config: HostConfig, settings: Settings, metrics: Metrics) -> Hub | None:
+    where = f"{root / 'host.json'}: extensions.edgeHub"
+    try:
+        options = LocalHubOptions.model_validate(dict(config.extension("edgeHub")))
+        routes = parse_routes(options.routes)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        name = ".".join(str(part) for part in fault["loc"])
+        known = [info.alias or key for key, info in LocalHubOptions.model_fields.items()]
+        raise SettingError(
+            f"{where}.{name}: {fault['msg']}{nearest(name, known)}; known options: {', '.join(known)}"
+        ) from None
+    except RouteError as error:
+        raise SettingError(f"{where}.routes: {error}") from None
+    return LocalHub(options, routes, state, metrics)

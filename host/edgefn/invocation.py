@@ -1,0 +1,295 @@
+"""One event through one function: bind, call, collect, send -> Outcome.
+
+What can be decided once is decided when the invoker is made: whether the function is a coroutine, how its trigger's
+value is converted, which parameters there are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import azure.functions as func
+
+from edgefn.context import Context
+from edgefn.contracts import Event, Input, Outcome, Output, Status
+from edgefn.errors import EdgefnError, FunctionTimeout, StillRunning
+from edgefn.function import Function
+from edgefn.logs import CURRENT, Invocation, failed_line, running_line, user_traceback
+from edgefn.metrics import FunctionMetrics
+from edgefn.threads import Job, Threads
+
+UNSET = object()
+Ended = Callable[[Event, Outcome], None]
+
+
+class OutParameter(func.Out[Any]):
+    """What a function gets for an output parameter; the last value that is set counts."""
+
+    __slots__ = ("_output", "_value", "encoded")
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._value: Any = None
+        self.encoded: Any = UNSET
+
+    def set(self, val: Any) -> None:
+        """Keeps the value as it is now; None takes back what was set. Raises TypeError for what can not be sent."""
+        self.encoded = UNSET if val is None else self._output.encode(val)
+        self._value = val
+
+    def get(self) -> Any:
+        return self._value
+
+
+class Ticket:
+    """A place in the order of events."""
+
+    __slots__ = ("left", "turn")
+
+    def __init__(self) -> None:
+        self.left = False
+        self.turn: asyncio.Future[None] | None = None
+
+
+class Turnstile:
+    """Lets invocations that run at once send their outputs one after the other, in the order of their events."""
+
+    def __init__(self) -> None:
+        self._line: deque[Ticket] = deque()
+
+    def enter(self) -> Ticket:
+        ticket = Ticket()
+        self._line.append(ticket)
+        return ticket
+
+    async def turn(self, ticket: Ticket) -> None:
+        """Returns when all earlier tickets have left."""
+        if self._line[0] is not ticket:
+            ticket.turn = asyncio.get_running_loop().create_future()
+            await ticket.turn
+
+    def leave(self, ticket: Ticket) -> None:
+        ticket.left = True
+        line = self._line
+        while line and line[0].left:
+            line.popleft()
+        if line and (turn := line[0].turn) is not None and not turn.done():
+            turn.set_result(None)
+
+
+class Invoker:
+    """One function with its bindings open; ``emit`` runs it for one event."""
+
+    def __init__(
+        self,
+        function: Function,
+        root: Path,
+        *,
+        convert: Callable[[Any], Any] | None,
+        inputs: Mapping[str, Input],
+        outputs: Mapping[str, Output],
+        threads: Threads,
+        metrics: FunctionMetrics,
+        ended: Ended | None = None,
+        level: int = logging.INFO,
+    ) -> None:
+        assert function.trigger is not None
+        assert function.call is not None
+        self.function = function
+        self._root = root
+        self._call = function.call
+        self._run = self._await if function.is_async else self._in_thread
+        self._trigger = function.trigger.name
+        self._convert = convert
+        self._inputs = tuple(inputs.items())
+        self._outputs = {name: output for name, output in outputs.items() if name != "$return"}
+        self._return = outputs.get("$return")
+        self._threads = threads
+        self._metrics = metrics
+        self._ended = ended
+        self._log = logging.getLogger(f"Function.{function.name}")
+        self._level = level
+        self._timeout = function.timeout
+        self._order = Turnstile()
+        self.stuck = 0
+        """Threads that timed-out invocations of this function still hold."""
+        self.running = 0
+        """Invocations in flight."""
+
+    async def emit(self, event: Event) -> Outcome:
+        """Runs the function for one event. Never raises for what goes wrong in it: that is the outcome."""
+        if self.stuck:
+            return self._refused(event)
+        ticket = self._order.enter()
+        invocation = Invocation(new_id(), self.function.name)
+        token = CURRENT.set(invocation)
+        self.running += 1
+        logs = self._log.isEnabledFor(self._level)
+        if logs:
+            self._log_started(event, invocation)
+        outcome = Outcome(Status.OK)
+        started = time.perf_counter()
+        try:
+            await self._pass(event, invocation, ticket, outcome)
+        except asyncio.CancelledError as error:
+            if self._is_cancelled():
+                raise
+            self._failed(outcome, error)
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:
+            self._failed(outcome, error)
+        finally:
+            outcome.duration = time.perf_counter() - started
+            self._order.leave(ticket)
+            self.running -= 1
+            self._metrics.record(outcome)
+            if logs or outcome.error is not None:
+                self._log_ended(outcome, invocation)
+            CURRENT.reset(token)
+        if self._ended is not None:
+            self._ended(event, outcome)
+        return outcome
+
+    async def _pass(self, event: Event, invocation: Invocation, ticket: Ticket, outcome: Outcome) -> None:
+        arguments = self._bind(event, invocation)
+        parameters = {name: OutParameter(output) for name, output in self._outputs.items()}
+        outcome.value = await self._run({**arguments, **parameters}, invocation)
+        encoded = [(self._outputs[name], p.encoded) for name, p in parameters.items() if p.encoded is not UNSET]
+        if self._return is not None and outcome.value is not None:
+            encoded.append((self._return, self._return.encode(outcome.value)))
+        if encoded:
+            await self._order.turn(ticket)
+            for output, value in encoded:
+                await output.send(value, event)
+
+    def _bind(self, event: Event, invocation: Invocation) -> dict[str, Any]:
+        arguments = {self._trigger: event.value if self._convert is None else self._converted(event)}
+        for name, opened in self._inputs:
+            arguments[name] = opened.value(event)
+        if self.function.wants_context:
+            arguments["context"] = Context(invocation, self.function, self._root)
+        return arguments
+
+    def _converted(self, event: Event) -> Any:
+        assert self._convert is not None
+        try:
+            return self._convert(event.value)
+        except (ValueError, TypeError, LookupError) as error:
+            raise EdgefnError(
+                f"{self.function.place}: the event does not fit parameter '{self._trigger}' "
+                f"of function '{self.function.name}': {error}"
+            ) from None
+
+    # --- the call ------------------------------------------------------------------------------------------------
+
+    async def _await(self, arguments: dict[str, Any], invocation: Invocation) -> Any:
+        if self._timeout is None:
+            return await self._call(**arguments)
+        try:
+            async with asyncio.timeout(self._timeout) as limit:
+                return await self._call(**arguments)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise self._timed_out(invocation, failed_line(error.__cause__, self._root)) from None
+
+    async def _in_thread(self, arguments: dict[str, Any], invocation: Invocation) -> Any:
+        job = self._threads.run(lambda: self._call(**arguments))
+        try:
+            if self._timeout is None:
+                return await job.future
+            async with asyncio.timeout(self._timeout) as limit:
+                return await job.future
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise self._gave_up(job, invocation) from None
+
+    def _gave_up(self, job: Job, invocation: Invocation) -> FunctionTimeout:
+        """A synchronous function can not be stopped: it keeps its thread, and gets no event until it returns."""
+        self.stuck += 1
+        self._threads.give_up(job, self._returned)
+        return self._timed_out(
+            invocation,
+            running_line(job.thread_id, self._root),
+            ". It keeps its thread, and gets no further event until it returns",
+        )
+
+    def _returned(self) -> None:
+        self.stuck -= 1
+        self._log.warning("Function '%s' has returned after its time-out, and gets events again", self.function.name)
+
+    def _timed_out(self, invocation: Invocation, line: str, more: str = "") -> FunctionTimeout:
+        return FunctionTimeout(
+            f"Timeout value of {_clock(self._timeout)} exceeded by function 'Functions.{self.function.name}' "
+            f"(Id: '{invocation.id}')" + (f" at {line}" if line else "") + more
+        )
+
+    # --- the end -------------------------------------------------------------------------------------------------
+
+    def _failed(self, outcome: Outcome, error: BaseException) -> None:
+        outcome.status = Status.TIMED_OUT if isinstance(error, FunctionTimeout) else Status.FAILED
+        outcome.error = error
+        outcome.value = None
+
+    def _refused(self, event: Event) -> Outcome:
+        error = StillRunning(
+            f"{self.function.place}: function '{self.function.name}' gets no event while an invocation that timed out "
+            "holds its thread; let its calls have time-outs of their own, or make it `async def`"
+        )
+        return Outcome(Status.FAILED, error=error)
+
+    def _is_cancelled(self) -> bool:
+        """Whether the task itself is being cancelled; else the user's code raised CancelledError."""
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() > 0
+
+    def _log_started(self, event: Event, invocation: Invocation) -> None:
+        self._write(
+            self._level, f"Executing 'Functions.{self.function.name}' (Reason='{event.reason}', Id={invocation.id})"
+        )
+
+    def _log_ended(self, outcome: Outcome, invocation: Invocation) -> None:
+        name, duration = self.function.name, round(outcome.duration * 1000)
+        if outcome.error is None:
+            self._write(
+                self._level, f"Executed 'Functions.{name}' (Succeeded, Id={invocation.id}, Duration={duration}ms)"
+            )
+            return
+        text = told(outcome.error)
+        self._metrics.last_error = text.splitlines()[-1] if "\n" in text else text
+        self._write(
+            logging.ERROR, f"Executed 'Functions.{name}' (Failed, Id={invocation.id}, Duration={duration}ms)\n{text}"
+        )
+
+    def _write(self, level: int, message: str) -> None:
+        """As ``Logger.log``, without looking for the caller: that alone takes half the time of a line."""
+        self._log.handle(self._log.makeRecord(self._log.name, level, "", 0, message, (), None))
+
+
+def told(error: BaseException) -> str:
+    """An error for the log: our own as its text, the user's as Azure Functions writes it, with the user's traceback."""
+    if isinstance(error, EdgefnError):
+        return str(error)
+    stack = user_traceback(error)
+    return f"Result: Failure\nException: {type(error).__name__}: {error}\nStack: {stack}"
+
+
+def new_id() -> str:
+    """A random UUID as text; an invocation id needs no secret, so Python's fast generator will do."""
+    digits = f"{random.getrandbits(128):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
+
+
+def _clock(seconds: float | None) -> str:
+    whole, rest = divmod(seconds or 0.0, 1)
+    hours, minutes = divmod(int(whole), 3600)
+    return f"{hours:02d}:{minutes // 60:02d}:{minutes % 60:02d}" + (f"{rest:.3f}"[1:] if rest else "")

@@ -1,0 +1,86 @@
+"""Counters of the host, in Prometheus' terms, and the short memory that the status line and the page show."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from edgefn.contracts import Outcome, Status
+
+RECENT = 512
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class FunctionMetrics:
+    """The figures of one function."""
+
+    def __init__(self, name: str, metrics: Metrics) -> None:
+        self._count = {status: metrics.invocations.labels(name, status.value) for status in Status}
+        self._duration = metrics.duration.labels(name)
+        self._recent: deque[tuple[float, float]] = deque(maxlen=RECENT)
+        self.counts = dict.fromkeys(Status, 0)
+        self.last_error = ""
+
+    def record(self, outcome: Outcome) -> None:
+        """Counts one invocation; called on the event loop only."""
+        self.counts[outcome.status] += 1
+        self._count[outcome.status].inc()
+        self._duration.observe(outcome.duration)
+        self._recent.append((time.monotonic(), outcome.duration))
+
+    def rate(self, window: float = 5.0) -> float:
+        """Invocations a second over the last ``window`` seconds."""
+        now = time.monotonic()
+        ended = [at for at, _ in self._recent if now - at <= window]
+        if len(ended) < 2:
+            return len(ended) / window
+        return (len(ended) - 1) / max(now - ended[0], 1e-9)
+
+    def percentile(self, share: float) -> float:
+        """The duration, in seconds, that ``share`` (0.0 to 1.0) of the last 512 invocations did not exceed."""
+        durations = sorted(duration for _, duration in self._recent)
+        if not durations:
+            return 0.0
+        return durations[min(len(durations) - 1, math.ceil(share * len(durations)) - 1)] if share > 0 else durations[0]
+
+    def status(self) -> dict[str, Any]:
+        return {
+            "invocations": sum(self.counts.values()),
+            "failed": self.counts[Status.FAILED],
+            "timed_out": self.counts[Status.TIMED_OUT],
+            "rate": round(self.rate(), 2),
+            "p50_ms": round(self.percentile(0.5) * 1000, 2),
+            "p99_ms": round(self.percentile(0.99) * 1000, 2),
+            "last_error": self.last_error,
+        }
+
+
+class Metrics:
+    """All counters of one host, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.invocations = self.counter("edgefn_invocations", "Invocations by outcome", ("function", "status"))
+        self.duration = Histogram(
+            "edgefn_invocation_seconds",
+            "Time an invocation took",
+            ("function",),
+            buckets=BUCKETS,
+            registry=self.registry,
+        )
+        self._functions: dict[str, FunctionMetrics] = {}
+
+    def function(self, name: str) -> FunctionMetrics:
+        """The figures of the function of that name, the same for each call."""
+        return self._functions.setdefault(name, FunctionMetrics(name, self))
+
+    def counter(self, name: str, text: str, labels: Sequence[str] = ()) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
+
+    def gauge(self, name: str, text: str, labels: Sequence[str] = ()) -> Gauge:
+        return Gauge(name, text, labels, registry=self.registry)

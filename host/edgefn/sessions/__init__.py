@@ -1,0 +1,1 @@
+"""Sessions: ways to open a model, one kind a file."""

@@ -1,0 +1,32 @@
+"""The files of a model, where they are looked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgefn.errors import ModelError, listing, nearest
+
+FORMATS = (".xml", ".onnx", ".pb", ".tflite", ".pdmodel")
+
+
+def find_model(declared: str, root: Path) -> Path:
+    """The model's file, relative to the app root, else to the working folder; the error lists models that lie there."""
+    places = list(dict.fromkeys((root / declared, Path.cwd() / declared)))
+    found = next((place for place in places if place.exists()), None)
+    if found is not None:
+        return found.resolve()
+    looked = " or ".join(f"'{place}'" for place in places)
+    beside = sorted({path.name for place in places for path in _models_in(place.parent)})
+    raise ModelError(
+        f"model '{declared}' is not there (looked for {looked}){nearest(Path(declared).name, beside)};"
+        f" models beside it: {listing(beside)}"
+    )
+
+
+def _models_in(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.suffix.lower() in FORMATS] if folder.is_dir() else []
+
+
+def stamp(path: Path) -> tuple[tuple[int, int], ...]:
+    files = [file for file in (path, path.with_suffix(".bin")) if file.is_file()]
+    return tuple((file.stat().st_mtime_ns, file.stat().st_size) for file in files)

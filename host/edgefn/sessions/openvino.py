@@ -1,0 +1,388 @@
+"""Models on CPU, GPU and NPU by OpenVINO: IR, ONNX, TensorFlow .pb, TFLite.
+
+A model is compiled once for each recipe - file, device, preparation - and shared by all sessions that ask for the
+same. Layout, type, colour order, mean and scale are folded into it; pictures are resized straight into the input
+buffer of a request.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from edgefn.contracts import Session, SessionKind, Task
+from edgefn.errors import ModelError, listing, nearest
+from edgefn.function import Binding
+from edgefn.hookspecs import hookimpl
+from edgefn.sessions.devices import Choice, DeviceError, choose
+from edgefn.sessions.files import find_model, stamp
+from edgefn.sessions.options import OpenVinoOptions
+from edgefn.sessions.ports import name_of, port_of
+
+if TYPE_CHECKING:
+    import openvino
+
+    from edgefn.contracts import OptionsModel
+    from edgefn.sessions.opened import OpenedModel, Quantum, Slot
+    from edgefn.sessions.ports import Port
+
+logger = logging.getLogger(__name__)
+
+ALONE = threading.Lock()
+"""OpenVINO's binding can hang for ever when the first numpy arrays of a process reach it from several threads at once,
+so requests are bound, and each model runs for the first time, one after the other."""
+
+
+@hookimpl
+def edgefn_session_kinds(root: Path, state: Path) -> Sequence[SessionKind]:
+    return [OpenVinoKind(root, state)]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """All that makes one compiled model differ from another."""
+
+    path: Path
+    stamp: tuple[tuple[int, int], ...]
+    """Times of change and sizes of the model's files: an exchanged model is another model."""
+    device: str
+    cache: Path | None
+    precision: str | None
+    hint: str
+    streams: int | None
+    requests: int | None
+    prepare: bool
+    input_name: str | None
+    input_size: tuple[int, int] | None
+    layout: str | None
+    color_order: str
+    mean: tuple[float, ...] | None
+    scale: tuple[float, ...] | None
+
+
+class OpenVinoKind:
+    """Opens models with OpenVINO. A compiled model lives as long as a session on it, or until ``close``."""
+
+    name = "openvino"
+    options: OptionsModel = OpenVinoOptions
+
+    def __init__(self, root: Path, state: Path) -> None:
+        self._root = root
+        self._state = state
+        self._models: weakref.WeakValueDictionary[Recipe, OpenedModel] = weakref.WeakValueDictionary()
+        self._gates: dict[Recipe, threading.Lock] = {}
+        self._lock = threading.Lock()
+        self._core: openvino.Core | None = None
+        self._closed = False
+
+    def open(self, binding: Binding, task: Task) -> Session:
+        """Raises ModelError for a model, device, name or shape that can not be used; its text lists what there is."""
+        from edgefn.sessions.tasks import open_session
+
+        options = cast("OpenVinoOptions", binding.options)
+        try:
+            path = find_model(options.model, self._root)
+            model, device = self._model(options, path)
+            session = open_session(model, task, options, path, self._root, device)
+        except ModelError as error:
+            raise ModelError(f"{binding.where()}: {error}") from error.__cause__
+        logger.info("%s opened '%s' on %s", binding.where(), model.name, model.facts["device"])
+        return session
+
+    def close(self) -> None:
+        """Ends the threads of all models and lets go of OpenVINO; sessions raise ModelError from now on."""
+        with self._lock:
+            self._closed = True
+            models = list(self._models.values())
+            self._core = None
+        for model in models:
+            model.requests.close()
+
+    def _model(self, options: OpenVinoOptions, path: Path) -> tuple[OpenedModel, dict[str, Any]]:
+        about = {"asked": options.device, "fallbacks": 0, "note": ""}
+        try:
+            choice = self._choose(options.device)
+            return self._shared(options, path, choice), about | {"note": choice.note}
+        except DeviceError as error:
+            if options.fallback is None:
+                raise
+            logger.warning("%s; falling back to %s", error, options.fallback)
+            choice = self._choose(options.fallback)
+            model = self._shared(options, path, choice)
+            return model, about | {"fallbacks": 1, "note": f"{error}; fell back to {choice.device}"}
+
+    def _choose(self, device: str) -> Choice:
+        return choose(device, self._opened_core().available_devices)
+
+    def _shared(self, options: OpenVinoOptions, path: Path, choice: Choice) -> OpenedModel:
+        recipe = self._recipe(options, path, choice.device)
+        with self._lock:
+            gate = self._gates.setdefault(recipe, threading.Lock())
+        with gate:
+            model = self._models.get(recipe)
+            if model is None:
+                model = compile_model(self._opened_core(), recipe)
+                self._models[recipe] = model
+        return model
+
+    def _recipe(self, options: OpenVinoOptions, path: Path, device: str) -> Recipe:
+        folder = self._state / "model-cache" if options.cache is True else options.cache and self._root / options.cache
+        shared = ("precision", "hint", "streams", "requests", "prepare", "input_name", "input_size", "layout")
+        folded = ("color_order", "mean", "scale")
+        values = {name: getattr(options, name) for name in (*shared, *folded)}
+        return Recipe(path=path, stamp=stamp(path), device=device, cache=folder or None, **values)
+
+    def _opened_core(self) -> openvino.Core:
+        with ALONE:
+            if self._closed:
+                raise ModelError("the host is stopping; no model is opened any more")
+            if self._core is None:
+                import openvino
+
+                self._core = openvino.Core()
+            return self._core
+
+
+# --- a recipe becomes a compiled model ---------------------------------------------------------------------------
+
+
+def compile_model(core: openvino.Core, recipe: Recipe) -> OpenedModel:
+    """Reads, folds and compiles; takes seconds. Raises ModelError, and DeviceError when the device refuses."""
+    from edgefn.sessions.opened import OpenedModel
+    from edgefn.sessions.requests import Requests
+
+    began = time.perf_counter()
+    model = _read(core, recipe.path)
+    quanta = {name_of(output): quantum for output in model.outputs if (quantum := _quantum(output))}
+    picture = _fold(model, recipe) if recipe.prepare else None
+    inputs, outputs = list(map(port_of, model.inputs)), list(map(port_of, model.outputs))
+    try:
+        compiled = core.compile_model(model, recipe.device, _config(recipe))
+        streams = _property(compiled, "NUM_STREAMS") or _property(compiled, "OPTIMAL_NUMBER_OF_INFER_REQUESTS") or 1
+        with ALONE:
+            slots = [_slot(compiled, inputs, outputs, picture) for _ in range(recipe.requests or int(streams) + 1)]
+            slots[0].run()
+    except RuntimeError as error:
+        raise DeviceError(f"model '{recipe.path.name}' does not run on {recipe.device}: {_reason(error)}") from error
+    facts = {
+        "model": recipe.path.name,
+        "device": ",".join(_property(compiled, "EXECUTION_DEVICES") or [recipe.device]),
+        "precision": _precision(compiled),
+        "streams": int(streams),
+        "inputs": list(map(str, inputs)),
+        "outputs": list(map(str, outputs)),
+        "compile_seconds": round(time.perf_counter() - began, 3),
+    }
+    return OpenedModel(
+        name=recipe.path.name,
+        inputs=inputs,
+        outputs=outputs,
+        picture=None if picture is None else inputs[picture],
+        requests=Requests(recipe.path.stem, slots),
+        facts=facts,
+        quanta=quanta,
+    )
+
+
+def _read(core: openvino.Core, path: Path) -> openvino.Model:
+    try:
+        return core.read_model(path)
+    except RuntimeError as error:
+        weights = path.with_suffix(".bin")
+        if path.suffix.lower() == ".xml" and not weights.exists():
+            raise ModelError(f"model '{path}' has no weights; '{weights.name}' should lie beside it") from error
+        raise ModelError(f"OpenVINO does not take model '{path}': {_reason(error)}") from error
+
+
+def _config(recipe: Recipe) -> dict[str, Any]:
+    config: dict[str, Any] = {"PERFORMANCE_HINT": recipe.hint.upper()}
+    if recipe.precision:
+        config["INFERENCE_PRECISION_HINT"] = recipe.precision
+    if recipe.streams:
+        config["NUM_STREAMS"] = recipe.streams
+    if recipe.cache:
+        recipe.cache.mkdir(parents=True, exist_ok=True)
+        config["CACHE_DIR"] = str(recipe.cache)
+    return config
+
+
+def _slot(
+    compiled: openvino.CompiledModel, inputs: Sequence[Port], outputs: Sequence[Port], picture: int | None
+) -> Slot:
+    """A request with its tensors bound to arrays; those without a shape yet are left to OpenVINO."""
+    import numpy as np
+    import openvino
+
+    from edgefn.sessions.opened import Slot
+
+    request = compiled.create_infer_request()
+    names = [port.name for port in inputs]
+    arrays = [_array(port) for port in inputs]
+    for index, array in enumerate(arrays):
+        if array is not None:
+            request.set_input_tensor(index, openvino.Tensor(array, shared_memory=True))
+    fixed = [_array(port) for port in outputs]
+    for index, array in enumerate(fixed):
+        if array is not None:
+            request.set_output_tensor(index, openvino.Tensor(array, shared_memory=True))
+    is_fixed = not any(array is None for array in fixed)
+
+    def run() -> None:
+        try:
+            request.infer(share_outputs=True)
+        except RuntimeError as error:
+            raise ModelError(f"inference failed: {_reason(error)}") from error
+
+    def results() -> Sequence[Any]:
+        return fixed if is_fixed else [tensor.data for tensor in request.output_tensors]
+
+    def bind(name: str, array: Any) -> None:
+        request.set_input_tensor(names.index(name), openvino.Tensor(np.ascontiguousarray(array)))
+
+    bound = {name: array for name, array in zip(names, arrays, strict=True) if array is not None}
+    return Slot(bound, None if picture is None else bound[names[picture]][0], run, results, bind)
+
+
+def _array(port: Port) -> Any:
+    import numpy as np
+
+    return None if -1 in port.shape or port.dtype is None else np.zeros(port.shape, port.dtype)
+
+
+# --- preparation, folded into the model ------------------------------------------------------------------------------
+
+
+def _fold(model: openvino.Model, recipe: Recipe) -> int | None:
+    """Makes the model take [1,H,W,3] u8 in BGR; the index of the input that does, None when none is for pictures."""
+    import openvino
+    from openvino.preprocess import ColorFormat, PrePostProcessor
+
+    index = _picture_input(model, recipe)
+    if index is None:
+        return None
+    layout = _layout(model.inputs[index], recipe)
+    if layout is None:
+        raise ModelError(
+            f"the layout of input {port_of(model.inputs[index])} is not clear; declare 'layout': nchw or nhwc"
+        )
+    _reshape(model, index, layout, recipe.input_size)
+    port = model.inputs[index]
+    channels = port.shape[layout.index("C")]
+    prep = PrePostProcessor(model)
+    entry = prep.input(index)
+    tensor = entry.tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
+    tensor.set_color_format(ColorFormat.BGR)
+    entry.model().set_layout(openvino.Layout(layout))
+    steps = entry.preprocess()
+    if recipe.mean or recipe.scale or channels == 1 or port.element_type != openvino.Type.u8:
+        steps.convert_element_type(openvino.Type.f32)
+    if channels == 1 or recipe.color_order == "rgb":
+        steps.convert_color(ColorFormat.GRAY if channels == 1 else ColorFormat.RGB)
+    if recipe.mean:
+        steps.mean(_for_channels(recipe.mean, channels))
+    if recipe.scale:
+        steps.scale(_for_channels(recipe.scale, channels))
+    prep.build()
+    return index
+
+
+def _for_channels(numbers: tuple[float, ...], channels: int) -> Any:
+    return numbers[0] if len(numbers) == 1 or channels == 1 else list(numbers)
+
+
+def _picture_input(model: openvino.Model, recipe: Recipe) -> int | None:
+    names = [name_of(port) for port in model.inputs]
+    if recipe.input_name:
+        found = [i for i, port in enumerate(model.inputs) if recipe.input_name in {names[i], *port.names}]
+        if not found:
+            raise ModelError(
+                f"model '{recipe.path.name}' has no input '{recipe.input_name}'{nearest(recipe.input_name, names)};"
+                f" its inputs: {_listing(model.inputs)}"
+            )
+        return found[0]
+    found = [i for i, port in enumerate(model.inputs) if _layout(port, recipe)]
+    if len(found) > 1:
+        raise ModelError(f"several inputs could take the picture: {_listing(model.inputs)}; declare 'inputName'")
+    return found[0] if found else None
+
+
+def _layout(port: openvino.Output, recipe: Recipe) -> str | None:
+    """``NCHW`` or ``NHWC``, as declared, as the model says, or as the place of the 3 (or 1) channels tells."""
+    shape = port_of(port).shape
+    if len(shape) != 4:
+        return None
+    said = str(port.node.layout).strip("[]").replace(",", "")
+    known = recipe.layout.upper() if recipe.layout else said
+    if known in ("NCHW", "NHWC"):
+        return known
+    for channels in (3, 1):
+        if (shape[1] == channels) != (shape[3] == channels):
+            return "NCHW" if shape[1] == channels else "NHWC"
+    return None
+
+
+def _reshape(model: openvino.Model, index: int, layout: str, size: tuple[int, int] | None) -> None:
+    """Gives the input batch 1, and the declared size where there is one."""
+    port = port_of(model.inputs[index])
+    shape = list(port.shape)
+    wanted = {"N": 1, "C": 3 if shape[layout.index("C")] < 0 else None, **dict(zip("HW", size or (), strict=False))}
+    for axis, letter in enumerate(layout):
+        shape[axis] = wanted.get(letter) or shape[axis]
+    if -1 in shape:
+        raise ModelError(f"input {port} leaves its height or width open; declare 'inputSize': [height, width]")
+    if tuple(shape) == port.shape:
+        return
+    try:
+        model.reshape({model.inputs[index]: shape})
+    except RuntimeError as error:
+        raise ModelError(f"input {port} can not be made {shape}: {_reason(error)}") from error
+
+
+def _quantum(output: openvino.Output) -> Quantum | None:
+    """Step and zero of an output that ends in FakeQuantize and a conversion to integers, as TFLite's do."""
+    from edgefn.sessions.opened import Quantum
+
+    convert = output.node.input_value(0).node
+    quantize = convert.input_value(0).node if convert.get_type_name() == "Convert" else None
+    if quantize is None or quantize.get_type_name() != "FakeQuantize":
+        return None
+    limits = [quantize.input_value(number).node for number in range(1, 5)]
+    if any(limit.get_type_name() != "Constant" or limit.data.size != 1 for limit in limits):
+        return None
+    low, high, q_low, q_high = (float(limit.data.reshape(-1)[0]) for limit in limits)
+    step = (high - low) / (q_high - q_low)
+    return Quantum(step, q_low - low / step)
+
+
+# --- what OpenVINO says, in our words --------------------------------------------------------------------------------
+
+
+def _listing(ports: Sequence[Any]) -> str:
+    return listing(str(port_of(port)) for port in ports)
+
+
+def _property(compiled: openvino.CompiledModel, name: str) -> Any:
+    try:
+        return compiled.get_property(name)
+    except RuntimeError:  # AUTO, HETERO and MULTI do not answer all questions
+        return None
+
+
+def _precision(compiled: openvino.CompiledModel) -> str:
+    kind = _property(compiled, "INFERENCE_PRECISION_HINT")
+    names = {"f32": "f32", "bf16": "bf16", "f16": "f16"}
+    return names.get(kind.get_type_name(), kind.get_type_name()) if kind is not None else "unknown"
+
+
+def _reason(error: Exception) -> str:
+    """The telling line of an OpenVINO error, without its trace of C++ files."""
+    noise = ("Exception from", "FrontEnd API failed")
+    lines = [line.strip() for line in str(error).splitlines()]
+    telling = [line for line in lines if line and not line.startswith(noise)]
+    return " ".join((telling[-1] if telling else str(error)).split())[:300].rstrip(".:")

@@ -1,0 +1,122 @@
+"""What a task makes of an opened model: which outputs are read, and how."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgefn.contracts import Session, Task
+from edgefn.errors import ModelError, listing, nearest
+from edgefn.sessions.labels import Labels, read_labels
+from edgefn.sessions.opened import OpenedModel, OpenedSession, Quantum, RawSession, Read, raw
+from edgefn.sessions.options import OpenVinoOptions
+from edgefn.sessions.pictures import FILLS, SQUARE, Fill, View
+from edgefn.sessions.ports import Port
+from edgefn.sessions.results import Array, HeadOptions, best, check_classes, detections, find_head
+
+logger = logging.getLogger(__name__)
+
+
+def open_session(
+    model: OpenedModel, task: Task, options: OpenVinoOptions, path: Path, root: Path, facts: Mapping[str, Any]
+) -> Session:
+    """A session on the model for one function. Raises ModelError when the outputs do not fit the task."""
+    ports = _declared(model, options.output_names)
+    if task is not Task.RAW and model.picture is None:
+        raise ModelError(
+            f"task '{task}' needs an input for pictures; model '{model.name}' has {listing(map(str, model.inputs))};"
+            " right would be task 'raw', or 'inputName', 'layout' and 'inputSize' of the input"
+        )
+    fill = _fill(model, options.resize) if model.picture else None
+    facts = {**facts, "task": task.value}
+    if task is Task.RAW:
+        return RawSession(model, fill, _picked(model, [port.name for port in ports], raw(_names(ports))), facts)
+    labels = Labels(_label_names(options, path, root), options.label_offset)
+    read = (_classes if task is Task.CLASSIFICATION else _objects)(model, ports, options, labels)
+    return OpenedSession(model, fill, read, {**facts, "labels": len(labels)})
+
+
+def _classes(model: OpenedModel, ports: Sequence[Port], options: OpenVinoOptions, labels: Labels) -> Read:
+    if len(ports) > 1:
+        raise ModelError(
+            f"model '{model.name}' has outputs {listing(map(str, ports))}; declare 'outputNames': the scores"
+        )
+    check_classes(ports[0])
+    count = int(np.prod(ports[0].shape))
+    if len(labels) and (nameless := labels.missing(count)):
+        logger.warning(
+            "model '%s' has %d classes, and %d of them no label with labelOffset %d",
+            *(model.name, count, nameless, options.label_offset),
+        )
+    top_n = options.top_n
+
+    def read(outputs: Sequence[Array], view: View) -> Any:
+        return best(outputs[0], top_n, labels)
+
+    return _picked(model, _names(ports), read)
+
+
+def _objects(model: OpenedModel, ports: Sequence[Port], options: OpenVinoOptions, labels: Labels) -> Read:
+    declared = HeadOptions(
+        options.head, options.threshold, options.iou_threshold, options.box_format, options.background
+    )
+    head, names = find_head(ports, declared, *model.size)
+
+    def read(outputs: Sequence[Array], view: View) -> Any:
+        return detections(head(outputs), labels, view)
+
+    return _picked(model, names, read)
+
+
+def _picked(model: OpenedModel, names: Sequence[str], read: Read) -> Read:
+    """``read`` for the outputs of these names, in this order, quantised ones with their real values."""
+    indexes = [_names(model.outputs).index(name) for name in names]
+    if indexes == list(range(len(model.outputs))) and not model.quanta:
+        return read
+    quanta = [model.quanta.get(name) for name in names]
+
+    def picked(outputs: Sequence[Array], view: View) -> Any:
+        return read([_real(outputs[i], quantum) for i, quantum in zip(indexes, quanta, strict=True)], view)
+
+    return picked
+
+
+def _real(output: Array, quantum: Quantum | None) -> Array:
+    if quantum is None:
+        return output
+    return (output.astype(np.float32) - np.float32(quantum.zero)) * np.float32(quantum.step)
+
+
+def _names(ports: Sequence[Port]) -> list[str]:
+    return [port.name for port in ports]
+
+
+def _declared(model: OpenedModel, names: Sequence[str] | None) -> Sequence[Port]:
+    ports = {port.name: port for port in model.outputs}
+    absent = [name for name in names or () if name not in ports]
+    if absent:
+        raise ModelError(
+            f"model '{model.name}' has no output '{absent[0]}'{nearest(absent[0], ports)};"
+            f" its outputs: {listing(map(str, model.outputs))}"
+        )
+    return [ports[name] for name in names] if names else model.outputs
+
+
+def _fill(model: OpenedModel, resize: str) -> Fill:
+    if resize == "custom-vision" and max(model.size) > SQUARE:
+        raise ModelError(
+            f"resize 'custom-vision' is for inputs of up to {SQUARE} pixels, and {model.picture} is larger"
+        )
+    return FILLS[resize]()
+
+
+def _label_names(options: OpenVinoOptions, path: Path, root: Path) -> dict[int, str]:
+    if options.labels is None:
+        beside = path.with_name(f"{path.stem}.labels.txt")
+        return read_labels(beside) if beside.exists() else {}
+    places = (root / options.labels, Path.cwd() / options.labels)
+    return read_labels(next((place for place in places if place.exists()), places[0]))

@@ -1,0 +1,199 @@
+"""host.json, local.settings.json, the environment, and ``%NAME%`` in bindings.
+
+The formats are those of Azure Functions (host.json version 2.0); both files may hold comments and trailing commas.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from edgefn.errors import SettingError, nearest
+from edgefn.function import Seconds
+
+COMMENTS = re.compile(r'("(?:\\.|[^"\\\n])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
+TRAILING_COMMAS = re.compile(r'("(?:\\.|[^"\\\n])*")|,(?=\s*[}\]])')
+REFERENCE = re.compile(r"%([^%]*)%")
+OVERRIDE = "AzureFunctionsJobHost__"
+DEFAULT_TIMEOUT = 1800.0
+
+KNOWN_KEYS = frozenset(
+    "version functionTimeout retry functions http watchDirectories watchFiles queues serviceBus eventHub singleton "  # noqa: SIM905
+    "logging aggregator healthMonitor extensionBundle managedDependencies customHandler httpWorker extensions "
+    "concurrency telemetryMode sendCanceledInvocationsToWorker metadataProviderTimeout".split()
+)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object of a file, which may hold comments and trailing commas; raises SettingError with the line."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"{path}: can not be read: {error}") from None
+    text = COMMENTS.sub(lambda match: match[1] or re.sub(r"[^\n]", " ", match[0]), text)
+    text = TRAILING_COMMAS.sub(lambda match: match[1] or " ", text)
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise SettingError(f"{path}:{error.lineno}: no valid JSON: {error.msg} (column {error.colno})") from None
+    if not isinstance(value, dict):
+        raise SettingError(f"{path}: should hold one JSON object, holds a {type(value).__name__}")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The app settings by name: ``--set`` over the environment over local.settings.json."""
+
+    values: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+    """What is worth a log line about how they were read."""
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        return self.values.get(name, default)
+
+    def resolve(self, text: str) -> str:
+        """The text with each ``%NAME%`` replaced by that setting; raises SettingError for one that is not set."""
+        unclosed = REFERENCE.sub(lambda match: " " * len(match[0]), text).find("%")
+        if unclosed >= 0:
+            raise SettingError(
+                f"The '%' at position {unclosed} does not have a closing '%'; "
+                "put a value that holds a % into a setting, and name the setting here"
+            )
+        return REFERENCE.sub(lambda match: self._value(match[1]), text)
+
+    def _value(self, name: str) -> str:
+        value = self.values.get(name)
+        if value is None:
+            raise SettingError(
+                f"'%{name}%' does not resolve to a value; set {name} in the environment, under Values in "
+                f"local.settings.json, or with --set {name}=...{nearest(name, self.values)}"
+            )
+        return value
+
+
+def references(value: Any) -> list[str]:
+    """The names of the settings that a declared value names as ``%NAME%``."""
+    return REFERENCE.findall(value) if isinstance(value, str) else []
+
+
+def load_settings(root: Path, environment: Mapping[str, str], given: Mapping[str, str]) -> Settings:
+    """Reads local.settings.json of the app root; raises SettingError when it can not be used."""
+    path = root / "local.settings.json"
+    local = dict(_local_values(path)) if path.exists() else {}
+    notes = tuple(
+        f"Skipping '{name}' from local settings as it's already defined in current environment variables."
+        for name in local
+        if name in environment
+    )
+    return Settings({**local, **environment, **given}, notes)
+
+
+def _local_values(path: Path) -> Iterator[tuple[str, str]]:
+    document = read_json(path)
+    if document.get("IsEncrypted", True):
+        raise SettingError(
+            f"{path}: its values are encrypted, or it does not say that they are not; "
+            'decrypt them with `func settings decrypt` and write "IsEncrypted": false'
+        )
+    values = document.get("Values") or {}
+    if not isinstance(values, dict):
+        raise SettingError(f"{path}: Values should be an object of names and texts, found {values!r}")
+    for name, value in values.items():
+        if isinstance(value, (dict, list)):
+            raise SettingError(f"{path}: Values.{name} should be a text, found {json.dumps(value)}")
+        yield name, value if isinstance(value, str) else json.dumps(value)
+
+
+@dataclass(frozen=True, slots=True)
+class HostConfig:
+    """host.json, with ``AzureFunctionsJobHost__a__b`` of the environment laid over it."""
+
+    document: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    function_timeout: float | None = DEFAULT_TIMEOUT
+    """Seconds an invocation may take; None without limit."""
+    functions: tuple[str, ...] = ()
+    """The functions to run; empty for all."""
+
+    def extension(self, name: str) -> Mapping[str, Any]:
+        """The object under ``extensions.<name>``, empty when there is none; raises SettingError for another value."""
+        found = (self.document.get("extensions") or {}).get(name) or {}
+        if not isinstance(found, dict):
+            raise SettingError(f"host.json: extensions.{name} should be an object, found {found!r}")
+        return found
+
+
+def load_host_config(root: Path, environment: Mapping[str, str] = os.environ) -> HostConfig:
+    """Reads host.json of the app root; no file means defaults. Raises SettingError when it can not be used."""
+    path = root / "host.json"
+    document = read_json(path) if path.exists() else {"version": "2.0"}
+    _check_version(path, document)
+    for name, value in environment.items():
+        if name.startswith(OVERRIDE):
+            _overlay(document, name.removeprefix(OVERRIDE).split("__"), value)
+    warnings = tuple(
+        f"{path}: unknown key '{key}' is ignored{nearest(key, KNOWN_KEYS)}"
+        for key in document
+        if key not in KNOWN_KEYS and not key.startswith("$")
+    )
+    if not isinstance(document.get("extensions", {}), dict):
+        raise SettingError(f"{path}: extensions should be an object, found {document['extensions']!r}")
+    return HostConfig(document, warnings, _timeout(path, document), _allowed(path, document))
+
+
+def _check_version(path: Path, document: Mapping[str, Any]) -> None:
+    if "version" not in document:
+        raise SettingError(
+            f"{path}: The host.json file is missing the required 'version' property. "
+            "See https://aka.ms/functions-hostjson for steps to migrate the configuration file."
+        )
+    if document["version"] != "2.0":
+        raise SettingError(
+            f"{path}: '{document['version']}' is an invalid value for host.json 'version' property. "
+            "We recommend you set the 'version' property to '2.0'."
+        )
+
+
+def _overlay(document: dict[str, Any], path: list[str], value: str) -> None:
+    """Sets one value inside the document; names match without regard to case, numbers make a list."""
+    *parents, last = path
+    for name in parents:
+        key = next((known for known in document if known.lower() == name.lower()), name)
+        inner = document.get(key)
+        document[key] = inner if isinstance(inner, dict) else {}
+        document = document[key]
+    document[next((known for known in document if known.lower() == last.lower()), last)] = value
+
+
+def _timeout(path: Path, document: Mapping[str, Any]) -> float | None:
+    declared = document.get("functionTimeout", DEFAULT_TIMEOUT)
+    return timeout(declared, f"{path}: functionTimeout")
+
+
+def timeout(declared: Any, where: str) -> float | None:
+    """Seconds of a declared time-out: HH:MM:SS or a number of at least 1 s, ``-1`` for no limit (None)."""
+    try:
+        value = TypeAdapter(Seconds).validate_python(declared)
+    except ValidationError:
+        raise SettingError(f"{where} should be HH:MM:SS, or -1 for no limit; found {declared!r}") from None
+    if value == -1:
+        return None
+    if value < 1:
+        raise SettingError(f"{where} should be at least 00:00:01, or -1 for no limit; found {declared!r}")
+    return value
+
+
+def _allowed(path: Path, document: Mapping[str, Any]) -> tuple[str, ...]:
+    declared = document.get("functions") or []
+    names = list(declared.values()) if isinstance(declared, dict) else declared
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise SettingError(f"{path}: functions should be a list of function names, found {declared!r}")
+    return tuple(names)

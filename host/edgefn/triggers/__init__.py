@@ -1,0 +1,1 @@
+"""Triggers: what causes invocations, one kind a file."""

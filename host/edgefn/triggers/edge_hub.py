@@ -1,0 +1,100 @@
+"""``edgeHubTrigger``: a message that came to an input of the module."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from edgefn.contracts import EdgeMessage, Emit, Event, Feed, Services, TriggerKind
+from edgefn.errors import BindingError
+from edgefn.function import Binding, Options
+from edgefn.hookspecs import hookimpl
+from edgefn.spool import Inbox
+from edgefn.values import element_of, message_converter
+from edgefn.workers import work
+
+
+class EdgeHubTrigger(Options):
+    """The options of ``edgeHubTrigger``."""
+
+    input_name: str = Field(min_length=1)
+    cardinality: Literal["one", "many"] = "one"
+    max_batch_size: int = Field(default=64, ge=1)
+    max_concurrency: int = Field(default=1, ge=1)
+
+    @field_validator("cardinality", mode="before")
+    @classmethod
+    def _lower(cls, value: Any) -> Any:
+        return value.lower() if isinstance(value, str) else value
+
+
+class EdgeHubListener:
+    """Takes messages of one input from the inbox and runs the function for each, or for several at once."""
+
+    feed = Feed.INBOX
+
+    def __init__(self, options: EdgeHubTrigger, inbox: Inbox) -> None:
+        self._options = options
+        self._subscription = inbox.subscribe(options.input_name)
+        self._many = options.cardinality == "many"
+        self._taken = 0
+
+    async def listen(self, emit: Emit) -> None:
+        async def handle(messages: list[EdgeMessage]) -> None:
+            value = messages if self._many else messages[0]
+            try:
+                await emit(Event(value, f"EdgeHub trigger fired at {messages[0].created or 'no known time'}"))
+            finally:
+                await self._subscription.done(messages)
+
+        try:
+            await work(self._options.max_concurrency, self._take, handle)
+        finally:
+            self._subscription.close()
+
+    async def _take(self) -> list[EdgeMessage]:
+        messages = await self._subscription.take(self._options.max_batch_size if self._many else 1)
+        self._taken += len(messages)
+        return messages
+
+    def status(self) -> Mapping[str, Any]:
+        return {"input": self._options.input_name, "messages": self._taken, "waiting": self._subscription.depth}
+
+
+class EdgeHubTriggerKind:
+    """The binding type ``edgeHubTrigger``."""
+
+    type = "edgeHubTrigger"
+    options = EdgeHubTrigger
+    level = logging.INFO
+
+    def __init__(self, services: Services) -> None:
+        self._inbox = services.inbox
+
+    def check(self, binding: Binding) -> None:
+        self.convert(binding)
+
+    def convert(self, binding: Binding) -> Callable[[Any], Any] | None:
+        assert isinstance(binding.options, EdgeHubTrigger)
+        try:
+            if binding.options.cardinality == "one":
+                return message_converter(binding.annotation)
+            one = message_converter(element_of(binding.annotation))
+        except TypeError as error:
+            raise BindingError(f"{binding.where()}: {error}") from None
+        return None if one is None else lambda messages: [one(message) for message in messages]
+
+    def listener(self, binding: Binding) -> EdgeHubListener:
+        assert isinstance(binding.options, EdgeHubTrigger)
+        return EdgeHubListener(binding.options, self._inbox)
+
+    async def close(self) -> None:
+        """Shares nothing."""
+
+
+@hookimpl
+def edgefn_triggers(services: Services) -> Sequence[TriggerKind]:
+    return [EdgeHubTriggerKind(services)]

@@ -1,0 +1,273 @@
+"""``videoFrameTrigger``: an invocation for each wanted frame of a video source."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import weakref
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import BeforeValidator, Field
+
+from edgefn.captures import Address, Asked, SourceKind, finite, recognise
+from edgefn.contracts import Emit, Event, Feed, VideoFrame
+from edgefn.errors import BindingError, SourceError
+from edgefn.function import Binding, Options, Seconds
+from edgefn.hookspecs import hookimpl
+from edgefn.values import element_of, first_of_union
+from edgefn.video import Playing, Source, Subscription, Wanted
+from edgefn.workers import work
+
+if TYPE_CHECKING:
+    from edgefn.contracts import Services
+
+AHEAD = 2  # frames that are read ahead of the invocations
+
+
+def lower(value: Any) -> Any:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def text(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Word = BeforeValidator(lower)
+
+
+class VideoFrameTrigger(Options):
+    """The options of ``videoFrameTrigger``. Those that a kind of source has no use for are ignored there."""
+
+    source: Annotated[str, BeforeValidator(text)]
+    """Index or path of a camera, rtsp/http/udp/tcp URL, file, folder of pictures, or ``synthetic:``."""
+    policy: Annotated[Literal["latest", "every"], Word] | None = None
+    """When the function is behind: ``latest`` drops the older frame, ``every`` keeps the order and holds a file back.
+
+    Default: ``latest`` for cameras, streams and with ``realTime``; otherwise ``every``. A live source is never held
+    back: with ``every`` it drops the oldest waiting frame when too many wait.
+    """
+    max_fps: Annotated[float, Field(gt=0)] | None = None
+    """At most so many frames a second, evenly spaced: by media time for files, otherwise by the clock."""
+    every_nth: int = Field(1, ge=1)
+    """Only each nth frame of the source."""
+    max_age: Annotated[Seconds, Field(gt=0)] | None = None
+    """Seconds; frames that are older when their invocation would start are dropped."""
+    on_end: Annotated[Literal["stop", "loop", "restart"], Word] = "stop"
+    """What follows the end of a file or folder; ``restart`` waits for ``restartAfter`` first."""
+    restart_after: Annotated[Seconds, Field(ge=0)] = 5.0
+    real_time: bool = False
+    """Whether a file or folder is played at its own pace, as if it were a camera."""
+    silent_after: Annotated[Seconds, Field(ge=1)] = 10.0
+    """Seconds without a frame after which a camera or stream is opened again."""
+    max_in_flight: Annotated[int, Field(ge=1)] | None = None
+    """Invocations at a time. Default: 1 for a synchronous function; for an async one 4 with ``every``, else 2."""
+    cardinality: Annotated[Literal["one", "many"], Word] = "one"
+    """``many`` gives a list with the frames that are there, at least one and at most ``maxBatchSize``."""
+    max_batch_size: int = Field(8, ge=1)
+    width: Annotated[int, Field(ge=1)] | None = None
+    """Asked of a camera, in pixels, as ``height`` is."""
+    height: Annotated[int, Field(ge=1)] | None = None
+    capture_fps: Annotated[float, Field(gt=0)] | None = None
+    """Frames a second: asked of a camera; for a folder of pictures what it counts as (1.0)."""
+
+
+class VideoFrameListener:
+    """Hands the frames of one subscription to ``emit``, so many at a time, their starts in the order of the frames."""
+
+    def __init__(
+        self, binding: Binding, subscription: Subscription, feed: Feed, *, in_flight: int, batch: int | None
+    ) -> None:
+        self.binding = binding
+        self.subscription = subscription
+        self.feed = feed
+        self._in_flight = in_flight
+        self._batch = batch
+
+    async def listen(self, emit: Emit) -> None:
+        """Returns when the source has ended; raises SourceError when it can not be read."""
+
+        async def handle(frames: list[VideoFrame]) -> None:
+            first, last = frames[0], frames[-1]
+            if self._batch is None:
+                await emit(Event(first, f"frame {first.id} of {first.source}"))
+            else:
+                await emit(Event(frames, f"frames {first.id} to {last.id} of {last.source}"))
+
+        self.subscription.join()
+        try:
+            await work(self._in_flight, self._take, handle)
+        finally:
+            self.subscription.leave()
+        await self.subscription.ended()
+
+    async def _take(self) -> list[VideoFrame]:
+        if frames := await self.subscription.take(self._batch or 1):
+            return frames
+        raise StopAsyncIteration
+
+    def status(self) -> dict[str, Any]:
+        """``source``, its ``state``, ``fps`` measured and ``claimed_fps``, ``age_ms`` of the newest frame, ``frames``
+        read for this function and what became of them (``emitted``, ``dropped`` by cause), ``reopened``, ``width``
+        and ``height`` in pixels. States: starting, running, lost, silent, ended, stopped.
+        """
+        return self.subscription.status()
+
+
+class VideoFrameKind:
+    """Owns the sources of one host: functions with the same source and the same ways of playing it share one."""
+
+    type = "videoFrameTrigger"
+    options = VideoFrameTrigger
+    level = logging.DEBUG
+
+    def __init__(self, services: Services) -> None:
+        self._root: Path = services.root
+        self._sources: weakref.WeakValueDictionary[tuple[Address, Playing], Source] = weakref.WeakValueDictionary()
+        self._listeners: weakref.WeakSet[VideoFrameListener] = weakref.WeakSet()
+        counter = services.metrics.counter
+        self._read = counter("edgefn_video_frames", "Frames read from a video source", ("source",))
+        self._dropped = counter(
+            "edgefn_video_frames_dropped", "Frames that a function did not get, by cause", ("function", "cause")
+        )
+
+    def check(self, binding: Binding) -> None:
+        address, options = self._address(binding), _options(binding)
+        if "max_batch_size" in options.model_fields_set and options.cardinality == "one":
+            raise BindingError(f"{binding.where()}: maxBatchSize is for lists; add cardinality=many, or leave it out")
+        self.convert(binding)
+        self._refuse_contradiction(binding, address, _playing(address, options))
+
+    def convert(self, binding: Binding) -> Callable[[Any], Any] | None:
+        """VideoFrame and no annotation pass; numpy.ndarray gives the frame's image; lists come with ``many``."""
+        many = _options(binding).cardinality == "many"
+        wanted = first_of_union(binding.annotation)
+        element = wanted
+        if many and wanted not in (None, Any):
+            element = element_of(wanted) if get_origin(wanted) is list or wanted is list else binding
+        if element in (None, Any, VideoFrame):
+            return None
+        if _is_array(element):
+            return _images if many else _image
+        fitting = "list[VideoFrame] or list[numpy.ndarray]" if many else "VideoFrame or numpy.ndarray"
+        hint = "" if many else "; a list of frames comes with cardinality=many"
+        raise BindingError(
+            f"{binding.where()}: the parameter is annotated {_named(wanted)}; what fits is {fitting}{hint}"
+        )
+
+    def listener(self, binding: Binding) -> VideoFrameListener:
+        """Subscribes to the source. The reader starts when the first of its listeners listens."""
+        options, address = _options(binding), self._address(binding)
+        playing = _playing(address, options)
+        self._refuse_contradiction(binding, address, playing)
+        source = self._sources.get((address, playing))
+        if source is None:
+            source = Source(address, playing, count_frame=self._read.labels(address.shown).inc)
+            self._sources[address, playing] = source
+        in_flight = options.max_in_flight or _usual_in_flight(binding, _policy(options, address))
+        feed = Feed.FINITE if finite(address) and options.on_end == "stop" else Feed.ENDLESS
+        batch = options.max_batch_size if options.cardinality == "many" else None
+
+        dropped = functools.cache(lambda cause: self._dropped.labels(binding.function, cause))
+        wanted = _wanted(options, address, in_flight, batch)
+        subscription = Subscription(source, wanted, lambda cause: dropped(cause).inc())
+        listener = VideoFrameListener(binding, subscription, feed, in_flight=in_flight, batch=batch)
+        self._listeners.add(listener)
+        return listener
+
+    async def close(self) -> None:
+        await asyncio.gather(*(source.close() for source in list(self._sources.values())))
+
+    def _address(self, binding: Binding) -> Address:
+        value = _options(binding).source.strip()
+        declared = str(binding.declared.get("source", value))
+        named = f"source ({declared})" if declared != value else "source"
+        if value.lower() in ("", "none", "null"):
+            would = "give a camera, a URL, a file, a folder or synthetic:"
+            raise BindingError(f"{binding.where()}: {named} is {value or 'empty'}; {would}")
+        try:
+            return recognise(value, self._root)
+        except SourceError as error:
+            raise BindingError(f"{binding.where()}: {named}: {error}") from None
+
+    def _refuse_contradiction(self, binding: Binding, address: Address, playing: Playing) -> None:
+        """A live source is opened once, so all functions on it have to ask it for the same."""
+        if not address.live:
+            return
+        for other in self._listeners:
+            source = other.subscription.source
+            theirs = other.binding.function != binding.function and not other.subscription.left
+            if theirs and source.address.target == address.target and source.playing != playing:
+                raise BindingError(
+                    f"{binding.where()}: asks {address.shown} for {_asked(playing)}, while function "
+                    f"'{other.binding.function}' ({other.binding.place}) asks it for {_asked(source.playing)}; "
+                    "it is opened once, so let both ask for the same"
+                )
+
+
+def _options(binding: Binding) -> VideoFrameTrigger:
+    assert isinstance(binding.options, VideoFrameTrigger)
+    return binding.options
+
+
+def _playing(address: Address, options: VideoFrameTrigger) -> Playing:
+    """How the source is played, without the options that this kind of source has no use for."""
+    if address.kind is SourceKind.CAMERA:
+        return Playing(Asked(options.width, options.height, options.capture_fps, options.silent_after))
+    if address.kind is SourceKind.STREAM:
+        return Playing(Asked(silent_after=options.silent_after))
+    fps = options.capture_fps if address.kind is SourceKind.FOLDER else None
+    restart_after = options.restart_after if options.on_end == "restart" else 0.0
+    return Playing(Asked(fps=fps), options.real_time, options.on_end, restart_after)
+
+
+def _policy(options: VideoFrameTrigger, address: Address) -> str:
+    return options.policy or ("latest" if address.live or options.real_time else "every")
+
+
+def _usual_in_flight(binding: Binding, policy: str) -> int:
+    if not binding.is_async:
+        return 1
+    return 4 if policy == "every" else 2
+
+
+def _wanted(options: VideoFrameTrigger, address: Address, in_flight: int, batch: int | None) -> Wanted:
+    every = _policy(options, address) == "every"
+    return Wanted(
+        capacity=max(in_flight + AHEAD if every else 1, batch or 1),
+        holds=every and not address.live,
+        max_fps=options.max_fps,
+        every_nth=options.every_nth,
+        max_age=options.max_age,
+    )
+
+
+def _asked(playing: Playing) -> str:
+    asked = playing.asked
+    named = {"width": asked.width, "height": asked.height, "captureFps": asked.fps, "silentAfter": asked.silent_after}
+    return ", ".join(f"{name}={value:g}" for name, value in named.items() if value is not None)
+
+
+def _is_array(annotation: Any) -> bool:
+    """Whether it is numpy.ndarray, or NDArray of something; tells without importing NumPy."""
+    kind = get_origin(annotation) or annotation
+    return getattr(kind, "__module__", "") == "numpy" and getattr(kind, "__name__", "") == "ndarray"
+
+
+def _named(annotation: Any) -> str:
+    return annotation.__name__ if isinstance(annotation, type) and not get_args(annotation) else str(annotation)
+
+
+def _image(frame: VideoFrame) -> Any:
+    return frame.image
+
+
+def _images(frames: Sequence[VideoFrame]) -> Any:
+    return [frame.image for frame in frames]
+
+
+@hookimpl
+def edgefn_triggers(services: Services) -> Sequence[VideoFrameKind]:
+    return [VideoFrameKind(services)]

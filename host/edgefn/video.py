@@ -1,0 +1,476 @@
+"""The frames of a source: one reader thread, shared by all functions on it.
+
+    Source (one an address) -- its thread grabs, decodes what is wanted, hands out --> Subscription (one a function)
+
+The reader starts when the first subscription is joined. It never calls into the event loop but in ``Source._wake``.
+All that both sides touch is guarded by one condition, ``Source.changed``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from edgefn.captures import Address, Asked, Capture, open_capture
+from edgefn.contracts import VideoFrame
+from edgefn.errors import SourceError
+from edgefn.pacing import BackOff, MeasuredRate, Pacer, Spacing
+
+log = logging.getLogger(__name__)
+
+Clock = Callable[[], float]
+LINGER = 5.0  # seconds that a source stays open for nobody, so that a function can be replaced
+PATIENCE = 10.0  # seconds for which a subscription that is not joined yet holds the reader back
+
+
+@dataclass(frozen=True, slots=True)
+class Playing:
+    """How a source is played; of a file only, except for ``asked``."""
+
+    asked: Asked = field(default_factory=Asked)
+    real_time: bool = False
+    on_end: str = "stop"
+    """``stop``, ``loop``, or ``restart`` after ``restart_after`` seconds."""
+    restart_after: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which frames a subscription takes, and how many it keeps."""
+
+    capacity: int = 1
+    holds: bool = False
+    """When ``capacity`` frames wait: True holds the reader back, False drops the oldest of them."""
+    max_fps: float | None = None
+    every_nth: int = 1
+    max_age: float | None = None
+    """Seconds; a frame that is older when it would be taken is dropped."""
+
+
+@dataclass(slots=True)
+class Run:
+    """One life of the reader thread. ``over`` is set when no further frame comes, ``end`` when the thread has ended."""
+
+    over: bool = False
+    end: Future[None] = field(default_factory=Future)
+
+
+class Subscription:
+    """A function's share of a source. Made at once, joined when its listener listens, left when that ends.
+
+    Each frame that was read for it was taken, or dropped and counted by cause, or still waits.
+    """
+
+    def __init__(
+        self, source: Source, wanted: Wanted, count_dropped: Callable[[str], Any] = lambda cause: None
+    ) -> None:
+        self.source = source
+        self.wanted = wanted
+        self.frames = 0
+        self.taken = 0
+        self.dropped: dict[str, int] = {}
+        self.joined = False
+        self.left = False
+        self._run = Run()
+        self._queue: deque[tuple[float, VideoFrame]] = deque()
+        self._takers: deque[asyncio.Future[None]] = deque()
+        self._count_dropped = count_dropped
+        self._spacing = Spacing(wanted.max_fps) if wanted.max_fps else None
+        source.admit(self)
+
+    # On the event loop.
+
+    def join(self) -> None:
+        """Takes part from now on, or from the first frame if the reader has not started."""
+        self.joined, self.left = True, False
+        self._run = self.source.join(self)
+
+    def leave(self) -> None:
+        """Takes no further frame: ``take`` gives nothing from now on, and frames that wait count as ``stopped``."""
+        self.source.leave(self)
+        self.wake()
+
+    async def take(self, most: int = 1) -> list[VideoFrame]:
+        """The next frames, at least one, oldest first; none when there can be no further one.
+
+        What the caller does before its next await is done in the order of the frames.
+        """
+        while True:
+            with self.source.changed:
+                if frames := self._fresh(most):
+                    self.taken += len(frames)
+                    return frames
+                if self._over:
+                    return []
+                woken = asyncio.get_running_loop().create_future()
+                self._takers.append(woken)
+            await woken
+
+    async def ended(self) -> None:
+        """Waits for the reader's end and raises its error, if it ended by one."""
+        await asyncio.wrap_future(self._run.end)
+
+    def wake(self) -> None:
+        """Lets as many takers look as there is something to see."""
+        looking = len(self._takers) if self._over else len(self._queue)
+        while self._takers and looking > 0:
+            woken = self._takers.popleft()
+            if not woken.done():
+                woken.set_result(None)
+                looking -= 1
+
+    @property
+    def _over(self) -> bool:
+        return self.left or self._run.over
+
+    def _fresh(self, most: int) -> list[VideoFrame]:
+        frames: list[VideoFrame] = []
+        if self._queue:
+            self.source.changed.notify_all()
+        while self._queue and len(frames) < most:
+            read_at, frame = self._queue.popleft()
+            if self.wanted.max_age is not None and self.source.clock() - read_at > self.wanted.max_age:
+                self.drop("age")
+            else:
+                frames.append(frame)
+        return frames
+
+    # On the reader's thread, or with ``changed`` held.
+
+    def wants(self, number: int, at: float, interval: float) -> bool:
+        """Whether the frame passes the rate options; counts it. Decided before the frame is decoded."""
+        self.frames += 1
+        if number % self.wanted.every_nth == 0 and (self._spacing is None or self._spacing.wants(at, interval)):
+            return True
+        self.drop("rate")
+        return False
+
+    @property
+    def holds(self) -> bool:
+        """Whether the reader has to wait for this function."""
+        return self.wanted.holds and len(self._queue) >= self.wanted.capacity and not self.left
+
+    def put(self, read_at: float, frame: VideoFrame) -> bool:
+        """Adds a frame; True when somebody waits for it."""
+        if self.left or self.holds:
+            self.drop("stopped")
+            return False
+        if len(self._queue) >= self.wanted.capacity:
+            self._queue.popleft()
+            self.drop("busy")
+        self._queue.append((read_at, frame))
+        return bool(self._takers)
+
+    def clear(self) -> None:
+        while self._queue:
+            self._queue.popleft()
+            self.drop("stopped")
+
+    def drop(self, cause: str) -> None:
+        self.dropped[cause] = self.dropped.get(cause, 0) + 1
+        self._count_dropped(cause)
+
+    def status(self) -> dict[str, Any]:
+        """The state of the source, and this function's own numbers."""
+        shared = self.source.status()
+        if self.left and shared["state"] != "ended":
+            shared["state"] = "stopped"
+        return {**shared, "frames": self.frames, "emitted": self.taken, "dropped": dict(self.dropped)}
+
+
+class Source:
+    """Frames of one address for all its subscriptions.
+
+    ``count_frame`` is called for each frame on the reader's thread; ``clock`` gives seconds, and never goes back.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        playing: Playing = Playing(),
+        *,
+        count_frame: Callable[[], Any] = lambda: None,
+        back_off: Callable[[], BackOff] = BackOff,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self.address = address
+        self.playing = playing
+        self.clock = clock
+        self.changed = threading.Condition()
+        self.state = "starting"
+        self.read = 0
+        self.reopened = 0
+        self._count_frame = count_frame
+        self._back_off = back_off
+        self._members: weakref.WeakSet[Subscription] = weakref.WeakSet()
+        self._active: tuple[Subscription, ...] = ()
+        self._run: Run | None = None
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping = threading.Event()
+        self._waking = False
+        self._alone_since: float | None = None
+        self._rate = MeasuredRate()
+        self._pacer = Pacer() if playing.real_time and not address.live else None
+        self._by_clock = address.live or playing.real_time
+        self._base = 0.0
+        self._media = 0.0
+        self._claimed = 0.0
+        self._newest: float | None = None
+        self._last = 0.0
+        self._size = (0, 0)
+        self._decoded = 0
+        self._unreadable: set[str] = set()
+
+    # On the event loop.
+
+    def admit(self, subscription: Subscription) -> None:
+        with self.changed:
+            self._members.add(subscription)
+
+    def join(self, subscription: Subscription) -> Run:
+        with self.changed:
+            if self._run is None or self._run.over:
+                self._loop = asyncio.get_running_loop()
+                self._active = tuple(each for each in self._members if not each.left)
+                self._run = Run()
+                name = f"video {self.address.shown}"
+                self._thread = threading.Thread(
+                    target=self._read_all, args=(self._run, self._thread), name=name, daemon=True
+                )
+                self._thread.start()
+            elif subscription not in self._active:
+                self._active += (subscription,)
+            self.changed.notify_all()
+            return self._run
+
+    def leave(self, subscription: Subscription) -> None:
+        with self.changed:
+            subscription.left = True
+            self._active = tuple(each for each in self._active if each is not subscription)
+            subscription.clear()
+            self.changed.notify_all()
+
+    async def close(self) -> None:
+        """Ends the reader. One that hangs in a driver or in the network is left behind after two seconds."""
+        self._stopping.set()
+        with self.changed:
+            self.changed.notify_all()
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join, 2.0)
+
+    def status(self) -> dict[str, Any]:
+        age = None if self._newest is None else self.clock() - self._newest
+        state = self.state
+        if state == "running" and self.address.live and age is not None and age > self.playing.asked.silent_after:
+            state = "silent"
+        return {
+            "source": self.address.shown,
+            "state": state,
+            "fps": 0.0 if state in ("lost", "silent") else round(self._rate.fps, 2),
+            "claimed_fps": round(self._claimed, 2),
+            "age_ms": None if age is None else round(age * 1000, 1),
+            "reopened": self.reopened,
+            "width": self._size[0],
+            "height": self._size[1],
+        }
+
+    def _wake(self) -> None:
+        with self.changed:
+            self._waking = False
+            members = list(self._members)
+        for each in members:
+            each.wake()
+
+    # Where the reader's thread meets the event loop, and nowhere else but in the future that tells its end.
+
+    def _wake_soon(self) -> None:
+        with self.changed:
+            if self._waking or self._loop is None:
+                return
+            self._waking = True
+        try:
+            self._loop.call_soon_threadsafe(self._wake)
+        except RuntimeError:  # the loop is closed: nobody is left to read for
+            self._stopping.set()
+
+    # On the reader's thread.
+
+    def _read_all(self, run: Run, previous: threading.Thread | None) -> None:
+        run.end.set_running_or_notify_cancel()
+        if previous is not None:
+            previous.join()
+        error: BaseException | None = None
+        try:
+            self._play_live() if self.address.live else self._play_file()
+        except BaseException as raised:  # whatever it is, it is the listeners' error
+            error = raised
+        finally:
+            with self.changed:
+                run.over = True
+                self._active = ()
+                if self.state != "ended":
+                    self.state = "stopped" if error is None else "lost"
+            self._wake_soon()
+        if error is None:
+            run.end.set_result(None)
+        else:
+            run.end.set_exception(error)
+
+    def _play_file(self) -> None:
+        playing, shown = self.playing, self.address.shown
+        played = False
+        while not self._stopping.is_set():
+            try:
+                capture = open_capture(self.address, playing.asked)
+            except SourceError as error:
+                if not played or playing.on_end != "restart":
+                    raise
+                self._turn("lost", f"{error}; it is tried again every {playing.restart_after:g} s")
+            else:
+                decoded = self._decoded
+                if not self._read(capture):
+                    return
+                if self._decoded == decoded:
+                    raise SourceError(f"{shown}: has no frame that can be decoded; give a complete file")
+                played = True
+                self._base = self._media + (1 / self._claimed if self._claimed else 0.0)
+            if playing.on_end == "stop":
+                self._turn("ended", f"{shown}: ended after {self.read} frames", logging.INFO)
+                return
+            if playing.on_end == "restart":
+                self._turn("ended", f"{shown}: ended, begins again in {playing.restart_after:g} s", logging.INFO)
+                self._stopping.wait(playing.restart_after)
+                if self._pacer is not None:
+                    self._pacer.restart()
+
+    def _play_live(self) -> None:
+        silent_after, shown = self.playing.asked.silent_after, self.address.shown
+        back_off, delay = self._back_off(), 0.0
+        while not self._stopping.is_set() and not self._deserted():
+            try:
+                capture = open_capture(self.address, self.playing.asked)
+            except SourceError as error:
+                state, text = "lost", str(error)
+            else:
+                began = self._last = self.clock()
+                if not self._read(capture):
+                    return
+                quiet = self.clock() - self._last
+                state = "silent" if quiet > 0.9 * silent_after else "lost"
+                text = f"{shown}: no frame for {quiet:.0f} s" if state == "silent" else f"{shown}: the stream broke off"
+                if self._last - began > delay:
+                    back_off = self._back_off()
+            delay = back_off.next()
+            self._turn(state, f"{text}; it is opened again until it answers, next in {delay:.1f} s")
+            self._stopping.wait(delay)
+
+    def _read(self, capture: Capture) -> bool:
+        """Hands out the frames of an opened source. True when it has no more of them, False when nobody wants them."""
+        self._claimed = capture.fps
+        interval = 1 / capture.fps if capture.fps else 0.0
+        try:
+            while self._active or not self._deserted():
+                position = capture.grab()
+                if position is None:
+                    return True
+                self._media = self._base + position
+                at = self.clock()
+                if self._pacer is not None and (early := self._pacer.delay(self._media, at)) > 0:
+                    self._stopping.wait(early)
+                    at = self.clock()
+                if self._stopping.is_set():
+                    return False
+                self._frame(capture, position, at, interval)
+            return False
+        finally:
+            capture.close()
+
+    def _frame(self, capture: Capture, position: float, at: float, interval: float) -> None:
+        number = self.read
+        self.read += 1
+        self._newest = self._last = at
+        self._rate.frame(at)
+        self._count_frame()
+        if self.state != "running":
+            self._came()
+        grid = at if self._by_clock else self._media
+        wanting = [each for each in self._active if each.wants(number, grid, interval)]
+        if not wanting:
+            return
+        timestamp = datetime.now(UTC)
+        image = capture.retrieve()
+        if image is None:
+            self._leave_out(capture.item or "a frame", wanting)
+            return
+        self._decoded += 1
+        self._size = (image.shape[1], image.shape[0])
+        self._hand_out(VideoFrame(image, number, timestamp, position, self.address.shown, self._claimed), at, wanting)
+
+    def _hand_out(self, frame: VideoFrame, at: float, wanting: Sequence[Subscription]) -> None:
+        with self.changed:
+            while any(each.holds for each in wanting) and not self._stopping.is_set():
+                if not self.changed.wait(PATIENCE):
+                    self._pass_over()
+            awaited = [each.put(at, frame) for each in wanting]
+        if any(awaited):
+            self._wake_soon()
+
+    def _pass_over(self) -> None:
+        """Lets nobody wait for a function whose listener was made and never listened; it may still join."""
+        for each in self._active:
+            if not each.joined:
+                self.leave(each)
+
+    def _leave_out(self, item: str, wanting: Sequence[Subscription]) -> None:
+        with self.changed:
+            for each in wanting:
+                each.drop("unreadable")
+        if item not in self._unreadable:
+            self._unreadable.add(item)
+            log.warning("%s: %s can not be decoded and is left out", self.address.shown, item)
+
+    def _deserted(self) -> bool:
+        """Whether nobody wants the source any longer.
+
+        With no listener a file waits here for one; a live source is read on, so that its frames stay fresh.
+        """
+        with self.changed:
+            while not self._active and not self._stopping.is_set():
+                if self._alone_since is None:
+                    self._alone_since = self.clock()
+                expected = any(not each.joined for each in self._members)
+                if not expected and self.clock() - self._alone_since > LINGER:
+                    break
+                if self.address.live:
+                    return False
+                self.changed.wait(LINGER / 5)
+                if self._pacer is not None:
+                    self._pacer.restart()
+            self._alone_since = None
+            if self._active and not self._stopping.is_set():
+                return False
+            if self._run is not None:
+                self._run.over = True  # with ``changed`` held, so that who joins now starts a new run
+            return True
+
+    def _came(self) -> None:
+        if self.state in ("lost", "silent"):
+            log.info("%s: gives frames", self.address.shown)
+            self.reopened += self.read > 1
+        self.state = "running"
+
+    def _turn(self, state: str, text: str, level: int = logging.WARNING) -> None:
+        """Enters a state, and says so once."""
+        if state != self.state:
+            self.state = state
+            log.log(level, "%s", text)
