@@ -2,8 +2,8 @@
 
     python benchmarks/dispatch.py [--rounds 5] [--invocations 20000]
 
-Each figure is ``emit`` to outcome, one after the other, with both log lines of an invocation written (to the null device)
-and all metrics counted. The bare peers run in the same process, interleaved with the host's: a bare coroutine that is
+Each figure is ``emit`` to outcome, one after the other, with both log lines of an invocation written (to the null
+device) and all metrics counted. The bare peers run in the same process, interleaved with the host: a bare coroutine
 awaited, and a bare function in Python's own ThreadPoolExecutor by ``loop.run_in_executor``. Medians over the rounds;
 ``cpu_us`` is the processor time of an invocation, all threads together. The last line is one JSON object.
 """
@@ -27,7 +27,7 @@ from edgefn.host import Host
 from edgefn.loader import load_app
 from edgefn.logs import logging_to
 
-MODULE = '''
+MODULE = """
 import asyncio
 import logging
 import edgefn
@@ -59,7 +59,7 @@ async def no_op_async(event): ...
 
 @app.generic_trigger(arg_name="event", type="handTrigger")
 def no_op_sync(event): ...
-'''
+"""
 
 
 @contextlib.asynccontextmanager
@@ -119,7 +119,7 @@ def main() -> None:
     with Path(os.devnull).open("w") as nowhere, logging_to(nowhere):
         figures = asyncio.run(measure(asked.rounds, asked.invocations))
     for name, row in figures.items():
-        print(f"{name:16} {row['per_second']:>10,.0f}/s   {row['us']:8.2f} us   {row['cpu_us']:8.2f} us of processor time")
+        print(f"{name:16} {row['per_second']:>10,.0f}/s   {row['us']:8.2f} us   {row['cpu_us']:8.2f} us of processor")
     ratio = figures["host_async"]["per_second"] / figures["bare_coroutine"]["per_second"]
     threads = figures["host_sync"]["per_second"] / figures["bare_executor"]["per_second"]
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors", file=sys.stderr)

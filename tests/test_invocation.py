@@ -75,7 +75,9 @@ async def test_outputs_of_threads_leave_in_the_order_of_events_too(app_of: AppIn
 
 
 @pytest.mark.parametrize("how", ["async def", "def"])
-@pytest.mark.parametrize("error", ["ValueError('boom')", "SystemExit(3)", "asyncio.CancelledError()", "StopAsyncIteration()"])
+@pytest.mark.parametrize(
+    "error", ["ValueError('boom')", "SystemExit(3)", "asyncio.CancelledError()", "StopAsyncIteration()"]
+)
 async def test_a_function_that_raises_fails_that_invocation_alone(app_of: AppIn, how: str, error: str) -> None:
     body = f"{how} f(tick, out):\n    out.set(tick)\n    if tick == 1: raise {error}"
     status = await ran(app_of, TRIGGER.format("") + KEEP.format("out", "") + body)
@@ -142,7 +144,9 @@ async def f(tick, context):
     await asyncio.create_task(asyncio.to_thread(say, "task"))
 """
     with invocations_in_log_lines():
-        status = await ran(app_of, "\n".join([body.split("async")[0], TRIGGER.format(""), "async" + body.split("async", 1)[1]]))
+        status = await ran(
+            app_of, "\n".join([body.split("async")[0], TRIGGER.format(""), "async" + body.split("async", 1)[1]])
+        )
     lines = [record for record in caplog.records if record.name == "mine"]
     assert status["failed"] == 0
     assert len(lines) == 12

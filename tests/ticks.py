@@ -3,7 +3,7 @@
 It is what a user's own plugin looks like: kinds in a module of the app, found by ``@edgefn.hookimpl``.
 """
 
-PLUGIN = '''
+PLUGIN = """
 import asyncio
 import logging
 import edgefn
@@ -73,7 +73,7 @@ def edgefn_triggers(services):
 @edgefn.hookimpl
 def edgefn_outputs(services):
     return [KeepKind()]
-'''
+"""
 
 HEAD = """
 import asyncio, logging, threading, time

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 import time
 import weakref
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 
 Clock = Callable[[], float]
 LINGER = 5.0  # seconds that a source stays open for nobody, so that a function can be replaced
+SILENCE = 0.9  # the share of ``silent_after`` from which a gap counts: time-outs of OpenCV are not exact
 PATIENCE = 10.0  # seconds for which a subscription that is not joined yet holds the reader back
 
 
@@ -149,7 +151,9 @@ class Subscription:
     def wants(self, number: int, at: float, interval: float) -> bool:
         """Whether the frame passes the rate options; counts it. Decided before the frame is decoded."""
         self.frames += 1
-        if number % self.wanted.every_nth == 0 and (self._spacing is None or self._spacing.wants(at, interval)):
+        if number % self.wanted.every_nth == 0 and (
+            self._spacing is None or self._spacing.wants(at, interval * self.wanted.every_nth)
+        ):
             return True
         self.drop("rate")
         return False
@@ -227,6 +231,7 @@ class Source:
         self._claimed = 0.0
         self._newest: float | None = None
         self._last = 0.0
+        self._gap = (0.0, -math.inf)
         self._size = (0, 0)
         self._decoded = 0
         self._unreadable: set[str] = set()
@@ -354,7 +359,6 @@ class Source:
                     self._pacer.restart()
 
     def _play_live(self) -> None:
-        silent_after, shown = self.playing.asked.silent_after, self.address.shown
         back_off, delay = self._back_off(), 0.0
         while not self._stopping.is_set() and not self._deserted():
             try:
@@ -365,14 +369,20 @@ class Source:
                 began = self._last = self.clock()
                 if not self._read(capture):
                     return
-                quiet = self.clock() - self._last
-                state = "silent" if quiet > 0.9 * silent_after else "lost"
-                text = f"{shown}: no frame for {quiet:.0f} s" if state == "silent" else f"{shown}: the stream broke off"
+                state, text = self._how_it_broke()
                 if self._last - began > delay:
                     back_off = self._back_off()
             delay = back_off.next()
             self._turn(state, f"{text}; it is opened again until it answers, next in {delay:.1f} s")
             self._stopping.wait(delay)
+
+    def _how_it_broke(self) -> tuple[str, str]:
+        now, shown, least = self.clock(), self.address.shown, SILENCE * self.playing.asked.silent_after
+        gap, ended = self._gap
+        quiet = gap if now - ended < least else now - self._last
+        if quiet < least:
+            return "lost", f"{shown}: the stream broke off"
+        return "silent", f"{shown}: no frame for {quiet:.0f} s"
 
     def _read(self, capture: Capture) -> bool:
         """Hands out the frames of an opened source. True when it has no more of them, False when nobody wants them."""
@@ -398,6 +408,8 @@ class Source:
     def _frame(self, capture: Capture, position: float, at: float, interval: float) -> None:
         number = self.read
         self.read += 1
+        if at - self._last > SILENCE * self.playing.asked.silent_after:
+            self._gap = (at - self._last, at)  # after a time-out FFmpeg still gives what its decoder held
         self._newest = self._last = at
         self._rate.frame(at)
         self._count_frame()

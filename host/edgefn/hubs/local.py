@@ -163,7 +163,9 @@ class LocalHub:
         except OSError as error:
             raise HubError(f"upstream.jsonl can not be written: {error}; make room, or name another --state") from None
         if upstream_log.isEnabledFor(logging.INFO):
-            upstream_log.info("%s -> $upstream %s", message.output_name or "messages", line.decode().rstrip())
+            body = _body(message.body)
+            shown = message.text if "body" in body else body["bodyBase64"]
+            upstream_log.info("%s -> $upstream %s", message.output_name or "messages", shown)
 
     def _count(self, output: str, to: str) -> None:
         self._counts[to] += 1

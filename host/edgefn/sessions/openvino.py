@@ -157,13 +157,14 @@ def compile_model(core: openvino.Core, recipe: Recipe) -> OpenedModel:
     from edgefn.sessions.opened import OpenedModel
     from edgefn.sessions.requests import Requests
 
-    began = time.perf_counter()
     model = _read(core, recipe.path)
     quanta = {name_of(output): quantum for output in model.outputs if (quantum := _quantum(output))}
     picture = _fold(model, recipe) if recipe.prepare else None
     inputs, outputs = list(map(port_of, model.inputs)), list(map(port_of, model.outputs))
+    began = time.perf_counter()
     try:
         compiled = core.compile_model(model, recipe.device, _config(recipe))
+        took = time.perf_counter() - began
         streams = _property(compiled, "NUM_STREAMS") or _property(compiled, "OPTIMAL_NUMBER_OF_INFER_REQUESTS") or 1
         with ALONE:
             slots = [_slot(compiled, inputs, outputs, picture) for _ in range(recipe.requests or int(streams) + 1)]
@@ -177,7 +178,8 @@ def compile_model(core: openvino.Core, recipe: Recipe) -> OpenedModel:
         "streams": int(streams),
         "inputs": list(map(str, inputs)),
         "outputs": list(map(str, outputs)),
-        "compile_seconds": round(time.perf_counter() - began, 3),
+        "compile_seconds": round(took, 3),
+        "from_cache": bool(_property(compiled, "LOADED_FROM_CACHE")),
     }
     return OpenedModel(
         name=recipe.path.name,

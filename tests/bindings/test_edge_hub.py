@@ -1,0 +1,155 @@
+"""What a function gives to an output, and what of it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+from pydantic import ValidationError
+
+from edgefn.bindings.edge_hub import EdgeHubOutput, EdgeHubOutputOptions, Gate
+from edgefn.contracts import Box, EdgeMessage, Event
+
+
+class Kept:
+    """A hub that keeps what is published."""
+
+    name = "kept"
+
+    def __init__(self) -> None:
+        self.messages: list[EdgeMessage] = []
+
+    async def start(self, sink: Any) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def publish(self, message: EdgeMessage) -> None:
+        self.messages.append(message)
+
+    def status(self) -> dict[str, Any]:
+        return {}
+
+
+def output(clock: Callable[[], float] = lambda: 0.0, **options: Any) -> tuple[EdgeHubOutput, Kept]:
+    declared, hub = EdgeHubOutputOptions.model_validate(options), Kept()
+    return EdgeHubOutput(declared, hub, Gate(declared, clock)), hub
+
+
+async def sent(values: list[Any], times: list[float] | None = None, **options: Any) -> list[Any]:
+    """The bodies that leave when the values are set, each at its time in seconds."""
+    now = iter(times or range(len(values)))
+    out, hub = output(lambda: float(next(now)), **options)
+    for value in values:
+        await out.send(out.encode(value), Event(None))
+    return [orjson.loads(message.body) for message in hub.messages]
+
+
+@pytest.mark.parametrize(
+    ("value", "bodies", "kind"),
+    [
+        ({"a": 1}, [b'{"a":1}'], "application/json"),
+        ("plain", [b"plain"], "text/plain"),
+        ('{"a":1}', [b'{"a":1}'], "application/json"),
+        ('[{"a":1},2]', [b'{"a":1}', b"2"], "application/json"),
+        ([1, "two"], [b"1", b"two"], None),
+        (b"\x00\x01", [b"\x00\x01"], "application/octet-stream"),
+        (1.5, [b"1.5"], "application/json"),
+        (True, [b"true"], "application/json"),
+        (Box(0, 0, 1, 1), [b'{"x_min":0,"y_min":0,"x_max":1,"y_max":1}'], "application/json"),
+        ({"n": np.float32(0.5), "a": np.arange(2)}, [b'{"n":0.5,"a":[0,1]}'], "application/json"),
+        ({"t": datetime(2026, 1, 2, tzinfo=UTC)}, [b'{"t":"2026-01-02T00:00:00+00:00"}'], "application/json"),
+    ],
+)
+async def test_a_value_becomes_messages(value: Any, bodies: list[bytes], kind: str | None) -> None:
+    out, hub = output(outputName="out")
+    await out.send(out.encode(value), Event(None))
+    assert [message.body for message in hub.messages] == bodies
+    assert kind is None or {message.content_type for message in hub.messages} == {kind}
+
+
+async def test_each_message_has_id_time_encoding_and_declared_properties() -> None:
+    out, hub = output(outputName="out", properties={"appid": "scanner"})
+    await out.send(out.encode([{"n": 1}, {"n": 2}]), Event(None))
+    first, second = hub.messages
+    assert first.message_id != second.message_id
+    assert (first.output_name, first.content_encoding, first.properties) == ("out", "utf-8", {"appid": "scanner"})
+    assert first.created is not None
+    assert first.created.tzinfo is UTC
+
+
+async def test_an_edge_message_keeps_its_own_id_and_properties() -> None:
+    out, hub = output(outputName="out", properties={"a": "1", "b": "1"})
+    await out.send(out.encode(EdgeMessage(b"x", {"b": "2"}, message_id="mine", input_name="in")), Event(None))
+    message = hub.messages[0]
+    assert (message.message_id, message.properties, message.input_name) == ("mine", {"a": "1", "b": "2"}, "")
+
+
+def test_what_is_set_is_kept_as_it_was() -> None:
+    out, _ = output()
+    value = {"a": [1]}
+    encoded = out.encode(value)
+    value["a"].append(2)
+    assert encoded.messages[0].body == b'{"a":[1]}'
+
+
+@pytest.mark.parametrize("value", [object(), {"a": object()}, {1, 2}])
+def test_what_json_can_not_hold_is_a_type_error(value: Any) -> None:
+    with pytest.raises(TypeError, match="can not be sent as JSON"):
+        output()[0].encode(value)
+
+
+def test_what_edge_hub_does_not_take_is_refused_before_it_is_sent() -> None:
+    out, _ = output(outputName="big", properties={"k": "v" * 10})
+    out.encode("x" * (262_144 - 11))
+    with pytest.raises(TypeError, match=r"output 'big' has 262145 bytes, edgeHub takes 262144; send less"):
+        out.encode("x" * (262_144 - 10))
+
+
+async def test_an_interval_lets_one_message_through_in_each_and_does_not_drift() -> None:
+    times = [number * 0.08 for number in range(377)]  # 12.5 frames a second, 30 s
+    assert len(await sent(list(range(377)), times, interval=1)) == 31
+    assert len(await sent(list(range(377)), times, interval="00:00:05")) == 7
+    assert len(await sent(list(range(377)), times, interval=0)) == 377
+
+
+async def test_after_a_pause_longer_than_the_interval_the_grid_goes_on() -> None:
+    assert await sent([0, 1, 2, 3, 4], [0.0, 7.3, 7.9, 8.0, 8.5], interval=1) == [0, 1, 3]
+
+
+async def test_on_change_sends_only_what_differs_from_the_last_one_sent() -> None:
+    values = [{"x": 1}, {"x": 1}, {"x": 2}, {"x": 1}]
+    assert await sent(values, onChange=True) == [{"x": 1}, {"x": 2}, {"x": 1}]
+
+
+@pytest.mark.parametrize("fields", ["label", ["label"], "label, other"])
+async def test_on_change_can_look_at_some_fields_only(fields: Any) -> None:
+    values = [{"id": n, "label": label} for n, label in enumerate("aabba")]
+    assert [value["id"] for value in await sent(values, onChange=fields)] == [0, 2, 4]
+
+
+async def test_a_rate_lets_so_many_through_in_any_window() -> None:
+    assert await sent(list(range(10)), [n * 6.0 for n in range(10)], rate="6/minute") == [0, 1, 2, 3, 4, 5]
+    assert await sent(list(range(4)), [0.0, 59.0, 60.0, 61.0], rate="1/minute") == [0, 2]
+
+
+async def test_what_is_held_back_is_counted_by_cause() -> None:
+    times = iter([0.0, 0.5, 2.0, 2.5])
+    out, _ = output(lambda: next(times), interval=1, onChange=True)
+    for value in (1, 2, 1, 3):
+        await out.send(out.encode(value), Event(None))
+    assert out.status() == {"output": "", "published": 2, "held_back": {"interval": 1, "unchanged": 1}}
+
+
+@pytest.mark.parametrize("options", [{"rate": "many"}, {"rate": "0/minute"}, {"interval": -1}, {"interval": "1:2:3:4"}])
+def test_wrong_options_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        EdgeHubOutputOptions.model_validate(options)
+
+
+def test_options_may_be_texts_as_settings_are() -> None:
+    options = EdgeHubOutputOptions.model_validate({"interval": "2.5", "onChange": "Yes"})
+    assert (options.interval, options.on_change) == (2.5, True)

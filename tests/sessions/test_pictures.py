@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from edgefn.sessions.pictures import FILLS, View, picture_of
+from hypothesis import given
+from hypothesis import strategies as st
+
+SIZES = st.tuples(st.integers(40, 300), st.integers(40, 300))
+
+
+def back(view: View, x: float, y: float) -> tuple[float, float]:
+    return x * view.x_scale + view.x_shift, y * view.y_scale + view.y_shift
+
+
+def spot(height: int, width: int, y: int, x: int) -> Any:
+    """A black picture with a white square of 9 pixels around (x, y)."""
+    image = np.zeros((height, width, 3), np.uint8)
+    image[max(0, y - 4) : y + 5, max(0, x - 4) : x + 5] = 255
+    return image
+
+
+@pytest.mark.parametrize("mode", FILLS)
+@given(SIZES, SIZES)
+def test_what_is_seen_in_the_buffer_is_found_in_the_picture(mode: str, size: Any, model_size: Any) -> None:
+    (height, width), model_size = size, tuple(min(n, 256) for n in model_size)
+    buffer = np.zeros((*model_size, 3), np.uint8)
+    view = FILLS[mode]()(spot(height, width, height // 2, width // 2), buffer)
+    ys, xs = np.nonzero(buffer[:, :, 0] > 200)
+    x, y = back(view, (xs.mean() + 0.5) / model_size[1], (ys.mean() + 0.5) / model_size[0])
+    assert x * width == pytest.approx(width // 2 + 0.5, abs=1 + width / model_size[1])
+    assert y * height == pytest.approx(height // 2 + 0.5, abs=1 + height / model_size[0])
+
+
+def test_stretch_shows_the_whole_picture() -> None:
+    view = FILLS["stretch"]()(spot(90, 160, 40, 40), np.zeros((64, 64, 3), np.uint8))
+    assert view == View(160, 90)
+    assert view.whole
+
+
+def test_letterbox_paints_its_bars_anew_for_each_picture() -> None:
+    buffer = np.zeros((100, 100, 3), np.uint8)
+    fill = FILLS["letterbox"]()
+    fill(np.full((50, 200, 3), 255, np.uint8), buffer)
+    view = fill(np.full((200, 50, 3), 255, np.uint8), buffer)
+    assert (buffer[:, 50] == 255).all()
+    assert (buffer[:, :37] == 114).all()
+    assert back(view, 0.38, 0.0) == pytest.approx((0.08, 0.0)), "columns 38 to 62 hold the picture"
+
+
+def test_crop_maps_to_the_middle_of_the_picture() -> None:
+    view = FILLS["crop"]()(np.zeros((100, 200, 3), np.uint8), np.zeros((50, 50, 3), np.uint8))
+    assert back(view, 0.0, 0.0) == (0.25, 0.0)
+    assert back(view, 1.0, 1.0) == (0.75, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "words"),
+    [
+        (None, TypeError, "got None"),
+        ("frame.jpg", TypeError, "a value of type str"),
+        (np.zeros((4, 4, 3), np.float32), TypeError, "array of float32; right would be uint8"),
+        (np.zeros((4, 4), np.uint8), ValueError, "COLOR_GRAY2BGR"),
+        (np.zeros((4, 4, 1), np.uint8), ValueError, "COLOR_GRAY2BGR"),
+        (np.zeros((4, 4, 4), np.uint8), ValueError, "COLOR_BGRA2BGR"),
+        (np.zeros((1, 4, 4, 3), np.uint8), ValueError, "one picture a call"),
+        (np.zeros((0, 4, 3), np.uint8), ValueError, "H x W x 3"),
+    ],
+)
+def test_what_is_no_picture_is_refused_with_the_remedy(value: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        picture_of(value)

@@ -1,0 +1,124 @@
+"""The books that tests keep: imports go one way, heavy libraries load where they are used, hooks are described."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgefn import hookspecs, plugins
+
+PACKAGE = Path(__file__).parents[1] / "host" / "edgefn"
+DOCS = Path(__file__).parents[1] / "docs"
+
+LAYERS = [
+    {"errors", "routes", "scene", "ncrontab"},
+    {"logs", "contracts", "metrics", "function"},
+    {"settings", "spool", "hookspecs", "values", "places", "workers", "threads", "context", "app"},
+    {"pacing", "captures", "video"},
+    {"triggers", "bindings", "sessions", "hubs"},
+    {"plugins", "imports", "loader", "invocation", "heartbeat", "host"},
+    {"web", "deploy", "cli", "testing", "__main__"},
+]
+ROOMS = {"triggers", "bindings", "sessions", "hubs"}
+HEAVY = {
+    "cv2": {"captures.py", "scene.py", "sessions/pictures.py"},
+    "openvino": {"sessions/openvino.py"},
+}
+
+
+def modules() -> Iterator[tuple[Path, ast.Module]]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        yield path, ast.parse(path.read_text())
+
+
+def imported(tree: ast.Module) -> Iterator[str]:
+    """The modules of edgefn that a module imports when it runs; not those it names for type checkers only."""
+    guarded = {
+        id(node) for top in ast.walk(tree) if isinstance(top, ast.If) for node in ast.walk(top) if _is_typing(top)
+    }
+    for node in ast.walk(tree):
+        if id(node) in guarded:
+            continue
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("edgefn"):
+            yield from ([f"edgefn.{a.name}" for a in node.names] if node.module == "edgefn" else [node.module or ""])
+
+
+def _is_typing(node: ast.If) -> bool:
+    return isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def layer(name: str) -> int:
+    return next((number for number, names in enumerate(LAYERS) if name in names), -1)
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def test_every_module_has_a_place_in_the_layers() -> None:
+    unplaced = {room(path) for path, _ in modules() if layer(room(path)) < 0} - {"__init__"}
+    assert unplaced == set()
+
+
+def test_imports_go_one_way() -> None:
+    upwards = [
+        f"{path.relative_to(PACKAGE)} imports {name}"
+        for path, tree in modules()
+        for name in imported(tree)
+        if name.count(".") and layer(name.split(".")[1]) > layer(room(path)) >= 0
+    ]
+    assert upwards == []
+
+
+def test_rooms_do_not_import_each_other() -> None:
+    across = [
+        f"{path.relative_to(PACKAGE)} imports {name}"
+        for path, tree in modules()
+        for name in imported(tree)
+        if room(path) in ROOMS and name.count(".") and name.split(".")[1] in ROOMS - {room(path)}
+    ]
+    assert across == []
+
+
+@pytest.mark.parametrize("library", HEAVY)
+def test_heavy_libraries_are_imported_in_few_files_and_when_they_are_needed(library: str) -> None:
+    found = {
+        str(path.relative_to(PACKAGE))
+        for path, tree in modules()
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.Import) and any(alias.name.split(".")[0] == library for alias in node.names))
+        or (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == library)
+    }
+    assert found <= HEAVY[library]
+
+
+def test_the_command_line_and_the_built_in_plugins_load_without_heavy_libraries() -> None:
+    code = (
+        "import sys; from edgefn.cli.commands import commands; early = {'azure', 'pydantic', 'cv2'} & set(sys.modules);"
+        "from edgefn.plugins import plugin_manager; plugin_manager(); late = {'cv2', 'openvino'} & set(sys.modules);"
+        "print(early, late)"
+    )
+    seen = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert seen.strip() == "set() set()"
+
+
+def test_every_hook_is_described_in_the_documentation() -> None:
+    hooks = [
+        name for name, value in vars(hookspecs).items() if inspect.isfunction(value) and name.startswith("edgefn_")
+    ]
+    text = (DOCS / "plugins.md").read_text()
+    assert [name for name in hooks if name not in text] == []
+    assert len(hooks) >= 8
+
+
+def test_taking_a_line_out_of_the_built_ins_removes_that_feature_only() -> None:
+    for missing in plugins.BUILTINS:
+        manager, errors = plugins.plugin_manager([name for name in plugins.BUILTINS if name != missing])
+        assert errors == []
+        assert not manager.has_plugin(missing)

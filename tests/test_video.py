@@ -1,0 +1,525 @@
+from __future__ import annotations
+
+import asyncio
+import http.server
+import logging
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from edgefn.captures import Asked, recognise
+from edgefn.contracts import VideoFrame
+from edgefn.errors import SourceError
+from edgefn.pacing import BackOff
+from edgefn.video import Playing, Source, Subscription, Wanted
+
+EVERY = Wanted(capacity=3, holds=True)
+TINY = "synthetic:?width=64&height=48&fps=100&frames="
+
+
+@asynccontextmanager
+async def opened(
+    value: str, playing: Playing | None = None, root: Path = Path(), **extra: object
+) -> AsyncIterator[Source]:
+    source = Source(recognise(value, root), playing or Playing(), back_off=lambda: BackOff(0.05, 0.2), **extra)  # type: ignore[arg-type]
+    async with asyncio.timeout(20):
+        yield source
+    await source.close()
+
+
+async def rest(subscription: Subscription) -> list[VideoFrame]:
+    """All frames that are still to come, once the reader has ended."""
+    frames = []
+    while taken := await subscription.take():
+        frames += taken
+    await subscription.ended()
+    return frames
+
+
+async def some(subscription: Subscription, count: int) -> list[VideoFrame]:
+    return [(await subscription.take())[0] for _ in range(count)]
+
+
+def in_balance(subscription: Subscription) -> bool:
+    return subscription.frames == subscription.taken + sum(subscription.dropped.values())
+
+
+class Sayings(logging.Handler):
+    """What a source says, for a test to wait for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        self._loop = asyncio.get_running_loop()
+        self._more = asyncio.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+        self._loop.call_soon_threadsafe(self._more.set)
+
+    async def until(self, words: str, times: int = 1) -> None:
+        while sum(words in line for line in self.lines) < times:
+            self._more.clear()
+            await self._more.wait()
+
+
+@pytest.fixture
+async def sayings() -> AsyncIterator[Sayings]:
+    handler, logger = Sayings(), logging.getLogger("edgefn.video")
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield handler
+    logger.removeHandler(handler)
+    logger.setLevel(before)
+
+
+# --- files -------------------------------------------------------------------------------------------------------
+
+
+async def test_every_frame_of_a_file_comes_once_and_in_order(test_data: Path) -> None:
+    async with opened("videos/people-107-frames.mp4", root=test_data) as source:
+        subscription = Subscription(source, EVERY)
+        subscription.join()
+        frames = await rest(subscription)
+    assert [frame.id for frame in frames] == list(range(107))
+    assert frames[0].image.shape == (382, 474, 3)
+    assert frames[0].fps == 30.0
+    assert round(frames[-1].position, 3) == 3.533
+    assert frames[0].timestamp <= frames[1].timestamp
+    assert subscription.status()["state"] == "ended"
+
+
+async def test_two_functions_share_one_reader_and_their_frames() -> None:
+    read = []
+    async with opened(TINY + "20", count_frame=lambda: read.append(1)) as source:
+        one, two = Subscription(source, EVERY), Subscription(source, EVERY)
+        one.join()
+        two.join()
+        first, second = await asyncio.gather(rest(one), rest(two))
+    assert len(read) == 20
+    assert all(a is b for a, b in zip(first, second, strict=True))
+
+
+async def test_a_subscription_made_before_the_start_sees_the_first_frame() -> None:
+    async with opened(TINY + "20") as source:
+        early, late = Subscription(source, EVERY), Subscription(source, EVERY)
+        early.join()
+        await some(early, 2)
+        late.join()
+        _, frames = await asyncio.gather(rest(early), rest(late))
+    assert [frame.id for frame in frames] == list(range(20))
+
+
+async def test_a_subscription_made_later_joins_the_running_reader() -> None:
+    async with opened(TINY + "20") as source:
+        early = Subscription(source, EVERY)
+        early.join()
+        await some(early, 5)
+        late = Subscription(source, EVERY)
+        late.join()
+        _, frames = await asyncio.gather(rest(early), rest(late))
+    assert 5 <= frames[0].id < 20
+    assert frames[-1].id == 19
+
+
+async def test_a_function_that_keeps_every_frame_holds_the_reader_back() -> None:
+    async with opened(TINY + "100") as source:
+        subscription = Subscription(source, EVERY)
+        subscription.join()
+        await some(subscription, 10)
+        assert source.read <= 10 + EVERY.capacity + 1
+        await rest(subscription)
+    assert subscription.dropped == {}
+
+
+async def test_the_newest_frame_replaces_an_older_one_and_the_sum_is_kept() -> None:
+    async with opened(TINY + "50") as source:
+        slow, every = Subscription(source, Wanted()), Subscription(source, EVERY)
+        slow.join()
+        every.join()
+        await rest(every)
+        frames = await rest(slow)
+    assert [frame.id for frame in frames] == [49]
+    assert slow.dropped == {"busy": 49}
+    assert in_balance(slow)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "ids"),
+    [
+        (Wanted(3, holds=True, every_nth=10), [0, 10, 20]),
+        (Wanted(3, holds=True, max_fps=10.0), [0, 10, 20]),
+        (Wanted(3, holds=True, max_fps=25.0, every_nth=2), [0, 4, 8, 12, 16, 20, 24, 28]),
+    ],
+)
+async def test_frames_that_nobody_wants_are_not_decoded(wanted: Wanted, ids: list[int]) -> None:
+    async with opened(TINY + "30") as source:
+        subscription = Subscription(source, wanted)
+        subscription.join()
+        assert [frame.id for frame in await rest(subscription)] == ids
+    assert subscription.dropped == {"rate": 30 - len(ids)}
+    assert source._decoded == len(ids)
+    assert in_balance(subscription)
+
+
+async def test_frames_that_are_too_old_are_dropped_by_age() -> None:
+    now = [0.0]
+    async with opened(TINY + "8", clock=lambda: now[0]) as source:
+        other, aged = Subscription(source, EVERY), Subscription(source, Wanted(capacity=10, holds=True, max_age=0.5))
+        other.join()
+        aged.join()
+        await rest(other)
+        now[0] = 1.0
+        assert await rest(aged) == []
+    assert aged.dropped == {"age": 8}
+    assert in_balance(aged)
+
+
+async def test_frames_that_wait_when_a_function_stops_are_counted() -> None:
+    async with opened(TINY + "50") as source:
+        subscription, other = Subscription(source, EVERY), Subscription(source, EVERY)
+        subscription.join()
+        other.join()
+        await some(subscription, 3)
+        subscription.leave()
+        assert await subscription.take() == []
+        await rest(other)
+        assert subscription.status()["state"] == "ended"
+    assert subscription.taken == 3
+    assert in_balance(subscription)
+
+
+async def test_a_function_that_ends_sets_the_reader_free() -> None:
+    async with opened(TINY + "50") as source:
+        stuck, other = Subscription(source, EVERY), Subscription(source, EVERY)
+        stuck.join()
+        other.join()
+        await some(other, EVERY.capacity)
+        waiting = asyncio.create_task(rest(other))
+        stuck.leave()
+        assert len(await waiting) == 50 - EVERY.capacity
+
+
+async def test_a_new_function_goes_on_where_the_replaced_one_stopped() -> None:
+    async with opened(TINY + "50") as source:
+        old = Subscription(source, EVERY)
+        old.join()
+        await some(old, 5)
+        new = Subscription(source, EVERY)
+        old.leave()
+        new.join()
+        frames = await rest(new)
+    assert 5 <= frames[0].id <= 10
+    assert [frame.id for frame in frames] == list(range(frames[0].id, 50))
+
+
+async def test_ids_go_on_when_an_ended_file_is_listened_to_again() -> None:
+    async with opened(TINY + "5") as source:
+        subscription = Subscription(source, EVERY)
+        for first in (0, 5):
+            subscription.join()
+            assert [frame.id for frame in await rest(subscription)] == list(range(first, first + 5))
+            subscription.leave()
+
+
+@pytest.mark.parametrize(("clip", "frames"), [("people-107-frames.mp4", 107), ("header-says-66-decodes-65.mkv", 65)])
+async def test_a_clip_loops_three_times_and_its_ids_go_on(clip: str, frames: int, test_data: Path) -> None:
+    async with opened(f"videos/{clip}", Playing(on_end="loop"), test_data) as source:
+        subscription = Subscription(source, EVERY)
+        subscription.join()
+        taken = await some(subscription, 3 * frames)
+        subscription.leave()
+    assert [frame.id for frame in taken] == list(range(3 * frames))
+    assert [frame.position for frame in taken[:frames]] == [frame.position for frame in taken[2 * frames :]]
+    assert taken[frames].position == 0.0
+
+
+async def test_the_rate_of_a_loop_is_even_over_its_seam() -> None:
+    async with opened(TINY + "10", Playing(on_end="loop")) as source:
+        subscription = Subscription(source, Wanted(capacity=3, holds=True, max_fps=25))
+        subscription.join()
+        taken = await some(subscription, 20)
+        subscription.leave()
+    assert [frame.id for frame in taken] == list(range(0, 80, 4))
+
+
+async def test_a_restarted_file_that_vanished_is_waited_for(test_data: Path, tmp_path: Path, sayings: Sayings) -> None:
+    clip = Path(shutil.copy(test_data / "videos/header-says-66-decodes-65.mkv", tmp_path / "clip.mkv"))
+    async with opened("clip.mkv", Playing(on_end="restart", restart_after=0.05), tmp_path) as source:
+        subscription = Subscription(source, EVERY)
+        subscription.join()
+        await some(subscription, 60)
+        clip.unlink()
+        await some(subscription, 5)
+        await sayings.until("is gone; put it back; it is tried again every 0.05 s")
+        shutil.copy(test_data / "videos/header-says-66-decodes-65.mkv", clip)
+        assert [frame.id for frame in await some(subscription, 3)] == [65, 66, 67]
+
+
+async def test_a_loop_without_a_frame_is_an_error_and_no_busy_loop(tmp_path: Path) -> None:
+    (tmp_path / "1.jpg").write_bytes(b"no picture")
+    async with opened(str(tmp_path), Playing(on_end="loop")) as source:
+        subscription = Subscription(source, EVERY)
+        subscription.join()
+        with pytest.raises(SourceError, match="has no frame that can be decoded"):
+            await rest(subscription)
+    assert subscription.dropped == {"unreadable": 1}
+
+
+async def test_an_unreadable_picture_is_left_out_and_said_once(
+    tmp_path: Path, test_data: Path, sayings: Sayings
+) -> None:
+    shutil.copy(test_data / "images/seed-001/dog.jpg", tmp_path / "2.jpg")
+    (tmp_path / "10.jpg").write_bytes(b"no picture")
+    async with opened(str(tmp_path), Playing(on_end="loop")) as source:
+        subscription = Subscription(source, EVERY)
+        subscription.join()
+        assert [frame.id for frame in await some(subscription, 3)] == [0, 2, 4]
+        subscription.leave()
+    assert [line for line in sayings.lines if "10.jpg can not be decoded" in line] == sayings.lines[:1]
+    assert in_balance(subscription)
+
+
+async def test_a_file_that_can_not_be_opened_is_the_listeners_error(tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").write_bytes(b"no video")
+    async with opened("clip.mp4", root=tmp_path) as source:
+        one, two = Subscription(source, EVERY), Subscription(source, Wanted())
+        for each in (one, two):
+            each.join()
+        for each in (one, two):
+            with pytest.raises(SourceError, match="is not a video"):
+                await rest(each)
+
+
+async def test_a_listener_that_never_listens_holds_the_reader_only_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgefn.video.PATIENCE", 0.05)
+    async with opened(TINY + "20") as source:
+        forgotten, other = Subscription(source, EVERY), Subscription(source, EVERY)
+        other.join()
+        assert len(await rest(other)) == 20
+    assert in_balance(forgotten)
+
+
+async def test_a_source_that_nobody_wants_any_longer_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgefn.video.LINGER", 0.05)
+    async with opened("synthetic:?width=64&height=48") as source:
+        subscription = Subscription(source, EVERY)
+        subscription.join()
+        await some(subscription, 2)
+        subscription.leave()
+        await subscription.ended()
+        assert source.status()["state"] == "stopped"
+
+
+# --- at its own pace ---------------------------------------------------------------------------------------------
+
+
+async def test_a_file_in_real_time_takes_as_long_as_it_is() -> None:
+    async with opened("synthetic:?width=64&height=48&fps=50&frames=51", Playing(real_time=True)) as source:
+        subscription = Subscription(source, Wanted(capacity=60))
+        began = time.monotonic()
+        subscription.join()
+        assert len(await rest(subscription)) == 51
+    assert 0.99 <= time.monotonic() - began < 1.5
+
+
+async def test_a_slow_function_gets_the_newest_frame() -> None:
+    """S2.6: with ``latest`` an invocation starts with a frame that is younger than the time between two frames."""
+    async with opened("synthetic:?width=64&height=48&fps=20&frames=30", Playing(real_time=True)) as source:
+        subscription, ages = Subscription(source, Wanted()), []
+        subscription.join()
+        while frames := await subscription.take():
+            ages.append(source.status()["age_ms"])
+            assert frames[0].id >= source.read - 2  # one more may be on its way
+            await asyncio.to_thread(threading.Event().wait, 0.12)
+    assert sorted(ages)[len(ages) // 2] < 50
+    assert subscription.dropped["busy"] >= 10
+    assert in_balance(subscription)
+
+
+async def test_stopping_does_not_wait_for_the_next_frame() -> None:
+    async with opened("synthetic:?width=64&height=48&fps=0.1", Playing(real_time=True)) as source:
+        subscription = Subscription(source, Wanted())
+        subscription.join()
+        await some(subscription, 1)
+        began = time.monotonic()
+        await source.close()
+        await subscription.ended()
+    assert time.monotonic() - began < 1.0
+
+
+# --- live sources ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def ffmpeg() -> str:
+    found = shutil.which("ffmpeg")
+    if found is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("ffmpeg is not installed")
+        pytest.skip("ffmpeg is not installed")
+    return found
+
+
+@pytest.fixture
+def transport_stream(ffmpeg: str, test_data: Path, tmp_path: Path) -> bytes:
+    """428 frames, which is longer than FFmpeg looks into a stream before it begins."""
+    clip, made = test_data / "videos/people-107-frames.mp4", tmp_path / "clip.ts"
+    command = [ffmpeg, "-v", "error", "-stream_loop", "3", "-i", clip, "-c", "copy", made]
+    subprocess.run(command, check=True, timeout=30)
+    return made.read_bytes()
+
+
+@contextmanager
+def served(content: bytes, hang: threading.Event | None = None, port: int = 0) -> Iterator[int]:
+    """A camera that speaks HTTP: each request gets the content; then it breaks off, or hangs until it is told."""
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "video/mp2t")
+            self.end_headers()
+            try:
+                self.wfile.write(content)
+                if hang is not None:
+                    hang.wait(20)
+            except OSError:
+                self.close_connection = True
+
+        def log_message(self, *args: object) -> None: ...
+
+    class Server(http.server.ThreadingHTTPServer):
+        allow_reuse_address = True
+        daemon_threads = True
+
+    with Server(("127.0.0.1", port), Answer) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield server.server_address[1]
+        if hang is not None:
+            hang.set()
+        server.shutdown()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def test_a_stream_that_breaks_off_is_opened_again(transport_stream: bytes, sayings: Sayings) -> None:
+    with served(transport_stream) as port:
+        async with opened(f"http://viewer:secret@127.0.0.1:{port}/live.ts") as source:
+            subscription = Subscription(source, Wanted(capacity=2000))
+            subscription.join()
+            frames = await some(subscription, 900)
+            await sayings.until("the stream broke off; it is opened again until it answers", times=2)
+            await sayings.until("gives frames", times=2)
+    assert [frame.id for frame in frames] == list(range(900))
+    assert [frame.id for frame in frames if frame.position == 0.0] == [0, 428, 856]
+    assert source.reopened >= 2
+    assert frames[0].source == f"http://127.0.0.1:{port}/live.ts"
+    assert not any("secret" in line for line in sayings.lines)
+
+
+async def test_a_silent_stream_is_opened_again(transport_stream: bytes, sayings: Sayings) -> None:
+    with served(transport_stream, hang=threading.Event()) as port:
+        async with opened(f"http://127.0.0.1:{port}/", Playing(Asked(silent_after=1.0))) as source:
+            subscription = Subscription(source, Wanted(capacity=1000))
+            subscription.join()
+            await some(subscription, 428)
+            await sayings.until("no frame for 1 s; it is opened again until it answers")
+            await some(subscription, 1)
+    assert source.reopened == 1
+
+
+async def test_a_stream_that_is_not_there_is_waited_for(transport_stream: bytes, sayings: Sayings) -> None:
+    port = free_port()
+    async with opened(f"http://127.0.0.1:{port}/") as source:
+        subscription = Subscription(source, Wanted(capacity=200))
+        subscription.join()
+        await sayings.until("does not answer; check the address, the credentials and the network; it is opened again")
+        assert subscription.status()["state"] == "lost"
+        with served(transport_stream, port=port):
+            assert [frame.id for frame in await some(subscription, 3)] == [0, 1, 2]
+    assert len([line for line in sayings.lines if "does not answer" in line]) == 1
+
+
+async def test_a_live_source_is_never_held_back(transport_stream: bytes, sayings: Sayings) -> None:
+    with served(transport_stream) as port:
+        async with opened(f"http://127.0.0.1:{port}/") as source:
+            subscription = Subscription(source, Wanted(capacity=6))
+            subscription.join()
+            await sayings.until("broke off")
+            frames = await some(subscription, 6)
+    assert [frame.id for frame in frames] == list(range(source.read - 6, source.read))
+    assert subscription.dropped["busy"] == source.read - 6
+
+
+async def test_a_camera_that_is_not_there_is_waited_for(sayings: Sayings) -> None:
+    async with opened("/dev/video97") as source:
+        subscription = Subscription(source, Wanted())
+        subscription.join()
+        await sayings.until("there is no /dev/video97; cameras here:")
+        subscription.leave()
+        assert await subscription.take() == []
+    assert source.read == 0
+
+
+class RtspCamera:
+    """``rtsp.py`` in a process of its own, so that it can be killed."""
+
+    def __init__(self, clip: Path, port: int) -> None:
+        command = [sys.executable, str(Path(__file__).with_name("rtsp.py")), str(clip), str(port)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == b"ready\n"
+
+    def kill(self) -> None:
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.communicate()
+
+
+@pytest.fixture
+def rtsp_camera(ffmpeg: str, test_data: Path) -> Iterator[Callable[[int], RtspCamera]]:
+    started: list[RtspCamera] = []
+
+    def start(port: int) -> RtspCamera:
+        started.append(RtspCamera(test_data / "videos/people-107-frames.mp4", port))
+        return started[-1]
+
+    yield start
+    started[-1].kill()
+
+
+async def test_a_camera_that_is_killed_and_started_again_recovers(
+    rtsp_camera: Callable[[int], RtspCamera], sayings: Sayings
+) -> None:
+    port = free_port()
+    camera = await asyncio.to_thread(rtsp_camera, port)
+    async with opened(f"rtsp://admin:secret@127.0.0.1:{port}/live", Playing(Asked(silent_after=5.0))) as source:
+        subscription = Subscription(source, Wanted(capacity=6))
+        subscription.join()
+        before = await some(subscription, 20)
+        camera.kill()
+        await sayings.until("opened again until it answers")
+        await asyncio.to_thread(rtsp_camera, port)
+        await sayings.until("gives frames")
+        after = await some(subscription, 20)
+        assert source.status()["state"] == "running"
+    ids = [frame.id for frame in before + after]
+    assert ids == sorted(set(ids))
+    assert source.reopened == 1
+    assert before[0].image.shape == (382, 474, 3)
+    assert before[0].source == f"rtsp://127.0.0.1:{port}/live"
+    assert not any("secret" in line for line in sayings.lines)
