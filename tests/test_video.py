@@ -254,6 +254,24 @@ async def test_the_rate_of_a_loop_is_even_over_its_seam() -> None:
     assert [frame.id for frame in taken] == list(range(0, 80, 4))
 
 
+async def test_a_round_from_which_nobody_wants_a_frame_is_no_error() -> None:
+    async with opened(TINY + "30", Playing(on_end="loop")) as source:
+        subscription = Subscription(source, Wanted(3, holds=True, every_nth=100))
+        subscription.join()
+        assert [frame.id for frame in await some(subscription, 3)] == [0, 100, 200]
+        subscription.leave()
+
+
+async def test_a_file_without_any_frame_is_an_error(test_data: Path, tmp_path: Path) -> None:
+    clip = (test_data / "videos/header-says-66-decodes-65.mkv").read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(clip[:1200])
+    async with opened("cut.mkv", Playing(on_end="loop"), tmp_path) as source:
+        subscription = Subscription(source, EVERY)
+        subscription.join()
+        with pytest.raises(SourceError, match="has no frame that can be decoded"):
+            await rest(subscription)
+
+
 async def test_a_restarted_file_that_vanished_is_waited_for(test_data: Path, tmp_path: Path, sayings: Sayings) -> None:
     clip = Path(shutil.copy(test_data / "videos/header-says-66-decodes-65.mkv", tmp_path / "clip.mkv"))
     async with opened("clip.mkv", Playing(on_end="restart", restart_after=0.05), tmp_path) as source:

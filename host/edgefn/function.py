@@ -82,6 +82,28 @@ class Binding:
         return dict(self.declared)
 
 
+class RetryStrategy(enum.StrEnum):
+    """How long to wait before the next attempt."""
+
+    FIXED_DELAY = "fixedDelay"
+    EXPONENTIAL_BACKOFF = "exponentialBackoff"
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often, and after how many seconds, an event is tried again whose invocation failed."""
+
+    strategy: RetryStrategy
+    max_retry_count: int
+    """Attempts after the first one; -1 for ever."""
+    delay_interval: float | None = None
+    """Seconds between two attempts; with ``fixedDelay``."""
+    minimum_interval: float | None = None
+    """Seconds before the second attempt; with ``exponentialBackoff``."""
+    maximum_interval: float | None = None
+    """Seconds that no wait exceeds; with ``exponentialBackoff``."""
+
+
 @dataclass(slots=True)
 class Function:
     """What a user declared: call, trigger, inputs and outputs. One with ``errors`` is never run."""
@@ -95,6 +117,11 @@ class Function:
     wants_context: bool = False
     timeout: float | None = None
     """Seconds that an invocation may take; None for the app's ``functionTimeout``."""
+    retry: RetryPolicy | None = None
+    """The function's own policy, else that of host.json."""
+    disabled: bool = False
+    may_return: bool = True
+    """Whether a value may be returned: to ``$return``, or to be let go, as Azure Functions does for generic bindings."""
     errors: list[str] = field(default_factory=list)
 
     @property

@@ -5,13 +5,18 @@ from __future__ import annotations
 import ast
 import functools
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from inspect import unwrap
 from pathlib import Path
 from typing import Any
 
 from edgefn.errors import Place
+
+JsonPath = tuple[str | int, ...]
+COMMENTS = re.compile(r'("(?:\\.|[^"\\\n])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
+TOKENS = re.compile(r'"(?:\\.|[^"\\\n])*"|[{}\[\],:\n]')
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +34,11 @@ class Declaration:
         return self.options.get((binding, name), self.binding(binding))
 
 
-def in_python(call: Callable[..., Any], root: Path) -> Declaration:
-    """Where a decorated function is declared, read from its source; only the file when there is none to read."""
+def in_python(call: Callable[..., Any], root: Path, module: Path) -> Declaration:
+    """Where a decorated function is declared, read from its source; ``module`` as a whole when it is not the user's."""
     code = getattr(unwrap(call), "__code__", None)
-    if code is None:
-        return Declaration(Place(shown(Path(getattr(call, "__module__", "") or "?"), root)))
+    if code is None or Path(code.co_filename).parts[-4:-2] == ("azure", "functions"):  # that of an AsgiFunctionApp
+        return Declaration(Place(shown(module, root)))
     file = shown(Path(code.co_filename), root)
     node = _functions(code.co_filename).get(code.co_firstlineno)
     if node is None:
@@ -45,25 +50,66 @@ def in_python(call: Callable[..., Any], root: Path) -> Declaration:
             bindings[name] = Place(file, decorator.lineno)
             for keyword in decorator.keywords:
                 if keyword.arg:
-                    options[name, camel(keyword.arg)] = Place(file, keyword.value.lineno)
+                    options[name, camel(keyword.arg)] = Place(file, keyword.lineno)
     return Declaration(Place(file, node.lineno), bindings, options)
 
 
-def in_json(path: Path, root: Path, names: list[str]) -> Declaration:
-    """Where a function.json declares the bindings of those names: the lines on which they are named."""
+def in_json(path: Path, root: Path, document: Mapping[str, Any]) -> Declaration:
+    """Where a function.json declares its bindings and their options."""
     file = shown(path, root)
-    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    found = {
-        name: Place(file, number) for name in names for number, line in enumerate(lines, 1) if json.dumps(name) in line
-    }
-    return Declaration(Place(file), found)
+    lines = json_lines(path)
+    bindings: dict[str, Place] = {}
+    options: dict[tuple[str, str], Place] = {}
+    declared = document.get("bindings")
+    for index, binding in enumerate(declared if isinstance(declared, list) else ()):
+        if isinstance(binding, dict):
+            name = str(binding.get("name"))
+            bindings[name] = Place(file, lines.get(("bindings", index, "name"), lines.get(("bindings", index), 0)))
+            for option in binding:
+                options[name, option] = Place(file, lines.get(("bindings", index, option), 0))
+    return Declaration(Place(file), bindings, options)
+
+
+def without_comments(text: str) -> str:
+    """A JSON text with blanks in the place of its comments, so that all else keeps its line and column."""
+    return COMMENTS.sub(lambda match: match[1] or re.sub(r"[^\n]", " ", match[0]), text)
+
+
+def json_lines(path: Path) -> dict[JsonPath, int]:
+    """The line of each value in a file that holds JSON, by its path: ``("bindings", 0, "name")``."""
+    try:
+        return dict(_key_lines(without_comments(path.read_text(encoding="utf-8-sig"))))
+    except (OSError, ValueError):
+        return {}
+
+
+def _key_lines(text: str) -> Iterator[tuple[JsonPath, int]]:
+    path: list[str | int] = []
+    line, last = 1, '""'
+    for match in TOKENS.finditer(text):
+        token = match[0]
+        if token in "{[" and path and isinstance(path[-1], int):
+            yield tuple(path), line
+        if token == "\n":
+            line += 1
+        elif token in "{[":
+            path.append("" if token == "{" else 0)
+        elif token in "}]":
+            del path[-1:]
+        elif token == "," and path and isinstance(path[-1], int):
+            path[-1] += 1
+        elif token == ":" and path:
+            path[-1] = json.loads(last)
+            yield tuple(path), line
+        elif token[0] == '"':
+            last = token
 
 
 def shown(path: Path, root: Path) -> str:
     """A path as errors show it: from the app root where it lies there."""
     try:
-        return str(path.resolve().relative_to(root.resolve()))
-    except ValueError:
+        return path.resolve().relative_to(root.resolve()).as_posix()
+    except (ValueError, OSError):
         return str(path)
 
 
@@ -87,7 +133,7 @@ def _parameter(decorator: ast.Call) -> str | None:
 
 @functools.lru_cache(maxsize=256)
 def _parsed(file: str, _changed: int) -> dict[int, ast.FunctionDef | ast.AsyncFunctionDef]:
-    tree = ast.parse(Path(file).read_text(encoding="utf-8"))
+    tree = ast.parse(Path(file).read_bytes())
     nodes = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     return {min([node.lineno, *(d.lineno for d in node.decorator_list)]): node for node in nodes}
 

@@ -24,6 +24,8 @@ BUILTINS = (
     "edgefn.sessions.stub",
     "edgefn.triggers.video_frame",
     "edgefn.triggers.edge_hub",
+    "edgefn.triggers.timer",
+    "edgefn.triggers.warm_up",
     "edgefn.bindings.inference_session",
     "edgefn.bindings.edge_hub",
 )

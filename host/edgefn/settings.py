@@ -6,6 +6,7 @@ The formats are those of Azure Functions (host.json version 2.0); both files may
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -13,15 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from edgefn.errors import SettingError, nearest
 from edgefn.function import Seconds
+from edgefn.places import json_lines, without_comments
 
-COMMENTS = re.compile(r'("(?:\\.|[^"\\\n])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
 TRAILING_COMMAS = re.compile(r'("(?:\\.|[^"\\\n])*")|,(?=\s*[}\]])')
 REFERENCE = re.compile(r"%([^%]*)%")
-OVERRIDE = "AzureFunctionsJobHost__"
+OVERRIDE = "azurefunctionsjobhost__"
 DEFAULT_TIMEOUT = 1800.0
 
 KNOWN_KEYS = frozenset(
@@ -31,33 +32,49 @@ KNOWN_KEYS = frozenset(
 )
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object of a file, which may hold comments and trailing commas; raises SettingError with the line."""
+def read_json(path: Path, where: str = "") -> dict[str, Any]:
+    """The JSON object of a file, which may hold comments and trailing commas; raises SettingError with the line.
+
+    ``where`` is the file as errors name it; its path when empty.
+    """
+    where = where or str(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = without_comments(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingError(f"{path}: can not be read: {error}") from None
-    text = COMMENTS.sub(lambda match: match[1] or re.sub(r"[^\n]", " ", match[0]), text)
+        raise SettingError(f"{where}: can not be read: {error}; it should be a text file in UTF-8") from None
     text = TRAILING_COMMAS.sub(lambda match: match[1] or " ", text)
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
-        raise SettingError(f"{path}:{error.lineno}: no valid JSON: {error.msg} (column {error.colno})") from None
+        raise SettingError(f"{where}:{error.lineno}: no valid JSON: {error.msg} (column {error.colno})") from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
+        raise SettingError(f"{where}: no valid JSON: {error}") from None
     if not isinstance(value, dict):
-        raise SettingError(f"{path}: should hold one JSON object, holds a {type(value).__name__}")
+        raise SettingError(f"{where}: should hold one JSON object, holds a {type(value).__name__}")
     return value
+
+
+def _at(path: Path, *keys: str | int) -> str:
+    """A file with the line of a value in it, for an error."""
+    line = json_lines(path).get(keys)
+    return f"{path}:{line}" if line else str(path)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The app settings by name: ``--set`` over the environment over local.settings.json."""
+    """The app settings by name: ``--set`` over the environment over local.settings.json.
+
+    A name that is not there as written is found without regard to case, as on the cloud.
+    """
 
     values: Mapping[str, str]
     notes: tuple[str, ...] = ()
     """What is worth a log line about how they were read."""
 
     def get(self, name: str, default: str | None = None) -> str | None:
-        return self.values.get(name, default)
+        if name in self.values:
+            return self.values[name]
+        return next((value for known, value in self.values.items() if known.lower() == name.lower()), default)
 
     def resolve(self, text: str) -> str:
         """The text with each ``%NAME%`` replaced by that setting; raises SettingError for one that is not set."""
@@ -70,7 +87,7 @@ class Settings:
         return REFERENCE.sub(lambda match: self._value(match[1]), text)
 
     def _value(self, name: str) -> str:
-        value = self.values.get(name)
+        value = self.get(name)
         if value is None:
             raise SettingError(
                 f"'%{name}%' does not resolve to a value; set {name} in the environment, under Values in "
@@ -98,18 +115,44 @@ def load_settings(root: Path, environment: Mapping[str, str], given: Mapping[str
 
 def _local_values(path: Path) -> Iterator[tuple[str, str]]:
     document = read_json(path)
-    if document.get("IsEncrypted", True):
+    values, connections = _texts(path, document, "Values"), _connections(path, document)
+    encrypted = document.get("IsEncrypted", True)
+    if str(encrypted).lower() not in ("true", "false"):
+        raise SettingError(f"{_at(path, 'IsEncrypted')}: IsEncrypted should be true or false, found {encrypted!r}")
+    if str(encrypted).lower() == "true" and (values or connections):
         raise SettingError(
-            f"{path}: its values are encrypted, or it does not say that they are not; "
+            f"{_at(path, 'IsEncrypted')}: its values are encrypted, or it does not say that they are not; "
             'decrypt them with `func settings decrypt` and write "IsEncrypted": false'
         )
-    values = document.get("Values") or {}
+    yield from values.items()
+    yield from connections.items()
+
+
+def _texts(path: Path, document: Mapping[str, Any], section: str) -> dict[str, str]:
+    values = document.get(section) or {}
     if not isinstance(values, dict):
-        raise SettingError(f"{path}: Values should be an object of names and texts, found {values!r}")
+        raise SettingError(
+            f"{_at(path, section)}: {section} should be an object of names and texts, found {json.dumps(values)}"
+        )
     for name, value in values.items():
-        if isinstance(value, (dict, list)):
-            raise SettingError(f"{path}: Values.{name} should be a text, found {json.dumps(value)}")
-        yield name, value if isinstance(value, str) else json.dumps(value)
+        if isinstance(value, dict | list):
+            raise SettingError(
+                f"{_at(path, section, name)}: {section}.{name} should be a text, found {json.dumps(value)}"
+            )
+    return {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in values.items()
+        if value is not None
+    }
+
+
+def _connections(path: Path, document: Mapping[str, Any]) -> dict[str, str]:
+    """``ConnectionStrings``: each a text, or an object with one and the name of its provider."""
+    section = document.get("ConnectionStrings") or {}
+    if isinstance(section, dict):
+        plain = {k: v.get("ConnectionString") if isinstance(v, dict) else v for k, v in section.items()}
+        section = {f"ConnectionStrings:{name}": value for name, value in plain.items()}
+    return _texts(path, {"ConnectionStrings": section}, "ConnectionStrings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,17 +178,18 @@ def load_host_config(root: Path, environment: Mapping[str, str] = os.environ) ->
     """Reads host.json of the app root; no file means defaults. Raises SettingError when it can not be used."""
     path = root / "host.json"
     document = read_json(path) if path.exists() else {"version": "2.0"}
-    _check_version(path, document)
     for name, value in environment.items():
-        if name.startswith(OVERRIDE):
-            _overlay(document, name.removeprefix(OVERRIDE).split("__"), value)
+        if name.lower().startswith(OVERRIDE):
+            _overlay(document, name[len(OVERRIDE) :].split("__"), value)
+    _check_version(path, document)
     warnings = tuple(
-        f"{path}: unknown key '{key}' is ignored{nearest(key, KNOWN_KEYS)}"
+        f"{_at(path, key)}: unknown key '{key}' is ignored{nearest(key, KNOWN_KEYS)}"
         for key in document
         if key not in KNOWN_KEYS and not key.startswith("$")
     )
-    if not isinstance(document.get("extensions", {}), dict):
-        raise SettingError(f"{path}: extensions should be an object, found {document['extensions']!r}")
+    extensions = document.get("extensions")
+    if not isinstance(extensions or {}, dict):
+        raise SettingError(f"{_at(path, 'extensions')}: extensions should be an object, found {extensions!r}")
     return HostConfig(document, warnings, _timeout(path, document), _allowed(path, document))
 
 
@@ -156,33 +200,43 @@ def _check_version(path: Path, document: Mapping[str, Any]) -> None:
             "See https://aka.ms/functions-hostjson for steps to migrate the configuration file."
         )
     if document["version"] != "2.0":
+        found = json.dumps(document["version"])
         raise SettingError(
-            f"{path}: '{document['version']}' is an invalid value for host.json 'version' property. "
-            "We recommend you set the 'version' property to '2.0'."
+            f"{_at(path, 'version')}: '{document['version']}' is an invalid value for host.json 'version' property. "
+            f"We recommend you set the 'version' property to '2.0'; found {found}, would be right: \"2.0\", a text"
         )
 
 
 def _overlay(document: dict[str, Any], path: list[str], value: str) -> None:
-    """Sets one value inside the document; names match without regard to case, numbers make a list."""
+    """Sets one value inside the document; names match without regard to case, numbers count in a list."""
+    known: Mapping[str, str] = {key.lower(): key for key in KNOWN_KEYS}
     *parents, last = path
     for name in parents:
-        key = next((known for known in document if known.lower() == name.lower()), name)
+        key = _key(document, name, known)
         inner = document.get(key)
+        if isinstance(inner, list):
+            inner = {str(index): item for index, item in enumerate(inner)}
         document[key] = inner if isinstance(inner, dict) else {}
-        document = document[key]
-    document[next((known for known in document if known.lower() == last.lower()), last)] = value
+        document, known = document[key], {}
+    document[_key(document, last, known)] = value
+
+
+def _key(document: Mapping[str, Any], name: str, known: Mapping[str, str]) -> str:
+    return next((key for key in document if key.lower() == name.lower()), known.get(name.lower(), name))
 
 
 def _timeout(path: Path, document: Mapping[str, Any]) -> float | None:
-    declared = document.get("functionTimeout", DEFAULT_TIMEOUT)
-    return timeout(declared, f"{path}: functionTimeout")
+    declared = document.get("functionTimeout")
+    return timeout(
+        DEFAULT_TIMEOUT if declared is None else declared, f"{_at(path, 'functionTimeout')}: functionTimeout"
+    )
 
 
 def timeout(declared: Any, where: str) -> float | None:
     """Seconds of a declared time-out: HH:MM:SS or a number of at least 1 s, ``-1`` for no limit (None)."""
     try:
-        value = TypeAdapter(Seconds).validate_python(declared)
-    except ValidationError:
+        value = seconds_of(declared)
+    except ValueError:
         raise SettingError(f"{where} should be HH:MM:SS, or -1 for no limit; found {declared!r}") from None
     if value == -1:
         return None
@@ -191,9 +245,19 @@ def timeout(declared: Any, where: str) -> float | None:
     return value
 
 
+def seconds_of(declared: Any) -> float:
+    """Seconds of HH:MM:SS, d.HH:MM:SS or a number; raises ValueError for anything else."""
+    value = math.nan if isinstance(declared, bool) else TypeAdapter(Seconds).validate_python(declared)
+    if not math.isfinite(value):
+        raise ValueError("should be seconds or HH:MM:SS")
+    return value
+
+
 def _allowed(path: Path, document: Mapping[str, Any]) -> tuple[str, ...]:
     declared = document.get("functions") or []
     names = list(declared.values()) if isinstance(declared, dict) else declared
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise SettingError(f"{path}: functions should be a list of function names, found {declared!r}")
+        raise SettingError(
+            f"{_at(path, 'functions')}: functions should be a list of function names, found {declared!r}"
+        )
     return tuple(names)

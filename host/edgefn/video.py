@@ -234,6 +234,7 @@ class Source:
         self._gap = (0.0, -math.inf)
         self._size = (0, 0)
         self._decoded = 0
+        self._failed = 0
         self._unreadable: set[str] = set()
 
     # On the event loop.
@@ -334,6 +335,8 @@ class Source:
     def _play_file(self) -> None:
         playing, shown = self.playing, self.address.shown
         played = False
+        if self._pacer is not None:
+            self._pacer.restart()
         while not self._stopping.is_set():
             try:
                 capture = open_capture(self.address, playing.asked)
@@ -342,13 +345,12 @@ class Source:
                     raise
                 self._turn("lost", f"{error}; it is tried again every {playing.restart_after:g} s")
             else:
-                decoded = self._decoded
+                read, decoded, failed = self.read, self._decoded, self._failed
                 if not self._read(capture):
                     return
-                if self._decoded == decoded:
+                if self.read == read or (self._failed > failed and self._decoded == decoded):
                     raise SourceError(f"{shown}: has no frame that can be decoded; give a complete file")
                 played = True
-                self._base = self._media + (1 / self._claimed if self._claimed else 0.0)
             if playing.on_end == "stop":
                 self._turn("ended", f"{shown}: ended after {self.read} frames", logging.INFO)
                 return
@@ -388,6 +390,8 @@ class Source:
         """Hands out the frames of an opened source. True when it has no more of them, False when nobody wants them."""
         self._claimed = capture.fps
         interval = 1 / capture.fps if capture.fps else 0.0
+        if self.read:
+            self._base = self._media + interval  # media time goes on, for what is spaced or paced by it
         try:
             while self._active or not self._deserted():
                 position = capture.grab()
@@ -444,6 +448,7 @@ class Source:
                 self.leave(each)
 
     def _leave_out(self, item: str, wanting: Sequence[Subscription]) -> None:
+        self._failed += 1
         with self.changed:
             for each in wanting:
                 each.drop("unreadable")

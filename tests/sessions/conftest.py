@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import cv2
 import pytest
+
 from edgefn.contracts import Task
 from edgefn.function import Binding, Direction
 from edgefn.sessions.openvino import OpenVinoKind
 
 ROOT = Path(__file__).resolve().parents[2]
 Open = Callable[..., Any]
-
-
-@pytest.fixture(scope="session")
-def test_data() -> Path:
-    """The folder with real models, pictures and clips; see docs/testing.md."""
-    folder = Path(os.environ.get("EDGEFN_TEST_DATA") or ROOT.parent / "shared" / "data")
-    if not (folder / "GOLDEN.json").exists():
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"no test data in {folder}; set EDGEFN_TEST_DATA")
-        pytest.skip(f"no test data in {folder}; EDGEFN_TEST_DATA names another folder")
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -40,8 +29,14 @@ def picture(test_data: Path) -> Callable[[str], Any]:
     return lambda name: cv2.imread(str(test_data / name))
 
 
-def binding(kind: Any, **options: Any) -> Binding:
+def declared(kind: Any, **options: Any) -> Binding:
+    """A binding with these options, as the kind validates them."""
     return Binding("detect", "net", "inferenceSession", Direction.IN, options, kind.options.model_validate(options))
+
+
+@pytest.fixture(scope="session", name="declared")
+def declared_fixture() -> Callable[..., Binding]:
+    return declared
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +52,6 @@ def opened(kind: OpenVinoKind) -> Open:
     """Opens a session: ``opened(model, task="raw", **options)``."""
 
     def open_session(model: Any, task: str = "raw", **options: Any) -> Any:
-        return kind.open(binding(kind, model=str(model), **options), Task(task))
+        return kind.open(declared(kind, model=str(model), **options), Task(task))
 
     return open_session

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from edgefn.sessions.devices import Choice, DeviceError, choose
 from hypothesis import given
 from hypothesis import strategies as st
+
+from edgefn.sessions.devices import Choice, DeviceError, choose
 
 ONE_GPU = ["CPU", "GPU", "NPU"]
 TWO_GPUS = ["CPU", "GPU.0", "GPU.1"]

@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from edgefn.errors import ModelError
-from edgefn.sessions.labels import Labels, read_labels
 from hypothesis import given
 from hypothesis import strategies as st
+
+from edgefn.errors import ModelError
+from edgefn.sessions.labels import Labels, read_labels
 
 NAMES = {0: "tench, Tinca tinca", 1: "cock", 2: "hen's egg"}
 

@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edgefn.sessions.pictures import FILLS, View, picture_of
 from hypothesis import given
 from hypothesis import strategies as st
+
+from edgefn.sessions.pictures import FILLS, View, picture_of
 
 SIZES = st.tuples(st.integers(40, 300), st.integers(40, 300))
 
@@ -47,7 +48,7 @@ def test_letterbox_paints_its_bars_anew_for_each_picture() -> None:
     view = fill(np.full((200, 50, 3), 255, np.uint8), buffer)
     assert (buffer[:, 50] == 255).all()
     assert (buffer[:, :37] == 114).all()
-    assert back(view, 0.38, 0.0) == pytest.approx((0.08, 0.0)), "columns 38 to 62 hold the picture"
+    assert back(view, 0.37, 0.0) == pytest.approx((0.0, 0.0)), "columns 37 to 61 hold the picture"
 
 
 def test_crop_maps_to_the_middle_of_the_picture() -> None:

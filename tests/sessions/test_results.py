@@ -4,15 +4,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
 from edgefn.contracts import Box, Candidate, PixelBox
 from edgefn.errors import ModelError
 from edgefn.sessions.labels import Labels
 from edgefn.sessions.pictures import View
 from edgefn.sessions.ports import Port
 from edgefn.sessions.results import Found, HeadOptions, best, check_classes, detections, find_head, suppress
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 VIEW = View(200, 100)
 
@@ -58,8 +59,8 @@ def test_an_output_of_several_rows_is_no_row_of_classes() -> None:
 
 def ssd_rows(*rows: list[float]) -> Any:
     table = np.zeros((1, 1, 6, 7), np.float32)
-    table[0, 0, : len(rows)] = rows
-    table[0, 0, len(rows), 0] = -1
+    for number, row in enumerate([*rows, [-1.0] + [0.0] * 6]):
+        table[0, 0, number] = row
     return table
 
 

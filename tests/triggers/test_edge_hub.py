@@ -88,7 +88,7 @@ async def test_several_functions_on_one_input_each_get_the_message(app_of: AppIn
 @pytest.mark.parametrize(
     ("parameter", "options", "said"),
     [
-        ("m: Missing", "", "annotations can not be resolved"),
+        ("m: 'Missing'", "", "annotations can not be resolved"),
         ("m: edgefn.Session", "", "a message can not become Session; EdgeMessage, str, bytes"),
         ("m: str", ", cardinality='many'", "cardinality 'many' gives a list; str is none"),
         ("m", ", max_concurrency=0", "option 'max_concurrency' of edgeHubTrigger"),

@@ -265,17 +265,25 @@ async def test_a_function_gets_every_frame_of_a_clip_in_order(kind: VideoFrameKi
     seen, listener = Seen(), kind.listener(bound(str(test_data / "videos/car-detection.mp4")))
     await listened(listener, seen)
     assert [frame.id for frame in seen.values] == list(range(377))
-    assert seen.most == 4
     status = listener.status()
     assert (status["state"], status["frames"], status["emitted"], status["dropped"]) == ("ended", 377, 377, {})
     assert (status["width"], status["height"], status["claimed_fps"]) == (768, 432, 12.5)
 
 
-async def test_a_synchronous_function_gets_one_frame_at_a_time(kind: VideoFrameKind) -> None:
-    seen, listener = Seen(), kind.listener(bound(TINY, is_async=False))
-    await listened(listener, seen)
-    assert seen.most == 1
-    assert len(seen.values) == 30
+@pytest.mark.parametrize(
+    ("is_async", "options", "most"), [(True, {}, 4), (False, {}, 1), (False, {"maxInFlight": 3}, 3)]
+)
+async def test_so_many_invocations_run_at_a_time(
+    is_async: bool, options: dict[str, Any], most: int, kind: VideoFrameKind
+) -> None:
+    seen, listener = Seen(), kind.listener(bound(TINY, is_async=is_async, **options))
+    seen.gate.clear()
+    listening = asyncio.create_task(listened(listener, seen))
+    await seen.until(most)
+    seen.gate.set()
+    await listening
+    assert seen.most == most
+    assert [frame.id for frame in seen.values] == list(range(30))
 
 
 async def test_dropped_frames_are_counted_by_cause_for_each_function(kind: VideoFrameKind, services: Services) -> None:
@@ -297,12 +305,18 @@ async def test_dropped_frames_are_counted_by_cause_for_each_function(kind: Video
 
 
 async def test_a_batch_holds_what_is_there_and_nothing_is_lost(kind: VideoFrameKind) -> None:
-    seen = Seen()
-    listener = kind.listener(bound(TINY, cardinality="many", maxBatchSize=7, maxInFlight=1))
-    await listened(listener, seen)
+    seen, other = Seen(), Seen()
+    held = kind.listener(bound(TINY, cardinality="many", maxBatchSize=7, maxInFlight=1))
+    beside = kind.listener(bound(TINY, function="other"))
+    seen.gate.clear()
+    listening = asyncio.gather(listened(held, seen), listened(beside, other))
+    await seen.until(1)
+    await other.until(len(seen.values[0]) + 7)  # so many are read until the reader is held back
+    seen.gate.set()
+    await listening
     assert [frame.id for batch in seen.values for frame in batch] == list(range(30))
+    assert len(seen.values[1]) == 7
     assert all(1 <= len(batch) <= 7 for batch in seen.values)
-    assert len(seen.values) < 30
 
 
 async def test_a_file_that_is_broken_is_the_listeners_error(kind: VideoFrameKind, services: Services) -> None:
@@ -335,6 +349,7 @@ async def test_a_cancelled_listener_takes_no_frame_and_waits_for_its_invocations
     seen.gate.set()
     with pytest.raises(asyncio.CancelledError):
         await listening
+    await kind.close()
     assert (len(seen.values), seen.ended) == (4, 4)
     assert listener.status()["state"] == "stopped"
     assert in_balance(listener)

@@ -93,12 +93,12 @@ class InferenceSessionKind:
     def _resolved(self, binding: Binding) -> tuple[SessionKind, Binding, Task]:
         declared = binding.options
         assert isinstance(declared, InferenceSessionOptions)
-        kind = self._kind(binding, declared)
+        kind, task = self._kind(binding, declared), _task(binding, declared.task)
         try:
             options = kind.options.model_validate(declared.all())
         except ValidationError as error:
             raise BindingError("\n".join(_faults(binding, kind, error))) from None
-        return kind, replace(binding, options=options), _task(binding, declared.task)
+        return kind, replace(binding, options=options), task
 
     def _kind(self, binding: Binding, options: InferenceSessionOptions) -> SessionKind:
         scheme = SCHEME.match(options.model)

@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ALONE = threading.Lock()
-"""OpenVINO's binding can hang for ever when the first numpy arrays of a process reach it from several threads at once,
-so requests are bound, and each model runs for the first time, one after the other."""
+"""OpenVINO's binding can hang for ever when the first types and arrays of a process pass between it and numpy in several
+threads at once: the table of types, made at the first use, imports numpy and so lets go of Python's lock. So the tables
+are made, requests are bound, and each model runs for the first time, in one thread at a time."""
 
 
 @hookimpl
@@ -143,10 +144,18 @@ class OpenVinoKind:
             if self._closed:
                 raise ModelError("the host is stopping; no model is opened any more")
             if self._core is None:
-                import openvino
-
-                self._core = openvino.Core()
+                self._core = _new_core()
             return self._core
+
+
+def _new_core() -> openvino.Core:
+    import numpy as np
+    import openvino
+
+    core = openvino.Core()
+    openvino.Tensor(np.zeros(1, np.float32)).data.sum()
+    openvino.Type.f32.to_dtype()
+    return core
 
 
 # --- a recipe becomes a compiled model ---------------------------------------------------------------------------
@@ -197,7 +206,7 @@ def _read(core: openvino.Core, path: Path) -> openvino.Model:
         return core.read_model(path)
     except RuntimeError as error:
         weights = path.with_suffix(".bin")
-        if path.suffix.lower() == ".xml" and not weights.exists():
+        if path.suffix.lower() == ".xml" and not weights.exists() and "bin file" in str(error):
             raise ModelError(f"model '{path}' has no weights; '{weights.name}' should lie beside it") from error
         raise ModelError(f"OpenVINO does not take model '{path}': {_reason(error)}") from error
 

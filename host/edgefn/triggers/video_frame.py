@@ -134,11 +134,11 @@ class VideoFrameKind:
         )
 
     def check(self, binding: Binding) -> None:
-        address, options = self._address(binding), _options(binding)
+        self._address(binding)
+        options = _options(binding)
         if "max_batch_size" in options.model_fields_set and options.cardinality == "one":
             raise BindingError(f"{binding.where()}: maxBatchSize is for lists; add cardinality=many, or leave it out")
         self.convert(binding)
-        self._refuse_contradiction(binding, address, _playing(address, options))
 
     def convert(self, binding: Binding) -> Callable[[Any], Any] | None:
         """VideoFrame and no annotation pass; numpy.ndarray gives the frame's image; lists come with ``many``."""

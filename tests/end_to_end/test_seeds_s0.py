@@ -1,0 +1,288 @@
+"""S0, hardware-accelerated functions on IoT Edge: rows of SEEDS.md, on the models and clips that they name."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from edgefn.contracts import EdgeMessage
+from edgefn.host import Host
+from tests.end_to_end.conftest import Load, Play, play_app
+
+SQUEEZENET = "%DATA%/models/squeezenet1.1/squeezenet1.1.xml"
+SQUEEZENET_LABELS = "%DATA%/models/squeezenet1.1/imagenet_labels.txt"
+VEHICLES = "%DATA%/models/vehicle-detection-adas-0002/vehicle-detection-adas-0002.xml"
+PERSONS = "%DATA%/models/person-detection-retail-0013/person-detection-retail-0013.xml"
+CARS = "%DATA%/videos/car-detection.mp4"
+PEOPLE = "%DATA%/videos/people-107-frames.mp4"
+LYING = "%DATA%/videos/header-says-66-decodes-65.mkv"
+
+
+# --- S0.1 --------------------------------------------------------------------------------------------------------
+
+CLASSES = """
+    took = time.perf_counter() - began
+    return {"candidates": found, "frame_id": frame.id, "timestamp": frame.timestamp, "inference_fps": 1 / took,
+            "model": classifier.status()["model"], "source": frame.source}
+"""
+SYNCHRONOUS = f"""
+@app.video_frame_trigger("frame", "%DATA%/images/imagenet")
+@app.inference_session("classifier", "{SQUEEZENET}", precision="f32", labels="{SQUEEZENET_LABELS}")
+@app.edge_hub_output("$return", "classes")
+def classify(frame: edgefn.VideoFrame, classifier: edgefn.ClassificationSession) -> dict:
+    began, found = time.perf_counter(), classifier.infer(frame)
+{CLASSES}"""
+ASYNC = SYNCHRONOUS.replace("def classify", "async def classify").replace(
+    "classifier.infer(frame)", "await classifier.infer_async(frame)"
+)
+GENERIC = f"""
+@app.generic_trigger("frame", type="videoFrameTrigger", source="%DATA%/images/imagenet")
+@app.generic_input_binding("classifier", type="inferenceSession", task="classification", precision="f32",
+                           model="{SQUEEZENET}", labels="{SQUEEZENET_LABELS}")
+@app.generic_output_binding("$return", type="edgeHub", outputName="classes")
+async def classify(frame, classifier):
+    began, found = time.perf_counter(), await classifier.infer_async(frame)
+{CLASSES}"""
+FUNCTION_JSON = {
+    "bindings": [
+        {"type": "videoFrameTrigger", "direction": "in", "name": "frame", "source": "%DATA%/images/imagenet"},
+        {"type": "inferenceSession", "direction": "in", "name": "classifier", "task": "classification"}
+        | {"precision": "f32", "model": SQUEEZENET, "labels": SQUEEZENET_LABELS},
+        {"type": "edgeHub", "direction": "out", "name": "$return", "outputName": "classes"},
+    ]
+}
+V1 = f"""import time
+def main(frame, classifier):
+    began, found = time.perf_counter(), classifier.infer(frame)
+{CLASSES}"""
+FORMS = {
+    "synchronous": {"functions/classify.py": SYNCHRONOUS},
+    "async": {"functions/classify.py": ASYNC},
+    "generic": {"functions/classify.py": GENERIC},
+    "function_json": {"classify/function.json": json.dumps(FUNCTION_JSON), "classify/__init__.py": V1},
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_s0_1_classification_over_ten_pictures(play: Play, golden: dict[str, Any], test_data: Path, form: str) -> None:
+    played = play(FORMS[form])
+    messages = played.bodies("classes")
+    pictures = sorted((test_data / "images/imagenet").glob("*.jpeg"))
+    assert [message["frame_id"] for message in messages] == list(range(10))
+    for picture, message in zip(pictures, messages, strict=True):
+        right = golden["images"][f"images/imagenet/{picture.name}"]["squeezenet1.1 top-10 [index, name, score]"]
+        found = message["candidates"]
+        assert [(c["index"], c["name"]) for c in found] == [(index, name) for index, name, _ in right]
+        assert [c["score"] for c in found] == pytest.approx([score for _, _, score in right], abs=1e-4)
+        assert same_words(picture.stem, found[0]["name"])
+        assert datetime.fromisoformat(message["timestamp"]).utcoffset() == timedelta(0)
+        assert message["inference_fps"] > 0
+        assert (message["model"], message["source"]) == ("squeezenet1.1.xml", f"{test_data}/images/imagenet")
+
+
+def same_words(stem: str, name: str) -> bool:
+    """Whether a picture named ``arctic-fox`` shows a ``Arctic fox, white fox``."""
+    return name.lower().split(",")[0].replace(" ", "_") == stem.lower().replace("-", "_")
+
+
+# --- S0.2, S0.10 -------------------------------------------------------------------------------------------------
+
+
+def detect(name: str, source: str, model: str, *, in_flight: int = 1, is_async: bool = False) -> str:
+    """A function that sends what it finds in each frame to the output of its own name."""
+    call = "await detector.infer_async(frame)" if is_async else "detector.infer(frame)"
+    return f"""
+@app.video_frame_trigger("frame", "{source}", max_in_flight={in_flight})
+@app.inference_session("detector", "{model}", precision="f32", labels="labels.txt")
+@app.edge_hub_output("$return", "{name}")
+{"async " * is_async}def {name}(frame: edgefn.VideoFrame, detector: edgefn.DetectionSession) -> dict:
+    return {{"frame_id": frame.id, "objects": {call}}}
+"""
+
+
+def test_s0_2_detection_over_the_car_clip(play: Play, golden: dict[str, Any]) -> None:
+    function = detect("vehicles", CARS, VEHICLES, in_flight=4, is_async=True)
+    messages = play({"labels.txt": "0 background\n1 vehicle\n", "functions/f.py": function}).bodies("vehicles")
+    (right,) = (figures for clip, figures in golden["videos"].items() if "car-detection" in clip)
+    found = {message["frame_id"]: message["objects"] for message in messages if message["objects"]}
+    assert [message["frame_id"] for message in messages] == list(range(right["frames"])) == list(range(377))
+    assert (len(found), sum(map(len, found.values()))) == (right["frames_with_detection"], right["total"]) == (55, 61)
+    assert max(map(len, found.values())) == right["max"]
+    assert segments(found) == right["segments_gap5_min3"]
+    for each in (each for objects in found.values() for each in objects):
+        assert (each["index"], each["name"]) == (1, "vehicle")
+        assert 0.5 <= each["score"] <= 1.0
+        assert all(0.0 <= value <= 1.0 for value in each["box"].values())
+        assert any(len(repr(value).partition(".")[2]) >= 5 for value in each["box"].values())
+
+
+def segments(frames: Iterable[int]) -> list[list[int]]:
+    """First and last of the stretches of at least 3 frames in which no more than 5 frames lie between two finds."""
+    runs: list[list[int]] = []
+    for frame in sorted(frames):
+        if runs and frame - runs[-1][1] <= 5:
+            runs[-1][1] = frame
+        else:
+            runs.append([frame, frame])
+    return [[first, last] for first, last in runs if last - first >= 2]
+
+
+def test_s0_10_synchronous_and_pipelined_give_the_same_ordered_results(play: Play) -> None:
+    played = play(
+        {
+            "labels.txt": "background\nperson\n",
+            "functions/one.py": detect("synchronous", PEOPLE, PERSONS),
+            "functions/two.py": detect("threads", PEOPLE, PERSONS, in_flight=4),
+            "functions/three.py": detect("pipelined", PEOPLE, PERSONS, in_flight=4, is_async=True),
+        }
+    )
+    synchronous = played.bodies("synchronous")
+    assert [message["frame_id"] for message in synchronous] == list(range(107))
+    assert played.bodies("threads") == synchronous
+    assert played.bodies("pipelined") == synchronous
+
+
+# --- S0.3 --------------------------------------------------------------------------------------------------------
+
+
+def interval(name: str, seconds: str) -> str:
+    return f"""
+@app.video_frame_trigger("frame", "{CARS}", real_time=True, policy="every")
+@app.inference_session("detector", "{VEHICLES}")
+@app.edge_hub_output("objects", "{name}", interval="{seconds}")
+async def {name}(frame: edgefn.VideoFrame, detector: edgefn.DetectionSession, objects: edgefn.Out[dict]):
+    INFER
+    objects.set({{"frame_id": frame.id}})
+"""
+
+
+def test_s0_3_the_publish_interval_is_kept_at_the_pace_of_the_clip(play: Play) -> None:
+    functions = interval("second", "00:00:01") + interval("five", "5") + interval("each", "0")
+    functions = functions.replace("INFER", "await detector.infer_async(frame)", 1).replace("INFER", "")
+    played = play({"functions/f.py": functions})
+    assert len(played.bodies("second")) == pytest.approx(30, abs=1)
+    assert len(played.bodies("five")) == pytest.approx(6, abs=1)
+    assert [message["frame_id"] for message in played.bodies("each")] == list(range(377))
+    held = {name: played.functions[name]["outputs"]["objects"] for name in ("second", "five", "each")}
+    assert all(figures["published"] + figures["held_back"].get("interval", 0) == 377 for figures in held.values())
+    assert played.functions["each"]["trigger"]["fps"] == pytest.approx(12.5, rel=0.1)
+
+
+# --- S0.5 --------------------------------------------------------------------------------------------------------
+
+
+def on_device(device: str, *, cache: bool, more: str = "") -> dict[str, str]:
+    """Classification on a device, beside a function that needs none."""
+    return {
+        "functions/classify.py": f"""
+@app.video_frame_trigger("frame", "%DATA%/images/imagenet", max_fps=0.5)
+@app.inference_session("classifier", "{SQUEEZENET}", "{device}", cache={cache}{more})
+@app.edge_hub_output("$return", "classes")
+async def classify(frame, classifier: edgefn.ClassificationSession):
+    return {{"frame_id": frame.id, "best": (await classifier.infer_async(frame))[0].index}}
+""",
+        "functions/other.py": """
+@app.video_frame_trigger("frame", "%DATA%/images/imagenet")
+@app.edge_hub_output("$return", "others")
+def other(frame):
+    return frame.id
+""",
+    }
+
+
+@pytest.mark.parametrize("cache", [True, False], ids=["cached", "uncached"])
+@pytest.mark.parametrize("device", ["CPU", "AUTO", "AUTO:GPU,CPU", "HETERO:CPU", "MULTI:CPU"])
+def test_s0_5_a_device_that_this_machine_has_runs_and_is_told(play: Play, device: str, cache: bool) -> None:
+    played = play(on_device(device, cache=cache))
+    session = played.functions["classify"]["inputs"]["classifier"]
+    assert played.functions["classify"]["state"] == "ended"
+    assert len(played.bodies("classes")) == 5
+    assert (session["device"], session["asked"]) == ("CPU", device)
+    assert list(played.app.services.state.rglob("*.blob") if not cache else []) == []
+
+
+@pytest.mark.parametrize("device", ["GPU", "NPU", "HETERO:GPU,CPU", "HETERO:FPGA,CPU", "MYRIAD"])
+def test_s0_5_a_device_that_is_not_there_is_one_line_that_names_what_there_is(play: Play, device: str) -> None:
+    played = play(on_device(device, cache=True))
+    (error,) = played.functions["classify"]["errors"]
+    assert played.functions["classify"]["state"] == "error"
+    assert error.startswith("functions/classify.py:")
+    assert f"device '{device}'" in error
+    assert "this machine has CPU" in error
+    assert "\n" not in error
+    assert len(played.bodies("others")) == 10
+
+
+@pytest.mark.parametrize("device", ["GPU", "HETERO:FPGA,CPU", "MYRIAD"])
+def test_s0_5_a_declared_fallback_is_taken_and_told(play: Play, device: str) -> None:
+    played = play(on_device(device, cache=True, more=', fallback="CPU"'))
+    session = played.functions["classify"]["inputs"]["classifier"]
+    assert len(played.bodies("classes")) == 5
+    assert (session["device"], session["asked"], session["fallbacks"]) == ("CPU", device, 1)
+    assert f"device '{device}'" in session["note"]
+    assert "fell back to CPU" in session["note"]
+
+
+# --- S0.8 --------------------------------------------------------------------------------------------------------
+
+
+def counting(source: str, frames: int, more: str = "") -> dict[str, str]:
+    """A function that keeps the ids of its frames, and sets an event at the one that makes so many."""
+    return {
+        "functions/count.py": f"""
+IDS, POSITIONS, ENOUGH = [], [], asyncio.Event()
+@app.video_frame_trigger("frame", "{source}"{more})
+async def count(frame: edgefn.VideoFrame):
+    IDS.append(frame.id)
+    POSITIONS.append(frame.position)
+    if len(IDS) == {frames}:
+        ENOUGH.set()
+"""
+    }
+
+
+@pytest.mark.parametrize(("clip", "frames"), [(PEOPLE, 107), (LYING, 65), ("%DATA%/images/imagenet", 10)])
+def test_s0_8_at_the_end_of_a_source_its_function_ends_and_the_host_stays_up(
+    load: Load, caplog: pytest.LogCaptureFixture, clip: str, frames: int
+) -> None:
+    app = load({**counting(clip, frames), **listening_on("in")})
+    caplog.set_level("INFO")
+    functions = asyncio.run(ended_but_answering(Host(app)))
+    assert app.manager.get_plugin("functions.count").IDS == list(range(frames))
+    assert (functions["count"]["state"], functions["count"]["trigger"]["state"]) == ("ended", "ended")
+    assert (functions["listen"]["state"], functions["listen"]["invocations"]) == ("running", 1)
+    assert f"ended after {frames} frames" in caplog.text
+    assert "Function 'count' has ended: its trigger gives no further event" in caplog.text
+
+
+def listening_on(name: str) -> dict[str, str]:
+    return {"functions/listen.py": f'@app.edge_hub_trigger("message", "{name}")\ndef listen(message): ...\n'}
+
+
+async def ended_but_answering(host: Host) -> dict[str, Any]:
+    """The status of the functions after the sources have ended and a message was taken then."""
+    await host.start()
+    async with asyncio.timeout(20):
+        await host.wait_for_end()
+        await host.app.services.inbox.on_input(EdgeMessage(b"1", input_name="in"))
+        await host.app.services.inbox.idle()
+    functions = host.status()["functions"]
+    await host.stop()
+    return functions
+
+
+@pytest.mark.parametrize("more", ["on_end='loop'", "on_end='restart', restart_after=0.1"], ids=["loop", "restart"])
+@pytest.mark.parametrize(("clip", "frames"), [(PEOPLE, 107), (LYING, 65), ("%DATA%/images/imagenet", 10)])
+def test_s0_8_frame_ids_go_on_over_three_rounds_of_a_clip(load: Load, clip: str, frames: int, more: str) -> None:
+    app = load(counting(clip, 3 * frames, f", {more}"))
+    module = app.manager.get_plugin("functions.count")
+    played = asyncio.run(play_app(app, lambda host: module.ENOUGH.wait()))
+    assert module.IDS[: 3 * frames] == list(range(3 * frames))
+    assert module.POSITIONS[frames : 2 * frames] == module.POSITIONS[:frames]
+    assert played.functions["count"]["failed"] == 0
+    assert played.functions["count"]["trigger"]["dropped"] == {}
