@@ -27,7 +27,7 @@ LAYERS = [
 ]
 ROOMS = {"triggers", "bindings", "sessions", "hubs"}
 HEAVY = {
-    "cv2": {"captures.py", "scene.py", "sessions/pictures.py"},
+    "cv2": {"captures.py", "scene/__init__.py", "scene/drawing.py", "sessions/pictures.py"},
     "openvino": {"sessions/openvino.py"},
 }
 

@@ -6,22 +6,32 @@ Three layouts, the first that is there counts: ``function_app.py`` (Azure, model
 
 from __future__ import annotations
 
+import dis
 import importlib
+import importlib.util
+import re
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import azure.functions as func
+
 from edgefn.errors import EdgefnError, Place, SettingError, listing
+from edgefn.logs import is_user_file
 from edgefn.places import shown
 from edgefn.settings import read_json
 
 SCRIPT = "function_app.py"
 FOLDER = "functions"
 V1_PACKAGE = "__app__"
+_of_apps: set[str] = set()
+"""The modules of apps that this process has loaded; as process-wide as ``sys.modules``, from which they are taken."""
+SCRIPT_NAME = re.compile(r"^[a-zA-Z0-9_][a-zA-Z0-9_\-]*\.py$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +51,83 @@ def has_functions(root: Path) -> bool:
     return any(((root / SCRIPT).exists(), (root / FOLDER).is_dir(), *root.glob("*/function.json")))
 
 
-def import_app(root: Path, script: str = SCRIPT) -> list[AppModule]:
-    """Imports all modules of the app, each on its own: one that fails does not keep the others out."""
-    _forget(Path(script).stem)
+def import_app(root: Path, script: str = "") -> list[AppModule]:
+    """Imports all modules of the app, each on its own: one that fails does not keep the others out.
+
+    ``script`` is the name of the script of model v2 where a setting names one. Raises SettingError when that can
+    not be one.
+    """
+    name = script_name(root, script)
+    _forget()
+    before = set(sys.modules)
     for folder in (root / ".python_packages" / "lib" / "site-packages", root):
         if str(folder) not in sys.path:
             sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
-    if (root / script).exists():
-        return [_imported(Path(script).stem, root / script, root)]
-    if (root / FOLDER).is_dir():
-        return [_imported(f"{FOLDER}.{path.stem}", path, root) for path in _function_files(root / FOLDER)]
-    return list(_v1_modules(root))
+    try:
+        if (root / name).exists():
+            return [_script_module(Path(name).stem, root / name, root)]
+        return list(_folder_modules(root) if _has_folder(root) else _v1_modules(root))
+    finally:
+        _of_apps.update(name for name in sys.modules.keys() - before if _lies_in(sys.modules[name], root))
 
 
-def mixed_models(root: Path, script: str = SCRIPT) -> bool:
-    """Whether folders with function.json lie beside a script of model v2, and are ignored therefore."""
-    return (root / script).exists() and any(root.glob("*/function.json"))
+def script_name(root: Path, declared: str) -> str:
+    """The script of model v2; raises SettingError for a declared one that has no such name or is not there."""
+    where = "PYTHON_SCRIPT_FILE_NAME"
+    if declared and not SCRIPT_NAME.match(declared):
+        raise SettingError(f"{where}: '{declared}' is no name of a script; letters, digits, _ and -, then .py")
+    if declared and not (root / declared).exists():
+        found = listing(sorted(path.name for path in root.glob("*.py")))
+        raise SettingError(f"{where}: there is no {declared} in {root}; it has {found}")
+    return declared or SCRIPT
+
+
+def ignored(root: Path, script: str = "") -> list[str]:
+    """What lies in the app and is not loaded, for a warning: another layout, folders that are no packages."""
+    first = script or SCRIPT
+    counts = first if (root / first).exists() else f"{FOLDER}/" if _has_folder(root) else ""
+    found: list[str] = []
+    if counts and (v1 := sorted(path.parent.name for path in root.glob("*/function.json"))):
+        found.append(
+            f"Detected mixed function app. Some functions may not be indexed - {counts} counts, "
+            f"function.json of {listing(v1)} is ignored"
+        )
+    if counts == f"{FOLDER}/":
+        found += [
+            f"{FOLDER}/{folder.name}: is not loaded, it has no __init__.py; add one when it holds a function"
+            for folder in sorted((root / FOLDER).iterdir())
+            if folder.is_dir() and folder.name[0] not in "_." and not (folder / "__init__.py").exists()
+            if any(folder.glob("*.py")) and f"{FOLDER}.{folder.name}" not in sys.modules
+        ]
+    if not counts and not has_functions(root):
+        found.append(f"{root}: holds no function; put a module with a FunctionApp into {FOLDER}/")
+    return found
+
+
+def _has_folder(root: Path) -> bool:
+    return (root / FOLDER).is_dir() and not (root / FOLDER / "function.json").exists()
+
+
+# --- functions/ --------------------------------------------------------------------------------------------------
+
+
+def _folder_modules(root: Path) -> Iterator[AppModule]:
+    folder = root / FOLDER
+    init = folder / "__init__.py"
+    package = _package(FOLDER, folder)
+    if init.exists():
+        package.__file__ = str(init)
+        yield _run(package, init, root)
+    for path in _function_files(folder):
+        if path.suffix == ".py" and (folder / path.stem / "__init__.py").exists():
+            there = f"{shown(path, root)}: is hidden by the package {FOLDER}/{path.stem}/; give one another name"
+            yield AppModule(f"{FOLDER}.{path.stem} (file)", path, error=there)
+        elif "." in (path.stem if path.is_file() else path.name):
+            text = f"{shown(path, root)}: a module can not have a '.' in its name; letters, digits, _ and - are right"
+            yield AppModule(f"{FOLDER}.{path.stem}", path, error=text)
+        else:
+            yield _imported(f"{FOLDER}.{path.stem}", path, root)
 
 
 def _function_files(folder: Path) -> list[Path]:
@@ -67,69 +137,135 @@ def _function_files(folder: Path) -> list[Path]:
     return sorted(path for path in files + packages if path.name[0] not in "_.")
 
 
+# --- model v1 ----------------------------------------------------------------------------------------------------
+
+
 def _v1_modules(root: Path) -> Iterator[AppModule]:
-    package = ModuleType(V1_PACKAGE)
-    package.__path__ = [str(root)]
-    sys.modules[V1_PACKAGE] = package
+    _package(V1_PACKAGE, root)
     for path in sorted(root.glob("*/function.json"), key=lambda path: path.parent.name.lower()):
+        document: Mapping[str, Any] | None = None
         try:
-            document = read_json(path)
-            script = _v1_script(path.parent, document)
+            document = read_json(path, shown(path, root))
+            script = v1_script(path.parent, document, root)
         except EdgefnError as error:
-            yield AppModule(path.parent.name, path, error=str(error))
+            yield AppModule(path.parent.name, path, error=str(error), function_json=document or {})
             continue
-        name = f"{V1_PACKAGE}.{path.parent.name}" + ("" if script.stem == "__init__" else f".{script.stem}")
+        inside = script.relative_to(root).with_suffix("").parts
+        name = ".".join((V1_PACKAGE, *(inside[:-1] if inside[-1] == "__init__" else inside)))
         imported = _imported(name, script, root)
         yield AppModule(path.parent.name, path, imported.module, imported.error, document)
 
 
-def _v1_script(folder: Path, document: Mapping[str, Any]) -> Path:
+def v1_script(folder: Path, document: Mapping[str, Any], root: Path) -> Path:
     """The file of a v1 function: ``scriptFile``, else the only one there, else run.py, else __init__.py."""
+    where = f"{folder.name}/function.json: Invalid script file name configuration"
     if declared := document.get("scriptFile"):
         path = (folder / str(declared)).resolve()
-        if path.is_file():
-            return path
-        raise SettingError(f"{folder.name}/function.json: scriptFile names {declared}, which is not there")
+        if not path.is_file():
+            there = listing(sorted(found.name for found in folder.glob("*.py")))
+            raise SettingError(f"{where}: scriptFile names {declared}, which is not there; the folder has {there}")
+        if path.suffix != ".py" or not path.is_relative_to(root):
+            raise SettingError(f"{where}: scriptFile names {declared}; it should be a .py file of the app")
+        return path
     files = sorted(folder.glob("*.py"))
     for choice in (files if len(files) == 1 else []), [folder / "run.py"], [folder / "__init__.py"]:
         if choice and choice[0].is_file():
             return choice[0]
     raise SettingError(
-        f"{folder.name}/function.json: Invalid script file name configuration: no scriptFile is named, and of the "
-        f"files {listing(path.name for path in files)} none is run.py or __init__.py"
+        f"{where}: no scriptFile is named, and of the files "
+        f"{listing(path.name for path in files)} none is run.py or __init__.py; name one as scriptFile"
     )
 
 
-def _forget(script: str) -> None:
-    """Forgets the modules of an app that this process loaded before."""
-    for name in [n for n in sys.modules if n.split(".")[0] in (FOLDER, script, V1_PACKAGE)]:
-        del sys.modules[name]
+# --- importing ---------------------------------------------------------------------------------------------------
+
+
+def _forget() -> None:
+    """Forgets the modules of an app that this process loaded before, and the converters that they registered."""
+    for name in _of_apps:
+        sys.modules.pop(name, None)
+    _of_apps.clear()
+    registry: dict[Any, Any] = func.get_binding_registry()._bindings
+    for binding, converter in list(registry.items()):
+        if converter.__module__ not in sys.modules:
+            del registry[binding]
+
+
+def _lies_in(module: ModuleType, root: Path) -> bool:
+    return module.__name__ in (FOLDER, V1_PACKAGE) or is_user_file(getattr(module, "__file__", None) or "", root)
+
+
+def _package(name: str, folder: Path) -> ModuleType:
+    """A package whose modules are those of the folder, whatever installed package has the same name."""
+    spec = ModuleSpec(name, None, is_package=True)
+    spec.submodule_search_locations = [str(folder)]
+    package = importlib.util.module_from_spec(spec)
+    sys.modules[name] = package
+    return package
+
+
+def _script_module(name: str, path: Path, root: Path) -> AppModule:
+    """The script of model v2; a module of that name from elsewhere (``json.py``) stays what it is for all others."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    foreign = name in sys.modules
+    if not foreign:
+        sys.modules[name] = module
+    imported = _run(module, path, root)
+    if imported.error and not foreign:
+        sys.modules.pop(name, None)
+    return imported
+
+
+def _run(module: ModuleType, path: Path, root: Path) -> AppModule:
+    """Runs the code of a file in a module that is made already."""
+    loader = SourceFileLoader(module.__name__, str(path))
+    return _guarded(module.__name__, path, root, lambda: (loader.exec_module(module), module)[1])
 
 
 def _imported(name: str, path: Path, root: Path) -> AppModule:
+    return _guarded(name, path, root, lambda: importlib.import_module(name))
+
+
+def _guarded(name: str, path: Path, root: Path, importing: Callable[[], ModuleType]) -> AppModule:
+    """Whatever a module raises while it is imported is its error; only Ctrl-C is none."""
     try:
-        module = importlib.import_module(name)
-    except KeyboardInterrupt:
-        raise
+        return AppModule(name, path, importing())
     except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and not _is_raised(error):
+            raise
         return AppModule(name, path, error=reason(error, path, root))
-    return AppModule(name, path, module)
+
+
+def _is_raised(error: BaseException) -> bool:
+    """Whether a ``raise`` of some module is the origin, rather than a signal that came between two instructions."""
+    frames = list(traceback.walk_tb(error.__traceback__))
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return (
+        bool(frames) and last is not None and dis.opname[frames[-1][0].f_code.co_code[last.tb_lasti]] == "RAISE_VARARGS"
+    )
 
 
 def reason(error: BaseException, path: Path, root: Path) -> str:
     """Why a module of the app could not be imported: the place in the user's code, and the remedy where it is known."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if is_user_file(f.filename, root)]
+    places = [Place(shown(Path(frame.filename), root), frame.lineno or 0) for frame in frames]
+    own = next((place for place in reversed(places) if place.file == shown(path, root)), None)
+    text = f"{type(error).__name__}: {error}"
     if isinstance(error, SyntaxError) and error.filename:
-        place = Place(shown(Path(error.filename), root), error.lineno or 0)
-        return f"{place}: {type(error).__name__}: {error.msg}: {(error.text or '').strip()}"
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).is_relative_to(root)]
-    last = frames[-1] if frames else None
-    place = Place(shown(Path(last.filename), root), last.lineno or 0) if last else Place(shown(path, root))
-    text = f"{place}: {type(error).__name__}: {error}"
-    if isinstance(error, SystemExit):
+        places.append(Place(shown(Path(error.filename), root), error.lineno or 0))
+        text = f"{type(error).__name__}: {error.msg}" + (f": {error.text.strip()}" if error.text else "")
+    if isinstance(error, SystemExit | KeyboardInterrupt):
         text += "; a module that ends the process while it is imported can not be loaded"
     if isinstance(error, ModuleNotFoundError):
         text += (
             f"; Cannot find module. Please check the requirements.txt file for the missing module, or install it: "
             f"pip install {(error.name or '').split('.')[0]}. Current sys.path: {sys.path}"
         )
-    return text
+    place = places[-1] if places else Place(shown(path, root))
+    if own is not None and own.file != place.file:
+        return f"{own}: imports what can not be loaded: {place}: {text}"
+    return f"{place}: {text}"

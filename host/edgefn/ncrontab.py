@@ -43,7 +43,7 @@ class Schedule(Protocol):
 
 
 def parse(expression: object) -> Schedule:
-    """The schedule that an expression stands for; raises ValueError, with what is wrong with it and what would be right.
+    """The schedule that an expression stands for; raises ValueError, with what is wrong and what would be right.
 
     Of a TimeSpan ``hh:mm:ss`` whose first number is 24 or more, .NET makes ``dd:hh:mm``: ``25:00:00`` is 25 days.
     """
@@ -162,7 +162,7 @@ class Cron:
         return None if found is None else _moments(found, zone)[1]
 
     def _moved(self, local: datetime, gap: timedelta, zone: tzinfo) -> datetime | None:
-        """Where the offset grew by ``gap`` within the last day: the first skipped occurrence that is not made up for."""
+        """Where the offset grew by ``gap`` in the last day: the first skipped occurrence that is still to be made up for."""
         if gap <= timedelta():
             return None
         found = self.next_local(local - gap)
@@ -273,8 +273,10 @@ FIELDS = (
 def _cron(expression: str, texts: list[str]) -> Cron:
     times = texts[: len(texts) - 3]
     full = ["0", *texts] if len(texts) == 5 else texts
-    values = (field.values(text) for field, text in zip(FIELDS, full, strict=True))
-    return Cron(expression, *values, is_interval=any(sign in text for text in times for sign in "*/-"))
+    values = [field.values(text) for field, text in zip(FIELDS, full, strict=True)]
+    seconds, minutes, hours, days, months, weekdays = values
+    is_interval = any(sign in text for text in times for sign in "*/-")
+    return Cron(expression, seconds, minutes, hours, days, months, weekdays, is_interval)
 
 
 def _time_span(days: str | None, first: str, second: str, third: str | None, fraction: str | None) -> timedelta:

@@ -131,14 +131,12 @@ def _local_values(path: Path) -> Iterator[tuple[str, str]]:
 def _texts(path: Path, document: Mapping[str, Any], section: str) -> dict[str, str]:
     values = document.get(section) or {}
     if not isinstance(values, dict):
-        raise SettingError(
-            f"{_at(path, section)}: {section} should be an object of names and texts, found {json.dumps(values)}"
-        )
+        found = type(values).__name__
+        raise SettingError(f"{_at(path, section)}: {section} should be an object of names and texts, found a {found}")
     for name, value in values.items():
         if isinstance(value, dict | list):
-            raise SettingError(
-                f"{_at(path, section, name)}: {section}.{name} should be a text, found {json.dumps(value)}"
-            )
+            found = type(value).__name__
+            raise SettingError(f"{_at(path, section, name)}: {section}.{name} should be a text, found a {found}")
     return {
         name: value if isinstance(value, str) else json.dumps(value)
         for name, value in values.items()
@@ -227,9 +225,9 @@ def _key(document: Mapping[str, Any], name: str, known: Mapping[str, str]) -> st
 
 def _timeout(path: Path, document: Mapping[str, Any]) -> float | None:
     declared = document.get("functionTimeout")
-    return timeout(
-        DEFAULT_TIMEOUT if declared is None else declared, f"{_at(path, 'functionTimeout')}: functionTimeout"
-    )
+    if declared is None:
+        return DEFAULT_TIMEOUT
+    return timeout(declared, f"{_at(path, 'functionTimeout')}: functionTimeout")
 
 
 def timeout(declared: Any, where: str) -> float | None:
@@ -257,7 +255,6 @@ def _allowed(path: Path, document: Mapping[str, Any]) -> tuple[str, ...]:
     declared = document.get("functions") or []
     names = list(declared.values()) if isinstance(declared, dict) else declared
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise SettingError(
-            f"{_at(path, 'functions')}: functions should be a list of function names, found {declared!r}"
-        )
+        where = _at(path, "functions")
+        raise SettingError(f"{where}: functions should be a list of function names, found {declared!r}")
     return tuple(names)

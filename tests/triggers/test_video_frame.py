@@ -69,6 +69,7 @@ def own_services(services: Services) -> Services:
 @pytest.fixture
 async def kind(services: Services) -> AsyncIterator[VideoFrameKind]:
     [kind] = edgefn_triggers(services)
+    assert isinstance(kind, VideoFrameKind)
     yield kind
     await kind.close()
 

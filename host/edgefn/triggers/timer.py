@@ -55,7 +55,7 @@ class TimerTrigger(Options):
     run_on_startup: bool = False
     """Whether the function also runs when the host starts."""
     use_monitor: bool = True
-    """Whether occurrences are remembered over restarts; never done for a schedule that fires more than once a minute."""
+    """Whether a restart sees what was missed; never done for a schedule that fires more than once a minute."""
 
 
 # --- the clock ---------------------------------------------------------------------------------------------------
@@ -370,7 +370,7 @@ def _round_trip(moment: datetime, zone: tzinfo) -> str:
 
 
 def _shown(moment: datetime, zone: tzinfo) -> str:
-    """``MM/dd/yyyy HH:mm:ssZ``; where the zone differs from UTC in January or July the local time, and that in brackets."""
+    """``MM/dd/yyyy HH:mm:ssZ``; for a zone that is not UTC the local time, and that one in brackets."""
     in_utc = f"{moment:%m/%d/%Y %H:%M:%SZ}"
     if not any(datetime(moment.year, month, 1, tzinfo=zone).utcoffset() for month in (1, 7)):
         return in_utc

@@ -22,7 +22,7 @@ from edgefn.video import Playing, Source, Subscription, Wanted
 from edgefn.workers import work
 
 if TYPE_CHECKING:
-    from edgefn.contracts import Services
+    from edgefn.contracts import Services, TriggerKind
 
 AHEAD = 2  # frames that are read ahead of the invocations
 
@@ -269,5 +269,5 @@ def _images(frames: Sequence[VideoFrame]) -> Any:
 
 
 @hookimpl
-def edgefn_triggers(services: Services) -> Sequence[VideoFrameKind]:
+def edgefn_triggers(services: Services) -> Sequence[TriggerKind]:
     return [VideoFrameKind(services)]

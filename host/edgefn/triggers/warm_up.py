@@ -57,7 +57,7 @@ class WarmUpTriggerKind:
         self.convert(binding)
 
     def convert(self, binding: Binding) -> Callable[[Any], Any] | None:
-        """``func.WarmUpContext``, also without an annotation; ``str``, ``bytes`` and ``dict`` are an empty JSON object."""
+        """``func.WarmUpContext``, also without an annotation; ``str``, ``bytes``, ``dict`` are an empty JSON object."""
         annotation = first_of_union(binding.annotation)
         if annotation in (None, Any) or (inspect.isclass(annotation) and issubclass(annotation, func.WarmUpContext)):
             return lambda _: func.WarmUpContext()

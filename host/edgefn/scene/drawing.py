@@ -1,19 +1,25 @@
-"""A drawn street, seen by a camera that does not move: the pictures of the source `synthetic:` and of the sample clip.
-
-A frame is a function of the seed and of its number, and of nothing else: there is no state to wind forward, so any
-frame can be asked for in any order, for ever. Each lane of the street is cut into slots of time; whether somebody
-enters in a slot, who, and how fast, is drawn from a generator that is seeded with (seed, lane, slot).
-
-The street is measured in units of its own: 360 to the height of the picture, x to the right and y downwards.
-"""
+"""How the street and those on it are drawn: shapes in the light of the moment."""
 
 from __future__ import annotations
 
 import functools
 import math
 import random
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from edgefn.scene.street import (
+    HEIGHT,
+    KERB,
+    LIGHT_OF,
+    PAVEMENT,
+    ROAD,
+    Colour,
+    Light,
+    Rectangle,
+    Traveller,
+    stride,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,251 +28,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Image = NDArray[np.uint8]
-    Colour = tuple[float, float, float]  # blue, green, red
     Point = tuple[float, float]
-
-LABELS = ("car", "truck", "person")
-LIGHTS = ("day", "dusk", "night")
-VISIBLE = 0.4  # an object is labelled from this share of its box on: inside the picture, and not behind a nearer one
-
-HEIGHT = 360.0  # units; the width follows from the shape of the picture
-PAVEMENT, ROAD, KERB = 168.0, 196.0, 300.0  # where the far pavement, the road and the near pavement begin
-CYCLE = (("day", 12.0), ("dusk", 5.0), ("night", 8.0), ("dusk", 5.0))  # seconds
-FADE = 1.4  # seconds from one light to the next
-QUIET, QUIET_SHARE = 20.0, 0.25  # in this share of such spans of seconds nobody enters, but for the first two
-
-
-@dataclass(frozen=True)
-class SceneObject:
-    """What is seen in a frame: the part of its box that is inside the picture, from 0 to 1 in both directions."""
-
-    label: str
-    x_min: float
-    y_min: float
-    x_max: float
-    y_max: float
-
-
-class Scene:
-    """A street of `width` x `height` pixels at `fps` frames a second of street time."""
-
-    def __init__(self, *, width: int = 640, height: int = 360, fps: float = 15.0, seed: int = 1) -> None:
-        import numpy as np
-
-        self.width, self.height, self.fps, self.seed = width, height, fps, seed
-        self._unit = height / HEIGHT  # pixels
-        self._lanes = _lanes(seed)
-        self._plates = {light: _plate(seed, width, height, light) for light in LIGHTS}
-        # Noise that looks new in every frame is one larger picture of it, cut at another place each time.
-        noise = np.random.default_rng(seed).normal(128, 32, (height + 64, width + 64, 3))
-        self._noise: Image = noise.clip(0, 255).astype(np.uint8)
-        self._traveller = functools.lru_cache(maxsize=256)(self._draw_lots)
-
-    def light(self, number: int) -> str:
-        """`day`, `dusk` or `night`: the light that is stronger in this frame."""
-        before, after, share = _fade(number / self.fps)
-        return after if share >= 0.5 else before
-
-    def frame(self, number: int) -> tuple[Image, list[SceneObject]]:
-        """The picture (height x width x 3, BGR, the caller's own) and what can be seen in it, the farthest first."""
-        seconds = number / self.fps
-        before, after, share = _fade(seconds)
-        light = _LIGHT[before].towards(_LIGHT[after], share)
-        image = self._background(before, after, share)
-        seen = [(one, one.box(seconds, self._span)) for one in self._on_the_street(seconds)]
-        for traveller, box in seen:
-            _draw(image, self._unit, light, traveller, box)
-        self._add_noise(image, number, light.noise)
-        boxes = [box for _, box in seen]
-        found = [self._see(one.label, box, boxes[place + 1 :]) for place, (one, box) in enumerate(seen)]
-        return image, [each for each in found if each is not None]
-
-    @property
-    def _span(self) -> float:
-        return self.width / self._unit
-
-    def _background(self, before: str, after: str, share: float) -> Image:
-        import cv2
-
-        if share == 0.0:
-            return self._plates[before].copy()
-        return cv2.addWeighted(self._plates[before], 1 - share, self._plates[after], share, 0)  # type: ignore[return-value]
-
-    def _add_noise(self, image: Image, number: int, strength: float) -> None:
-        import cv2
-
-        place = random.Random(number)
-        y, x = place.randrange(64), place.randrange(64)
-        noise = self._noise[y : y + self.height, x : x + self.width]
-        cv2.addWeighted(image, 1.0, noise, strength / 32, -128 * strength / 32, dst=image)
-
-    def _on_the_street(self, seconds: float) -> Iterator[_Traveller]:
-        """Everybody who may be in the picture, the farthest first."""
-        for index, lane in enumerate(self._lanes):
-            newest = int(seconds // lane.slot)
-            oldest = int((seconds - 1.3 * lane.crossing) // lane.slot) - 1
-            for slot in range(oldest, newest + 1):
-                traveller = self._traveller(index, slot)
-                if traveller is not None and traveller.enters <= seconds <= traveller.enters + traveller.crossing:
-                    yield traveller
-
-    def _draw_lots(self, index: int, slot: int) -> _Traveller | None:
-        """Who enters this lane in this slot. Delays and speeds differ so little that no vehicle meets the next one."""
-        lane, lots = self._lanes[index], random.Random(f"{self.seed}/{index}/{slot}")
-        enters = lane.slot * (slot + lots.uniform(0, 0.15))
-        span = enters // QUIET
-        quiet = span > 1 and random.Random(f"{self.seed}/{span}").random() < QUIET_SHARE
-        if quiet or lots.random() > lane.busy:
-            return None
-        label = lots.choices(LABELS, weights=lane.weights)[0]
-        length, height = (lots.uniform(*span) for span in _SIZES[label])
-        return _Traveller(
-            label=label,
-            lane=lane,
-            enters=enters,
-            crossing=lane.crossing * lots.uniform(1 - lane.spread, 1 + lane.spread),
-            direction=lane.direction or lots.choice((-1, 1)),
-            ground=lane.ground + lots.uniform(0, lane.depth),
-            length=length * lane.scale,
-            height=height * lane.scale,
-            variant=lots.randrange(1 << 16),
-        )
-
-    def _see(self, label: str, box: _Box, nearer: Sequence[_Box]) -> SceneObject | None:
-        inside = box.common(_Box(0, 0, self._span, HEIGHT))
-        visible = inside.area - sum(inside.common(each).area for each in nearer)
-        if visible < VISIBLE * box.area:
-            return None
-        return SceneObject(
-            label, inside.x_min / self._span, inside.y_min / HEIGHT, inside.x_max / self._span, inside.y_max / HEIGHT
-        )
-
-
-# Who is on the street ------------------------------------------------------------------------------------------------
-
-
-class _Box(NamedTuple):
-    x_min: float
-    y_min: float
-    x_max: float
-    y_max: float
-
-    @property
-    def area(self) -> float:
-        return max(0.0, self.x_max - self.x_min) * max(0.0, self.y_max - self.y_min)
-
-    def common(self, other: _Box) -> _Box:
-        return _Box(
-            max(self.x_min, other.x_min),
-            max(self.y_min, other.y_min),
-            min(self.x_max, other.x_max),
-            min(self.y_max, other.y_max),
-        )
-
-
-@dataclass(frozen=True)
-class _Lane:
-    ground: float  # y of the feet and wheels that are farthest away
-    scale: float
-    direction: int  # 1 to the right, -1 to the left, 0 both
-    slot: float  # seconds
-    crossing: float  # seconds from edge to edge
-    weights: tuple[float, float, float]  # of the labels
-    busy: float = 0.85  # the share of slots in which somebody enters
-    spread: float = 0.08  # of the crossing time
-    depth: float = 0.0  # the feet may be so much nearer
-
-
-def _lanes(seed: int) -> tuple[_Lane, ...]:
-    """The lanes, the farthest first: that is the order of drawing."""
-    way = random.Random(f"{seed}/way").choice((-1, 1))
-    return (
-        _Lane(178, 0.92, 0, 4.5, 13.0, (0, 0, 1), busy=0.6, spread=0.25, depth=3),
-        _Lane(186, 0.96, 0, 7.0, 13.0, (0, 0, 1), busy=0.5, spread=0.25, depth=3),
-        _Lane(224, 0.95, -way, 4.4, 5.6, (0.72, 0.28, 0)),
-        _Lane(276, 1.25, way, 4.0, 4.7, (0.7, 0.3, 0)),
-        _Lane(318, 1.5, 0, 6.0, 11.0, (0, 0, 1), busy=0.45, spread=0.25, depth=4),
-        _Lane(336, 1.62, 0, 7.5, 10.0, (0, 0, 1), busy=0.45, spread=0.25, depth=6),
-    )
-
-
-_SIZES = {  # length and height, in units, at scale 1
-    "car": ((90, 106), (34, 40)),
-    "truck": ((140, 182), (68, 84)),
-    "person": ((14, 17), (44, 53)),
-}
-
-
-@dataclass(frozen=True)
-class _Traveller:
-    label: str
-    lane: _Lane
-    enters: float  # seconds
-    crossing: float
-    direction: int
-    ground: float
-    length: float
-    height: float
-    variant: int  # paint, clothes and shape are taken from it
-
-    def box(self, seconds: float, span: float) -> _Box:
-        way = (seconds - self.enters) / self.crossing * (span + self.length) - self.length
-        x_min = way if self.direction > 0 else span - self.length - way
-        if self.label != "person":
-            return _Box(x_min, self.ground - self.height, x_min + self.length, self.ground)
-        middle, half = x_min + self.length / 2, self.height * (0.11 + 0.13 * abs(_stride(x_min, self.height)))
-        return _Box(middle - half, self.ground - self.height, middle + half, self.ground)
-
-
-def _stride(x: float, height: float) -> float:
-    """How far the legs are apart, -1 to 1: two steps take a way of 0.9 of the height."""
-    return math.sin(2 * math.pi * x / (0.9 * height))
-
-
-# The light -----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Light:
-    ambience: Colour  # what is left of each colour
-    lamps: float  # 0 off, 1 bright
-    noise: float  # standard deviation, of 255
-    sky: tuple[Colour, Colour]  # above, at the horizon
-
-    def towards(self, other: _Light, share: float) -> _Light:
-        blue, green, red = (a + (b - a) * share for a, b in zip(self.ambience, other.ambience, strict=True))
-        lamps = self.lamps + (other.lamps - self.lamps) * share
-        return replace(
-            self, ambience=(blue, green, red), lamps=lamps, noise=self.noise + (other.noise - self.noise) * share
-        )
-
-
-_LIGHT = {
-    "day": _Light((1.0, 1.0, 1.0), 0.0, 2.0, ((214, 160, 96), (238, 222, 200))),
-    "dusk": _Light((0.66, 0.60, 0.76), 0.6, 2.6, ((134, 84, 82), (112, 158, 240))),
-    "night": _Light((0.44, 0.34, 0.30), 1.0, 3.6, ((44, 24, 14), (92, 58, 44))),
-}
-
-
-def _fade(seconds: float) -> tuple[str, str, float]:
-    """The light that was, the light that comes, and its share: 0 but for the last FADE seconds of each light."""
-    left = seconds % sum(length for _, length in CYCLE)
-    for place, (light, length) in enumerate(CYCLE):
-        if left < length:
-            after = CYCLE[(place + 1) % len(CYCLE)][0]
-            share = max(0.0, 1 - (length - left) / FADE)
-            return light, after, share * share * (3 - 2 * share)
-        left -= length
-    return CYCLE[0][0], CYCLE[0][0], 0.0  # rounding, at the very end of a cycle
-
-
-# Drawing -------------------------------------------------------------------------------------------------------------
 
 
 class _Pen:
     """Draws shapes on an image, from coordinates of its own (origin, and pixels a unit in both directions)."""
 
-    def __init__(self, image: Image, light: _Light, origin: Point = (0, 0), unit: Point = (1, 1)) -> None:
+    def __init__(self, image: Image, light: Light, origin: Point = (0, 0), unit: Point = (1, 1)) -> None:
         self.image, self.light = image, light
         self._x, self._y = origin
         self._unit_x, self._unit_y = unit
@@ -357,14 +125,14 @@ _TYRE: Colour = (38, 36, 36)
 _LAMPLIGHT: Colour = (150, 214, 255)
 
 
-def _draw(image: Image, unit: float, light: _Light, traveller: _Traveller, box: _Box) -> None:
+def draw(image: Image, unit: float, light: Light, traveller: Traveller, box: Rectangle) -> None:
     """Draws into a box of which the rear is x = 0 and the ground y = 0, upwards, in units of the traveller's height."""
     size = traveller.height * unit
     rear = box.x_min if traveller.direction > 0 else box.x_max
     pen = _Pen(image, light, (rear * unit, traveller.ground * unit), (traveller.direction * size, -size))
     if traveller.label == "person":
         middle = (box.x_min + box.x_max) / 2
-        swing = _stride(middle - traveller.length / 2, traveller.height)
+        swing = stride(middle - traveller.length / 2, traveller.height)
         pen = _Pen(image, light, (middle * unit, traveller.ground * unit), (traveller.direction * size, -size))
         _draw_person(pen, traveller.variant, swing)
     elif traveller.label == "truck":
@@ -495,13 +263,13 @@ def _turn(steps: int) -> Iterator[float]:
 # The street itself ---------------------------------------------------------------------------------------------------
 
 
-def _plate(seed: int, width: int, height: int, light: str) -> Image:
+def plate(seed: int, width: int, height: int, light: str) -> Image:
     """The empty street in one light. Every light draws the same lots, so that only the light differs."""
     import numpy as np
 
     unit, lots = height / HEIGHT, random.Random(f"{seed}/street")
     image: Image = np.zeros((height, width, 3), np.uint8)
-    pen, span = _Pen(image, _LIGHT[light], (0, 0), (unit, unit)), width / unit
+    pen, span = _Pen(image, LIGHT_OF[light], (0, 0), (unit, unit)), width / unit
     _draw_sky(pen, span, light, lots)
     _draw_houses(pen, span, lots)
     _draw_ground(pen, span, lots)

@@ -1,0 +1,123 @@
+"""S2, models on IoT Edge: rows of SEEDS.md, on the models and clips that they name."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgefn.captures import SourceKind, recognise
+from edgefn.host import Host
+from tests.end_to_end.apps import LYING, PEOPLE, PERSONS, SQUEEZENET, detect
+from tests.end_to_end.conftest import Load, Play, play_app
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["synchronous", "async"])
+def test_s2_3_people_at_the_crossing(play: Play, golden: dict[str, Any], is_async: bool) -> None:
+    function = detect("people", PEOPLE, PERSONS, is_async=is_async)
+    messages = play({"labels.txt": "0 background\n1 person\n", "functions/f.py": function}).bodies("people")
+    (right,) = (figures for clip, figures in golden["videos"].items() if "people-107" in clip)
+    found = [message["objects"] for message in messages if message["objects"]]
+    assert [message["frame_id"] for message in messages] == list(range(107))
+    assert (len(found), sum(map(len, found))) == (right["frames_with_detection"], right["total"]) == (105, 527)
+    assert max(map(len, found)) == right["max"]
+    assert {each["name"] for objects in found for each in objects} == {"person"}
+    assert min(each["score"] for objects in found for each in objects) >= 0.5
+
+
+LOOPING = """
+DONE, SEEN = asyncio.Event(), []
+@app.video_frame_trigger("frame", "{clip}", on_end="loop")
+@app.inference_session("classifier", "{model}")
+async def {name}(frame: edgefn.VideoFrame, classifier: edgefn.ClassificationSession):
+    SEEN.append((await classifier.infer_async(frame))[0].index)
+    if len(SEEN) == {frames}:
+        DONE.set()
+"""
+
+
+def test_s2_4_looping_both_short_clips_three_times_raises_nothing(load: Load, caplog: pytest.LogCaptureFixture) -> None:
+    frames = {"people": 3 * 107, "lying": 3 * 65}
+    clips = {"people": PEOPLE, "lying": LYING}
+    app = load(
+        {
+            f"functions/{name}.py": LOOPING.format(name=name, clip=clip, model=SQUEEZENET, frames=frames[name])
+            for name, clip in clips.items()
+        }
+    )
+    modules = [app.manager.get_plugin(f"functions.{name}") for name in clips]
+
+    async def looped(host: Host) -> None:
+        await asyncio.gather(*(module.DONE.wait() for module in modules))
+
+    functions = asyncio.run(play_app(app, looped)).functions
+    for name, wanted in frames.items():
+        assert functions[name]["invocations"] >= wanted
+        assert (functions[name]["failed"], functions[name]["trigger"]["dropped"]) == (0, {})
+        assert functions[name]["trigger"]["reopened"] == 0
+    assert [record.getMessage() for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
+
+
+# --- S2.10 -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ("0", SourceKind.CAMERA),
+        ("/dev/video0", SourceKind.CAMERA),
+        ("rtsp://user:secret@camera.local:554/stream?channel=1", SourceKind.STREAM),
+        ("videos/people-107-frames.mp4", SourceKind.FILE),
+        ("images/imagenet", SourceKind.FOLDER),
+    ],
+)
+def test_s2_10_cameras_streams_files_and_folders_are_told_apart(test_data: Path, value: str, kind: SourceKind) -> None:
+    address = recognise(value, test_data)
+    assert address.kind is kind
+    assert "secret" not in address.shown
+
+
+SWITCHED = """
+@app.video_frame_trigger("frame", "%VIDEO_PATH%", real_time="%REAL_TIME%", max_fps="%FPS%", on_end="%ON_END%")
+@app.edge_hub_output("out", "out", on_change="%ON_CHANGE%")
+def f(frame, out): ...
+"""
+RIGHT = {"VIDEO_PATH": "0", "REAL_TIME": "false", "FPS": "5", "ON_END": "loop", "ON_CHANGE": "false"}
+
+
+@pytest.mark.parametrize(
+    ("spelling", "meant"),
+    [
+        *((word, True) for word in ("true", "True", "TRUE", "1", "yes", "Yes", "on", "ON", "y", "t")),
+        *((word, False) for word in ("false", "False", "FALSE", "0", "no", "No", "off", "OFF", "n", "f")),
+    ],
+)
+def test_s2_10_every_spelling_of_a_boolean_is_read(load: Load, spelling: str, meant: bool) -> None:
+    settings = RIGHT | {"REAL_TIME": spelling, "ON_CHANGE": spelling}
+    (function,) = load({"functions/f.py": SWITCHED}, **settings).functions
+    assert function.errors == []
+    assert function.trigger is not None
+    assert function.trigger.options.model_dump()["real_time"] is meant
+    assert function.outputs[0].options.model_dump()["on_change"] is meant
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("REAL_TIME", "perhaps"), ("FPS", "fast"), ("FPS", "-1"), ("ON_END", "explode"), ("VIDEO_PATH", "gone.mp4")]
+    + [("VIDEO_PATH", "none"), ("VIDEO_PATH", "")],
+)
+def test_s2_10_a_bad_value_names_its_variable(load: Load, name: str, value: str) -> None:
+    (function,) = load({"functions/f.py": SWITCHED}, **RIGHT | {name: value}).functions
+    (error,) = function.errors
+    assert error.startswith("functions/f.py:")
+    assert f"%{name}%" in error
+    assert value in error
+    assert "\n" not in error
+
+
+def test_s2_10_a_variable_that_is_not_set_is_named(load: Load) -> None:
+    settings = {name: value for name, value in RIGHT.items() if name != "VIDEO_PATH"}
+    (function,) = load({"functions/f.py": SWITCHED}, **settings).functions
+    assert "'%VIDEO_PATH%' does not resolve to a value; set VIDEO_PATH in the environment" in function.errors[0]
