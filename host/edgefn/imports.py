@@ -220,8 +220,12 @@ def _script_module(name: str, path: Path, root: Path) -> AppModule:
 
 def _run(module: ModuleType, path: Path, root: Path) -> AppModule:
     """Runs the code of a file in a module that is made already."""
-    loader = SourceFileLoader(module.__name__, str(path))
-    return _guarded(module.__name__, path, root, lambda: (loader.exec_module(module), module)[1])
+
+    def run() -> ModuleType:
+        SourceFileLoader(module.__name__, str(path)).exec_module(module)
+        return module
+
+    return _guarded(module.__name__, path, root, run)
 
 
 def _imported(name: str, path: Path, root: Path) -> AppModule:
@@ -240,20 +244,18 @@ def _guarded(name: str, path: Path, root: Path, importing: Callable[[], ModuleTy
 
 def _is_raised(error: BaseException) -> bool:
     """Whether a ``raise`` of some module is the origin, rather than a signal that came between two instructions."""
-    frames = list(traceback.walk_tb(error.__traceback__))
-    last = error.__traceback__
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
-    return (
-        bool(frames) and last is not None and dis.opname[frames[-1][0].f_code.co_code[last.tb_lasti]] == "RAISE_VARARGS"
-    )
+    frames = error.__traceback__
+    while frames is not None and frames.tb_next is not None:
+        frames = frames.tb_next
+    return frames is not None and dis.opname[frames.tb_frame.f_code.co_code[frames.tb_lasti]] == "RAISE_VARARGS"
 
 
 def reason(error: BaseException, path: Path, root: Path) -> str:
     """Why a module of the app could not be imported: the place in the user's code, and the remedy where it is known."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if is_user_file(f.filename, root)]
     places = [Place(shown(Path(frame.filename), root), frame.lineno or 0) for frame in frames]
-    own = next((place for place in reversed(places) if place.file == shown(path, root)), None)
+    file = shown(path / "__init__.py" if path.is_dir() else path, root)
+    own = next((place for place in reversed(places) if place.file == file), None)
     text = f"{type(error).__name__}: {error}"
     if isinstance(error, SyntaxError) and error.filename:
         places.append(Place(shown(Path(error.filename), root), error.lineno or 0))

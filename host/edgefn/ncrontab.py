@@ -162,7 +162,7 @@ class Cron:
         return None if found is None else _moments(found, zone)[1]
 
     def _moved(self, local: datetime, gap: timedelta, zone: tzinfo) -> datetime | None:
-        """Where the offset grew by ``gap`` in the last day: the first skipped occurrence that is still to be made up for."""
+        """Where the offset grew by ``gap`` in the last day: the first skipped occurrence still to be made up for."""
         if gap <= timedelta():
             return None
         found = self.next_local(local - gap)

@@ -164,23 +164,24 @@ def test_s0_3_the_publish_interval_is_kept_at_the_pace_of_the_clip(play: Play) -
 # --- S0.5 --------------------------------------------------------------------------------------------------------
 
 
-def on_device(device: str, *, cache: bool, more: str = "") -> dict[str, str]:
-    """Classification on a device, beside a function that needs none."""
-    return {
-        "functions/classify.py": f"""
-@app.video_frame_trigger("frame", "{PICTURES}", max_fps=0.5)
-@app.inference_session("classifier", "{SQUEEZENET}", "{device}", cache={cache}{more})
-@app.edge_hub_output("$return", "classes")
-async def classify(frame, classifier: edgefn.ClassificationSession):
-    return {{"frame_id": frame.id, "best": (await classifier.infer_async(frame))[0].index}}
-""",
-        "functions/other.py": """
-@app.video_frame_trigger("frame", "{PICTURES}")
+OTHER = """
+@app.video_frame_trigger("frame", "%DATA%/images/imagenet")
 @app.edge_hub_output("$return", "others")
 def other(frame):
     return frame.id
-""",
-    }
+"""
+
+
+def on_device(device: str, *, cache: bool, more: str = "") -> dict[str, str]:
+    """Classification on a device, beside a function that needs none."""
+    function = f"""
+@app.video_frame_trigger("frame", "{PICTURES}", every_nth=2)
+@app.inference_session("classifier", "{SQUEEZENET}", "{device}", cache={cache}{more})
+@app.edge_hub_output("$return", "classes")
+async def classify(frame, classifier: edgefn.ClassificationSession):
+    return (await classifier.infer_async(frame))[0].index
+"""
+    return {"functions/classify.py": function, "functions/other.py": OTHER}
 
 
 @pytest.mark.parametrize("cache", [True, False], ids=["cached", "uncached"])

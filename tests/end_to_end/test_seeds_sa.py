@@ -51,7 +51,7 @@ def test_sa_1_four_functions_run_in_one_host_and_one_that_raises_leaves_the_othe
     sent = {name: len(four_seeds.bodies(name)) for name in four_seeds.functions}
     assert sent == {"pictures": 10, "again": 10, "vehicles": 38, "persons": 53, "fruits": 9}
     assert four_seeds.functions["persons"]["failed"] == 54
-    assert four_seeds.functions["persons"]["last_error"] == "ZeroDivisionError: integer modulo by zero"
+    assert four_seeds.functions["persons"]["last_error"].startswith("ZeroDivisionError: ")
     assert {figures["state"] for figures in four_seeds.functions.values()} == {"ended"}
 
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import azure.functions as func
+from azure.functions.warmup import WarmUpContext
 
 from edgefn.contracts import Emit, Event, Feed, Services, TriggerKind
 from edgefn.errors import BindingError
@@ -57,10 +57,10 @@ class WarmUpTriggerKind:
         self.convert(binding)
 
     def convert(self, binding: Binding) -> Callable[[Any], Any] | None:
-        """``func.WarmUpContext``, also without an annotation; ``str``, ``bytes``, ``dict`` are an empty JSON object."""
+        """``func.warmup.WarmUpContext``, also for no annotation; ``str``, ``bytes``, ``dict``: an empty object."""
         annotation = first_of_union(binding.annotation)
-        if annotation in (None, Any) or (inspect.isclass(annotation) and issubclass(annotation, func.WarmUpContext)):
-            return lambda _: func.WarmUpContext()
+        if annotation in (None, Any) or (inspect.isclass(annotation) and issubclass(annotation, WarmUpContext)):
+            return lambda _: WarmUpContext()
         if annotation is str:
             return None
         if annotation is bytes:
@@ -69,7 +69,8 @@ class WarmUpTriggerKind:
             return lambda _: {}
         name = getattr(annotation, "__name__", annotation)
         raise BindingError(
-            f"{binding.where()}: a warm-up can not become {name}; func.WarmUpContext, str, bytes or dict would do"
+            f"{binding.where()}: a warm-up can not become {name}; "
+            "func.warmup.WarmUpContext, str, bytes or dict would do"
         )
 
     def listener(self, binding: Binding) -> WarmUpListener:

@@ -1,0 +1,230 @@
+"""From an app folder to checked functions: declared by decorators or function.json, validated by the plugins.
+
+    modules (imports.py) -> what they declare (declared.py) -> each function against its parameters (signature.py) and
+    its bindings against the plugins that claim their types (bindings.py) -> App
+
+A module or function that is wrong is in error, with place and reason; all others are loaded.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+
+from edgefn import hookspecs
+from edgefn.contracts import Hub, Services
+from edgefn.errors import EdgefnError, SettingError, listing, nearest
+from edgefn.function import Direction, Function, RetryPolicy
+from edgefn.imports import AppModule, ignored, import_app, reason
+from edgefn.loader.bindings import bind, has_implicit_output
+from edgefn.loader.converters import with_converters
+from edgefn.loader.declared import Declared, declared_in
+from edgefn.loader.policies import is_disabled, retry_policy
+from edgefn.loader.signature import signature_of
+from edgefn.metrics import Metrics
+from edgefn.plugins import KindTable, PluginManager, kind_table, plugin_manager, session_kinds
+from edgefn.settings import HostConfig, Settings, load_host_config, load_settings, timeout
+from edgefn.spool import Inbox
+
+__all__ = ["App", "load_app"]
+
+
+@dataclass(slots=True)
+class App:
+    """A loaded app: its functions, checked, and what the host needs to run them."""
+
+    root: Path
+    config: HostConfig
+    services: Services
+    manager: PluginManager
+    kinds: KindTable
+    functions: list[Function] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    """What is wrong with modules and plugins; what is wrong with a function is kept there."""
+    warnings: list[str] = field(default_factory=list)
+
+
+def load_app(
+    root: Path,
+    *,
+    environment: Mapping[str, str] = os.environ,
+    given: Mapping[str, str] | None = None,
+    only: tuple[str, ...] = (),
+    state: Path | None = None,
+) -> App:
+    """Loads the app in ``root``; opens and starts nothing.
+
+    ``given`` are settings over those of the environment, ``only`` the functions to load (all when empty), ``state``
+    the folder for the host's files. Raises SettingError when host.json or local.settings.json can not be used.
+    """
+    root = root.resolve()
+    settings = load_settings(root, environment, given or {})
+    config = load_host_config(root, settings.values)
+    script = settings.get("PYTHON_SCRIPT_FILE_NAME") or ""
+    manager, errors = plugin_manager()
+    modules = import_app(root, script)
+    own = _registered(modules, root, manager, errors)
+    services, kinds = _provided(root, state or root / ".edgefn", config, settings, manager, own, errors)
+    app = App(root, config, services, manager, with_converters(kinds))
+    found = declared_in(modules, root)
+    app.errors += errors + found.errors
+    app.warnings += [*config.warnings, *settings.notes, *ignored(root, script), *found.warnings]
+    _load_functions(app, found.functions, only or config.functions)
+    return app
+
+
+# --- the modules of the app as plugins ---------------------------------------------------------------------------
+
+
+def _registered(
+    modules: Sequence[AppModule], root: Path, manager: PluginManager, errors: list[str]
+) -> list[tuple[AppModule, ModuleType]]:
+    """The modules with hooks that fit their specifications, registered."""
+    own = []
+    for found in modules:
+        module = found.module
+        if module is None or manager.is_registered(module):
+            continue
+        try:
+            _trial(module)
+            manager.register(module, module.__name__)
+        except Exception as error:
+            errors.append(f"{reason_of(error, found, root)}; hooks: {listing(_hooks())}")
+            continue
+        own.append((found, module))
+    return own
+
+
+def _hooks() -> list[str]:
+    return [name for name in vars(hookspecs) if name.startswith("edgefn_")]
+
+
+def _trial(module: ModuleType) -> PluginManager:
+    """A manager that knows nothing but one module; raises pluggy's error when a hook of it does not fit."""
+    manager = PluginManager("edgefn")
+    manager.add_hookspecs(hookspecs)
+    manager.register(module, module.__name__)
+    manager.check_pending()
+    return manager
+
+
+def _provided(
+    root: Path,
+    state: Path,
+    config: HostConfig,
+    settings: Settings,
+    manager: PluginManager,
+    own: list[tuple[AppModule, ModuleType]],
+    errors: list[str],
+) -> tuple[Services, KindTable]:
+    """What all plugins provide. A module of the app whose hooks raise is taken out, and is in error."""
+    try:
+        services = _services(root, state, config, settings, manager)
+        return services, kind_table(manager, services)
+    except EdgefnError:
+        raise
+    except Exception as error:
+        culprits = []
+        for found, module in own:
+            try:
+                alone = _trial(module)
+                kind_table(alone, _services(root, state, config, settings, alone))
+            except Exception as fault:
+                culprits.append((found, module))
+                errors.append(reason_of(fault, found, root))
+        if not culprits:
+            raise SettingError(f"a plugin failed: {type(error).__name__}: {error}; take it out or mend it") from error
+        for _, module in culprits:
+            manager.unregister(module)
+        rest = [pair for pair in own if pair not in culprits]
+        return _provided(root, state, config, settings, manager, rest, errors)
+
+
+def reason_of(error: Exception, found: AppModule, root: Path) -> str:
+    """Why the hooks of a module can not be used, in one line."""
+    return " ".join(reason(error, found.path, root).split())
+
+
+def _services(root: Path, state: Path, config: HostConfig, settings: Settings, manager: PluginManager) -> Services:
+    metrics = Metrics()
+    hub: Hub = manager.hook.edgefn_hub(root=root, state=state, config=config, settings=settings, metrics=metrics)
+    kinds = session_kinds(manager, root, state)
+    return Services(root, state, settings, config, metrics, hub, Inbox(metrics), kinds)
+
+
+# --- functions ---------------------------------------------------------------------------------------------------
+
+
+def _load_functions(app: App, declared: Sequence[Declared], only: tuple[str, ...]) -> None:
+    wanted = {name.lower() for name in only}
+    retry = app.config.document.get("retry")
+    policy = retry_policy(retry, str(app.root / "host.json")) if isinstance(retry, dict) else None
+    seen: dict[str, Declared] = {}
+    for item in sorted(declared, key=lambda item: item.name.lower()):
+        first = seen.setdefault(item.name.lower(), item)
+        if only and item.name.lower() not in wanted:
+            continue
+        if first is not item:
+            item.fail(
+                f"Function {item.name} does not have a unique function name. Please change @app.function_name() or the "
+                f"function method name to be unique; {first.declaration.place} has it already"
+            )
+        if first is not item and first.name == item.name:
+            app.errors += item.errors  # names are keys everywhere: the first function of a name has it
+        else:
+            app.functions.append(_checked(item, app, policy))
+    for name in only:
+        if name.lower() not in seen:
+            names = [item.name for item in seen.values()]
+            app.errors.append(f"no function '{name}' to run{nearest(name, names)}; functions: {listing(names)}")
+
+
+def _checked(item: Declared, app: App, policy: RetryPolicy | None) -> Function:
+    """The function with all that is wrong with it; its good bindings are there in any case, to be shown."""
+    place = item.declaration.place
+    function = Function(item.name, item.call, place, errors=list(item.errors))
+    function.timeout, function.retry = app.config.function_timeout, policy
+    settings = app.services.settings
+    function.disabled = is_disabled(item.name, item.disabled, settings)
+    try:
+        if item.timeout is not None:
+            function.timeout = timeout(item.timeout, f"{place}: the time-out of function '{item.name}'")
+        if item.retry is not None:
+            function.retry = retry_policy(item.retry, f"{place}: function '{item.name}'")
+    except SettingError as error:
+        function.errors.append(str(error))
+    if item.call is None:
+        return function
+    signature = signature_of(item)
+    function.call, function.is_async, function.wants_context = (
+        signature.call,
+        signature.is_async,
+        signature.wants_context,
+    )
+    function.errors += signature.faults
+    for declared in item.bindings:
+        try:
+            binding = bind(declared, item, signature, app.kinds, settings)
+        except EdgefnError as error:
+            function.errors.append(str(error))
+            continue
+        function.bindings.append(binding)
+        if binding.direction is Direction.IN and binding.type.lower() in app.kinds.triggers:
+            if function.trigger is not None:
+                function.errors.append(f"{binding.place}: function '{item.name}' has two triggers; a function has one")
+            function.trigger = function.trigger or binding
+    _check_whole(function)
+    return function
+
+
+def _check_whole(function: Function) -> None:
+    if function.trigger is None and not function.errors:
+        function.errors.append(
+            f"{function.place}: Function {function.name} does not have a trigger. "
+            "A valid function must have one and only one trigger registered."
+        )
+    types = {binding.name: binding.type for binding in function.bindings}
+    function.may_return = "$return" in types or any(has_implicit_output(name) for name in types.values())
