@@ -76,7 +76,7 @@ class Context(func.Context):
         return self._directory
 
     @property
-    def thread_local_storage(self) -> threading.local:
+    def thread_local_storage(self) -> threading.local:  # type: ignore[override]  # theirs says that it is a class
         return THREAD_LOCAL
 
     @property

@@ -121,7 +121,7 @@ class Function:
     """The function's own policy, else that of host.json."""
     disabled: bool = False
     may_return: bool = True
-    """Whether a value may be returned: to ``$return``, or to be let go, as Azure Functions does for generic bindings."""
+    """Whether it may return a value: to ``$return``, or to be let go, as Azure Functions does with generic bindings."""
     errors: list[str] = field(default_factory=list)
 
     @property

@@ -185,7 +185,7 @@ def _forget() -> None:
     for name in _of_apps:
         sys.modules.pop(name, None)
     _of_apps.clear()
-    registry: dict[Any, Any] = func.get_binding_registry()._bindings
+    registry: dict[Any, Any] = func.get_binding_registry()._bindings  # type: ignore[no-untyped-call]
     for binding, converter in list(registry.items()):
         if converter.__module__ not in sys.modules:
             del registry[binding]

@@ -117,6 +117,7 @@ class Invoker:
         self._log = logging.getLogger(f"Function.{function.name}")
         self._level = level
         self._timeout = function.timeout
+        self._may_return = function.may_return
         self._order = Turnstile()
         self.stuck = 0
         """Threads that timed-out invocations of this function still hold."""
@@ -161,10 +162,13 @@ class Invoker:
     async def _pass(self, event: Event, invocation: Invocation, ticket: Ticket, outcome: Outcome) -> None:
         arguments = self._bind(event, invocation)
         parameters = {name: OutParameter(output) for name, output in self._outputs.items()}
-        outcome.value = await self._run({**arguments, **parameters}, invocation)
+        value = outcome.value = await self._run({**arguments, **parameters}, invocation)
         encoded = [(self._outputs[name], p.encoded) for name, p in parameters.items() if p.encoded is not UNSET]
-        if self._return is not None and outcome.value is not None:
-            encoded.append((self._return, self._return.encode(outcome.value)))
+        if value is not None:
+            if self._return is not None:
+                encoded.append((self._return, self._return.encode(value)))
+            elif not self._may_return:
+                raise self._returned_to_nobody()
         if encoded:
             await self._order.turn(ticket)
             for output, value in encoded:
@@ -239,6 +243,12 @@ class Invoker:
         outcome.status = Status.TIMED_OUT if isinstance(error, FunctionTimeout) else Status.FAILED
         outcome.error = error
         outcome.value = None
+
+    def _returned_to_nobody(self) -> EdgefnError:
+        return EdgefnError(
+            f"{self.function.place}: function '{self.function.name}' without a $return binding returned a non-None "
+            "value; bind an output to $return, or return nothing"
+        )
 
     def _refused(self, event: Event) -> Outcome:
         error = StillRunning(

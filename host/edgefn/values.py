@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import enum
 import types
 import typing
 from collections.abc import Callable
 from typing import Any
 
-from pydantic import TypeAdapter
-from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+from pydantic import TypeAdapter, ValidationError
+from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation, PydanticUserError
 
 from edgefn.contracts import EdgeMessage
 
 Convert = Callable[[EdgeMessage], Any]
+SHOWN = 80
+"""Characters of a value that an error shows."""
 
 
 def message_converter(annotation: Any) -> Convert | None:
@@ -28,16 +31,37 @@ def message_converter(annotation: Any) -> Convert | None:
         return None
     if annotation in (None, str):
         return lambda message: message.text
-    if annotation in (bytes, bytearray):
-        return lambda message: annotation(message.body)
+    if isinstance(annotation, type) and not issubclass(annotation, enum.Enum):
+        if issubclass(annotation, str):
+            return lambda message: annotation(message.text)
+        if issubclass(annotation, bytes | bytearray):
+            return lambda message: annotation(message.body)
+    if EdgeMessage in typing.get_args(annotation):
+        raise TypeError(f"a message can not become {annotation}; a list of messages comes with cardinality 'many'")
     try:
-        adapter = TypeAdapter(annotation)
-    except (PydanticSchemaGenerationError, PydanticUserError):
+        return _json_converter(TypeAdapter(annotation))
+    except (PydanticSchemaGenerationError, PydanticUserError, PydanticUndefinedAnnotation):
         name = getattr(annotation, "__name__", annotation)
         raise TypeError(
             f"a message can not become {name}; EdgeMessage, str, bytes, dict, list, a dataclass or a TypedDict would do"
         ) from None
-    return lambda message: adapter.validate_json(message.text)
+
+
+def _json_converter(adapter: TypeAdapter[Any]) -> Convert:
+    def convert(message: EdgeMessage) -> Any:
+        try:
+            return adapter.validate_json(message.text)
+        except ValidationError as error:
+            fault = error.errors(include_url=False)[0]
+            where = ".".join(str(part) for part in fault["loc"])
+            raise ValueError(f"{where + ': ' if where else ''}{fault['msg']}, found {_shown(fault['input'])}") from None
+
+    return convert
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def first_of_union(annotation: Any) -> Any:

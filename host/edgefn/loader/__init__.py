@@ -19,8 +19,8 @@ from edgefn.contracts import Hub, Services
 from edgefn.errors import EdgefnError, SettingError, listing, nearest
 from edgefn.function import Direction, Function, RetryPolicy
 from edgefn.imports import AppModule, ignored, import_app, reason
-from edgefn.loader.bindings import bind, has_implicit_output
-from edgefn.loader.converters import with_converters
+from edgefn.loader.bindings import bind
+from edgefn.loader.converters import has_implicit_output, with_converters
 from edgefn.loader.declared import Declared, declared_in
 from edgefn.loader.policies import is_disabled, retry_policy
 from edgefn.loader.signature import signature_of
@@ -199,11 +199,8 @@ def _checked(item: Declared, app: App, policy: RetryPolicy | None) -> Function:
     if item.call is None:
         return function
     signature = signature_of(item)
-    function.call, function.is_async, function.wants_context = (
-        signature.call,
-        signature.is_async,
-        signature.wants_context,
-    )
+    function.call, function.is_async = signature.call, signature.is_async
+    function.wants_context = signature.wants_context
     function.errors += signature.faults
     for declared in item.bindings:
         try:

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import azure.functions as func
 from pydantic import ValidationError
 
 from edgefn.contracts import Kind
 from edgefn.errors import BindingError, EdgefnError, Place, SettingError, listing, nearest
 from edgefn.function import Binding, Direction, Options
+from edgefn.loader.converters import converter_of
 from edgefn.loader.declared import Declared
 from edgefn.loader.signature import Signature, annotation_of
 from edgefn.places import snake
@@ -35,7 +35,12 @@ def bind(
     kind = _kind(kinds, declared, direction, item)
     options = _options(kind, declared, item, settings)
     annotation = annotation_of(item, name, direction, signature.annotations)
-    if annotation is None and _is_binary(declared, item) and is_generic(kind.type) and direction is Direction.IN:
+    if (
+        annotation is None
+        and _is_binary(declared, item)
+        and converter_of(kind.type) is None
+        and direction is Direction.IN
+    ):
         annotation = list[bytes] if getattr(options, "cardinality", "one") == "many" else bytes
     binding = Binding(item.name, name, kind.type, direction, declared, options, annotation, signature.is_async, place)
     try:
@@ -47,23 +52,13 @@ def bind(
     return binding
 
 
-def is_generic(type_name: str) -> bool:
-    """Whether Azure's library knows no converter of its own, and no user's, for a binding type."""
-    return func.get_binding_registry().get(type_name) is None
-
-
-def has_implicit_output(type_name: str) -> bool:
-    """Whether a function with such a binding may return a value that goes nowhere."""
-    converter = func.get_binding_registry().get(type_name)
-    return converter is None or bool(getattr(converter, "has_implicit_output", lambda: False)())
-
-
 def _direction(declared: Mapping[str, Any], item: Declared) -> Direction:
     name = str(declared["name"])
     found, place = str(declared.get("direction", "in")).lower(), item.declaration.option(name, "direction")
     if found == "inout":
         raise BindingError(
-            f'{place}: cannot load the {item.name} function: "inout" bindings are not supported; declare one in, one out'
+            f"{place}: cannot load the {item.name} function: "
+            '"inout" bindings are not supported; declare an in and an out'
         )
     try:
         return Direction(found)

@@ -9,16 +9,19 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import azure.functions as func
 from azure.functions import meta
 
-from edgefn.contracts import EdgeMessage, Event, Listener, OptionsModel, Output, OutputKind, TriggerKind
+from edgefn.contracts import EdgeMessage, Event, Listener, Output, OutputKind, TriggerKind
 from edgefn.errors import BindingError
 from edgefn.function import Binding
 from edgefn.plugins import KindTable
 from edgefn.values import first_of_union
+
+if TYPE_CHECKING:
+    from edgefn.contracts import OptionsModel
 
 LIBRARY = "azure.functions"
 
@@ -36,9 +39,20 @@ def with_converters(kinds: KindTable) -> KindTable:
     return KindTable(triggers, kinds.inputs, outputs)
 
 
+def converter_of(type_name: str) -> Any:
+    """The converter of a binding type, Azure's or the user's; None for a type that is generic to Azure's library."""
+    return func.get_binding_registry().get(type_name)  # type: ignore[no-untyped-call]
+
+
+def has_implicit_output(type_name: str) -> bool:
+    """Whether a function with a binding of that type may return a value that goes nowhere."""
+    converter = converter_of(type_name)
+    return converter is None or bool(getattr(converter, "has_implicit_output", lambda: False)())
+
+
 def users_converter(type_name: str, method: str) -> Any:
     """The converter that user code has registered for a binding type, if it has that method; else None."""
-    converter = func.get_binding_registry().get(type_name)
+    converter = converter_of(type_name)
     is_own = converter is not None and converter.__module__.split(".")[:2] != LIBRARY.split(".")
     return converter if is_own and hasattr(converter, method) else None
 

@@ -117,8 +117,8 @@ def _not_one(module: AppModule, apps: Mapping[str, Any], root: Path) -> str:
             "right would be: app = edgefn.FunctionApp()"
         )
     return (
-        f"{shown(module.path, root)}: More than one FunctionApp or other top level function app instances are defined.; "
-        f"found {listing(apps)}, make blueprints of all but one, and register them"
+        f"{shown(module.path, root)}: More than one FunctionApp or other top level function app instances are "
+        f"defined.; found {listing(apps)}, make blueprints of all but one, and register them"
     )
 
 
@@ -172,8 +172,11 @@ def _from_json(module: AppModule, document: Mapping[str, Any], root: Path, warni
     item = Declared(module.name, None, [], declaration, document.get("functionTimeout"), in_json=True)
     item.disabled = document.get("disabled")
     item.bindings = list(_bindings(item, document, json_lines(module.path)))
-    for key in document.keys() - {*KEYS, *OTHER_KEYS}:
-        warnings.append(f"{declaration.place}: unknown key '{key}' is ignored{nearest(key, KEYS)}")
+    warnings += [
+        f"{declaration.place}: unknown key '{key}' is ignored{nearest(key, KEYS)}"
+        for key in document
+        if key not in (*KEYS, *OTHER_KEYS)
+    ]
     if isinstance(retry := document.get("retry"), dict):
         item.retry = retry
     elif retry is not None:
