@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,8 +13,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edgefn.ncrontab import FIELDS, Cron, Interval, parse
+from tests.conftest import DATA, ON_CI
 
-VECTORS = Path(__file__).parents[2] / "shared" / "conformance" / "ncrontab.json"
+VECTORS = DATA.parent / "conformance" / "ncrontab.json"
 MINUTE = timedelta(minutes=1)
 ZONES = {
     "America/Los_Angeles": (datetime(2018, 3, 11), datetime(2018, 11, 4)),
@@ -39,6 +39,12 @@ def cron(expression: str) -> Cron:
 
 
 # --- the vectors -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not VECTORS.exists() and not ON_CI, reason=f"no vectors in {VECTORS}")
+@pytest.mark.parametrize("kind", ["evaluations", "no_occurrence_before", "invalid", "dst_pacific"])
+def test_there_are_vectors_of_each_kind(kind: str) -> None:
+    assert vectors(kind)
 
 
 @pytest.mark.parametrize("vector", vectors("evaluations"), ids=str)

@@ -40,8 +40,10 @@ def message_converter(annotation: Any) -> Convert | None:
         raise TypeError(f"a message can not become {annotation}; a list of messages comes with cardinality 'many'")
     try:
         return _json_converter(TypeAdapter(annotation))
-    except (PydanticSchemaGenerationError, PydanticUserError, PydanticUndefinedAnnotation):
+    except (PydanticSchemaGenerationError, PydanticUserError, PydanticUndefinedAnnotation) as error:
         name = getattr(annotation, "__name__", annotation)
+        if error.code == "typed-dict-version":
+            raise TypeError(f"a message can not become {name}; {error.message}") from None
         raise TypeError(
             f"a message can not become {name}; EdgeMessage, str, bytes, dict, list, a dataclass or a TypedDict would do"
         ) from None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 LAST_WISH = 1.0
@@ -15,7 +15,7 @@ LAST_WISH = 1.0
 
 
 class _Worker(Generic[T]):
-    def __init__(self, take: Callable[[], Awaitable[T]], handle: Callable[[T], Awaitable[None]]) -> None:
+    def __init__(self, take: Callable[[], Awaitable[T]], handle: Callable[[T], Awaitable[Any]]) -> None:
         self._take = take
         self._handle = handle
         self._handling = False
@@ -38,11 +38,17 @@ class _Worker(Generic[T]):
             self.task.cancel()
 
 
-async def work(count: int, take: Callable[[], Awaitable[T]], handle: Callable[[T], Awaitable[None]]) -> None:
+async def work(
+    count: int,
+    take: Callable[[], Awaitable[T]],
+    handle: Callable[[T], Awaitable[Any]],
+    stopping: Callable[[], None] = lambda: None,
+) -> None:
     """Runs ``count`` loops of ``take`` and ``handle``; returns when ``take`` raised StopAsyncIteration in each.
 
     ``take`` must lose nothing when it is cancelled while it waits. An error in one loop ends the others,
-    after what they handle, and is raised.
+    after what they handle, and is raised. ``stopping`` is called when nothing more will be taken, before what is handled has
+    ended.
     """
     workers = [_Worker(take, handle) for _ in range(count)]
     tasks = [worker.task for worker in workers]
@@ -50,6 +56,7 @@ async def work(count: int, take: Callable[[], Awaitable[T]], handle: Callable[[T
         ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         await _stop(workers)
     except asyncio.CancelledError:
+        stopping()
         await _stop(workers)
         raise
     for task in ended:

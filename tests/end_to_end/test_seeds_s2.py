@@ -14,9 +14,8 @@ from tests.end_to_end.apps import LYING, PEOPLE, PERSONS, SQUEEZENET, detect
 from tests.end_to_end.conftest import Load, Play, play_app
 
 
-@pytest.mark.parametrize("is_async", [False, True], ids=["synchronous", "async"])
-def test_s2_3_people_at_the_crossing(play: Play, golden: dict[str, Any], is_async: bool) -> None:
-    function = detect("people", PEOPLE, PERSONS, is_async=is_async)
+def test_s2_3_people_at_the_crossing(play: Play, golden: dict[str, Any]) -> None:
+    function = detect("people", PEOPLE, PERSONS, is_async=True)
     messages = play({"labels.txt": "0 background\n1 person\n", "functions/f.py": function}).bodies("people")
     (right,) = (figures for clip, figures in golden["videos"].items() if "people-107" in clip)
     found = [message["objects"] for message in messages if message["objects"]]

@@ -70,6 +70,8 @@ def test_an_absent_device_fails_at_start_or_falls_back(opened: Open, device: str
     status = opened(LIGHT, device=device, fallback="CPU").status()
     assert (status["device"], status["asked"], status["fallbacks"]) == ("CPU", device, 1)
     assert "fell back to CPU" in status["note"]
+    with pytest.raises(ModelError, match=rf"'{device}'.*; nor can its fallback be used: device 'NPU.3' is not there"):
+        opened(LIGHT, device=device, fallback="NPU.3")
 
 
 @pytest.mark.skipif(not CPU_ONLY, reason="this machine has more than a CPU")
@@ -134,6 +136,18 @@ def test_labels_beside_the_model_are_taken(opened: Open) -> None:
     assert names == set((ROOT / "sample/light-classifier.labels.txt").read_text().split())
 
 
+def test_labels_that_do_not_reach_are_logged(opened: Open, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "labels.txt").write_text("day\ndusk\nnight\n")
+    opened(LIGHT, "classification", labels=str(tmp_path / "labels.txt"), labelOffset=1)
+    assert "has 3 classes, and 1 of them no label with labelOffset 1" in caplog.text
+
+
+def test_a_cache_that_can_not_be_written_is_named(opened: Open, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ModelError, match=r"model cache '.*file' can not be used: .*; declare 'cache'"):
+        opened(LIGHT, cache=str(tmp_path / "file"))
+
+
 # --- shapes and preparation --------------------------------------------------------------------------------------
 
 
@@ -163,6 +177,10 @@ def test_preparation_is_folded_into_the_model(opened: Open, tmp_path: Path) -> N
     assert rgb[0, :, 0, 0].tolist() == [14.5, 9.0, 3.5]
     nhwc = opened(passing(tmp_path / "nhwc.xml", [1, 4, 4, 3])).infer(image)["same"]
     assert nhwc[0, 0, 0].tolist() == [10.0, 20.0, 30.0]
+
+
+def test_a_model_for_several_pictures_is_opened_for_one(opened: Open, tmp_path: Path) -> None:
+    assert opened(passing(tmp_path / "batch.xml", [4, 3, 8, 8])).infer(STREET)["same"].shape == (1, 3, 8, 8)
 
 
 def test_a_grey_model_gets_the_grey_of_the_picture(opened: Open, tmp_path: Path) -> None:

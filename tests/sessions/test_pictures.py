@@ -9,34 +9,36 @@ from hypothesis import strategies as st
 
 from edgefn.sessions.pictures import FILLS, View, picture_of
 
-SIZES = st.tuples(st.integers(40, 300), st.integers(40, 300))
+SIZES = st.tuples(st.integers(100, 220), st.integers(100, 220))
+MODEL_SIZES = st.tuples(st.integers(200, 256), st.integers(200, 256))
 
 
 def back(view: View, x: float, y: float) -> tuple[float, float]:
     return x * view.x_scale + view.x_shift, y * view.y_scale + view.y_shift
 
 
-def spot(height: int, width: int, y: int, x: int) -> Any:
-    """A black picture with a white square of 9 pixels around (x, y)."""
+def corner(height: int, width: int, y: int, x: int) -> Any:
+    """A black picture, white to the left of x and above y."""
     image = np.zeros((height, width, 3), np.uint8)
-    image[max(0, y - 4) : y + 5, max(0, x - 4) : x + 5] = 255
+    image[:y, :x] = 255
     return image
 
 
 @pytest.mark.parametrize("mode", FILLS)
-@given(SIZES, SIZES)
+@given(SIZES, MODEL_SIZES)
 def test_what_is_seen_in_the_buffer_is_found_in_the_picture(mode: str, size: Any, model_size: Any) -> None:
-    (height, width), model_size = size, tuple(min(n, 256) for n in model_size)
-    buffer = np.zeros((*model_size, 3), np.uint8)
-    view = FILLS[mode]()(spot(height, width, height // 2, width // 2), buffer)
-    ys, xs = np.nonzero(buffer[:, :, 0] > 200)
-    x, y = back(view, (xs.mean() + 0.5) / model_size[1], (ys.mean() + 0.5) / model_size[0])
-    assert x * width == pytest.approx(width // 2 + 0.5, abs=1 + width / model_size[1])
-    assert y * height == pytest.approx(height // 2 + 0.5, abs=1 + height / model_size[0])
+    (height, width), (rows, columns) = size, model_size
+    x, y = int(width * 0.4), int(height * 0.4)
+    buffer = np.zeros((rows, columns, 3), np.uint8)
+    view = FILLS[mode]()(corner(height, width, y, x), buffer)
+    lower, right = (int(edges.max()) + 1 for edges in np.nonzero(buffer[:, :, 0] > 127))
+    seen_x, seen_y = back(view, right / columns, lower / rows)
+    assert seen_x * width == pytest.approx(x, abs=1 + 1.5 * view.x_scale * width / columns)
+    assert seen_y * height == pytest.approx(y, abs=1 + 1.5 * view.y_scale * height / rows)
 
 
 def test_stretch_shows_the_whole_picture() -> None:
-    view = FILLS["stretch"]()(spot(90, 160, 40, 40), np.zeros((64, 64, 3), np.uint8))
+    view = FILLS["stretch"]()(corner(90, 160, 40, 40), np.zeros((64, 64, 3), np.uint8))
     assert view == View(160, 90)
     assert view.whole
 

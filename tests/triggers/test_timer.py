@@ -13,12 +13,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edgefn.contracts import Event, Outcome, Services, Status
 from edgefn.errors import SettingError
 from edgefn.host import Host
 from edgefn.settings import Settings
-from edgefn.triggers.timer import LOOK, Monitor, TimerListener, TimerTrigger, TimerTriggerKind, time_zone
+from edgefn.triggers.timer import LOOK, Monitor, TimerListener, TimerTrigger, TimerTriggerKind, WallClock, time_zone
 from tests.conftest import AppIn
 from tests.ticks import HEAD, PLUGIN
 
@@ -40,8 +42,7 @@ class Clock:
         return self._now
 
     async def sleep(self, seconds: float) -> None:
-        if self._now >= self._end:
-            self.over.set()
+        if self.over.is_set():
             await asyncio.Event().wait()
         self.longest = max(self.longest, seconds)
         self.passes(timedelta(seconds=seconds))
@@ -51,6 +52,8 @@ class Clock:
         self._now += time
         for at in [at for at in self._jumps if at <= self._now]:
             self._now += self._jumps.pop(at)
+        if not self._jumps and self._now >= self._end:
+            self.over.set()
 
 
 class Function:
@@ -65,8 +68,9 @@ class Function:
     async def emit(self, event: Event) -> Outcome:
         assert self.running == 0, "a timer does not overlap itself"
         self.running += 1
-        self.times.append(self._clock.now())
-        self.events.append(event)
+        if not self._clock.over.is_set():
+            self.times.append(self._clock.now())
+            self.events.append(event)
         self._clock.passes(self._lasts)
         await asyncio.sleep(0)
         self.running -= 1
@@ -126,14 +130,9 @@ async def test_a_clock_that_was_years_ahead_does_not_silence_the_timer_for_years
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     wrong = NOON.replace(year=2040)
-    clock = Clock(wrong, NOON + 11 * MINUTE, {wrong + 7 * MINUTE: NOON - wrong})
-    clock._end = wrong + HOUR
-    task = asyncio.create_task(lived(clock, listener(clock, state=tmp_path)))
-    await asyncio.sleep(0)
-    clock._end = NOON + HOUR
-    function = await task
-    assert function.times[0] == wrong + 5 * MINUTE
-    assert function.times[1:] == [NOON + n * 5 * MINUTE for n in range(2, 13)]
+    clock = Clock(wrong, NOON + HOUR, {wrong + 7 * MINUTE: NOON - wrong})
+    function = await lived(clock, listener(clock, state=tmp_path))
+    assert function.times == [wrong + 5 * MINUTE, *(NOON + n * 5 * MINUTE for n in range(2, 12))]
     assert "The clock was set back" in caplog.text
 
 
@@ -156,6 +155,44 @@ async def test_a_function_that_runs_for_longer_than_its_interval_runs_again_when
     function = await lived(clock, listener(clock), lasts=7 * MINUTE)
     assert function.times == [NOON + n * 7 * MINUTE for n in range(5)]
     assert not any(function.past_due)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.dictionaries(st.integers(1, 600), st.integers(-7200, 7200), max_size=8), st.sampled_from([UTC, BERLIN]))
+def test_however_a_clock_jumps_each_occurrence_is_fired_or_made_up_for_once(
+    jumps: dict[int, int], zone: tzinfo
+) -> None:
+    start = datetime(2026, 10, 24, 20, tzinfo=UTC)
+
+    async def run() -> Function:
+        clock = Clock(start, start + 12 * HOUR, {start + at * MINUTE: by * SECOND for at, by in jumps.items()})
+        return await lived(clock, listener(clock, zone=zone))
+
+    function, due = asyncio.run(run()), []
+    for at, event in zip(function.times, function.events, strict=True):
+        planned = event.metadata.get("OriginalSchedule")
+        due.append(datetime.fromisoformat(planned) if planned else at - at.minute % 5 * MINUTE - at.second * SECOND)
+        assert not planned or at - due[-1] > timedelta(seconds=LOOK)
+    assert due == sorted(set(due))
+    assert all(following > at for at, following in zip(function.times, due[1:], strict=False))
+
+
+async def test_on_the_machines_own_clock_it_fires_again_and_again() -> None:
+    times: list[datetime] = []
+    third = asyncio.Event()
+
+    async def emit(event: Event) -> Outcome:
+        times.append(datetime.now(UTC))
+        if len(times) == 3:
+            third.set()
+        return Outcome(Status.OK)
+
+    options = TimerTrigger.model_validate({"schedule": "00:00:00.020"})
+    task = asyncio.create_task(TimerListener("f", options, UTC, WallClock(), None).listen(emit))
+    async with asyncio.timeout(10):
+        await third.wait()
+    task.cancel()
+    assert times[2] - times[0] >= timedelta(milliseconds=40)
 
 
 async def test_a_time_span_counts_from_the_invocation_before() -> None:
@@ -225,11 +262,11 @@ async def test_a_host_that_is_killed_while_the_function_runs_makes_up_for_that_r
     assert (await host_of(tmp_path, NOON + MINUTE)).past_due == [True]
 
 
-@pytest.mark.parametrize("schedule", ["0 */4 * * * *", "0 */5 * * * mon-sun", "00:20:00", "0 0 3 * * *"])
+@pytest.mark.parametrize("schedule", ["0 */4 * * * *", "0 */5 * * * sun-sat", "00:20:00", "0 0 3 * * *"])
 async def test_a_changed_schedule_is_not_past_due(tmp_path: Path, schedule: str) -> None:
     await host_of(tmp_path, NOON - MINUTE)
     changed = await host_of(tmp_path, NOON + HOUR + MINUTE, schedule)
-    same_occurrences = schedule.endswith("mon-sun")
+    same_occurrences = schedule.endswith("sun-sat")
     assert changed.past_due == ([True] if same_occurrences else [])
     assert kept(tmp_path)["Next"] > "2026-09-01T13:01"
 
@@ -342,7 +379,7 @@ async def test_the_log_tells_the_next_occurrences(
     zone: tzinfo, schedule: str, lines: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    clock = Clock(NOON, NOON)
+    clock = Clock(NOON, NOON + SECOND)
     await lived(clock, listener(clock, schedule, zone=zone))
     record = next(record for record in caplog.records if record.name == "Host.Triggers.Timer")
     told = record.getMessage().splitlines()

@@ -29,6 +29,7 @@ from edgefn.contracts import (
 from edgefn.errors import BindingError, listing, nearest
 from edgefn.function import Binding, Options
 from edgefn.hookspecs import hookimpl
+from edgefn.settings import references
 from edgefn.values import first_of_union
 
 if TYPE_CHECKING:
@@ -173,4 +174,5 @@ def _faults(binding: Binding, kind: SessionKind, error: ValidationError) -> Iter
         elif not option:
             yield f"{binding.where()}: {said}"
         else:
-            yield f"{binding.where()}: option '{option}' of kind '{kind.name}': {said}, found {fault['input']!r}"
+            named = "".join(f" (from %{name}%)" for name in references(binding.declared.get(to_camel(option))))
+            yield f"{binding.where()}: option '{option}' of kind '{kind.name}': {said}, found {fault['input']!r}{named}"

@@ -25,8 +25,3 @@ def find_model(declared: str, root: Path) -> Path:
 
 def _models_in(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if path.suffix.lower() in FORMATS] if folder.is_dir() else []
-
-
-def stamp(path: Path) -> tuple[tuple[int, int], ...]:
-    files = [file for file in (path, path.with_suffix(".bin")) if file.is_file()]
-    return tuple((file.stat().st_mtime_ns, file.stat().st_size) for file in files)

@@ -33,6 +33,8 @@ class Slot:
     outputs: Callable[[], Sequence[Array]]
     bind: Callable[[str, Array], None]
     """Sets an input whose shape is known only now."""
+    device: Callable[[], str]
+    """The device in use; AUTO changes it once a faster one is ready."""
     runs: int = 0
 
 
@@ -64,7 +66,8 @@ class OpenedModel:
 
     def status(self) -> dict[str, Any]:
         slots = self.requests.slots
-        return {**self.facts, "requests": len(slots), "inferences": sum(slot.runs for slot in slots)}
+        device = slots[0].device() if slots else self.facts["device"]
+        return {**self.facts, "device": device, "requests": len(slots), "inferences": sum(slot.runs for slot in slots)}
 
 
 class OpenedSession:

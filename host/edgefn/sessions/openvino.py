@@ -12,7 +12,6 @@ import threading
 import time
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,9 +20,10 @@ from edgefn.errors import ModelError, listing, nearest
 from edgefn.function import Binding
 from edgefn.hookspecs import hookimpl
 from edgefn.sessions.devices import Choice, DeviceError, choose
-from edgefn.sessions.files import find_model, stamp
+from edgefn.sessions.files import find_model
 from edgefn.sessions.options import OpenVinoOptions
 from edgefn.sessions.ports import name_of, port_of
+from edgefn.sessions.recipes import Recipe, recipe_of
 
 if TYPE_CHECKING:
     import openvino
@@ -35,36 +35,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ALONE = threading.Lock()
-"""OpenVINO's binding can hang for ever when the first types and arrays of a process pass between it and numpy in several
-threads at once: the table of types, made at the first use, imports numpy and so lets go of Python's lock. So the tables
-are made, requests are bound, and each model runs for the first time, in one thread at a time."""
+"""OpenVINO's binding can hang for ever when the first types and arrays of a process pass between it and numpy in
+several threads at once: its tables of types, made at the first use, import numpy and so let go of Python's lock. So the
+tables are made, requests are bound, and each model runs for the first time, in one thread at a time."""
 
 
 @hookimpl
 def edgefn_session_kinds(root: Path, state: Path) -> Sequence[SessionKind]:
     return [OpenVinoKind(root, state)]
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """All that makes one compiled model differ from another."""
-
-    path: Path
-    stamp: tuple[tuple[int, int], ...]
-    """Times of change and sizes of the model's files: an exchanged model is another model."""
-    device: str
-    cache: Path | None
-    precision: str | None
-    hint: str
-    streams: int | None
-    requests: int | None
-    prepare: bool
-    input_name: str | None
-    input_size: tuple[int, int] | None
-    layout: str | None
-    color_order: str
-    mean: tuple[float, ...] | None
-    scale: tuple[float, ...] | None
 
 
 class OpenVinoKind:
@@ -113,31 +91,37 @@ class OpenVinoKind:
         except DeviceError as error:
             if options.fallback is None:
                 raise
-            logger.warning("%s; falling back to %s", error, options.fallback)
-            choice = self._choose(options.fallback)
-            model = self._shared(options, path, choice)
-            return model, about | {"fallbacks": 1, "note": f"{error}; fell back to {choice.device}"}
+            choice, model = self._fallback(options, path, error)
+            note = f"{error}; fell back to {choice.device}"
+            logger.warning("model '%s': %s", model.name, note)
+            return model, about | {"fallbacks": 1, "note": note}
+
+    def _fallback(self, options: OpenVinoOptions, path: Path, first: DeviceError) -> tuple[Choice, OpenedModel]:
+        try:
+            choice = self._choose(options.fallback or "")
+            return choice, self._shared(options, path, choice)
+        except DeviceError as error:
+            raise ModelError(f"{first}; nor can its fallback be used: {error}") from error
 
     def _choose(self, device: str) -> Choice:
         return choose(device, self._opened_core().available_devices)
 
     def _shared(self, options: OpenVinoOptions, path: Path, choice: Choice) -> OpenedModel:
-        recipe = self._recipe(options, path, choice.device)
+        recipe = recipe_of(options, path, choice.device, self._root, self._state)
         with self._lock:
             gate = self._gates.setdefault(recipe, threading.Lock())
         with gate:
             model = self._models.get(recipe)
             if model is None:
                 model = compile_model(self._opened_core(), recipe)
-                self._models[recipe] = model
+                self._keep(recipe, model)
         return model
 
-    def _recipe(self, options: OpenVinoOptions, path: Path, device: str) -> Recipe:
-        folder = self._state / "model-cache" if options.cache is True else options.cache and self._root / options.cache
-        shared = ("precision", "hint", "streams", "requests", "prepare", "input_name", "input_size", "layout")
-        folded = ("color_order", "mean", "scale")
-        values = {name: getattr(options, name) for name in (*shared, *folded)}
-        return Recipe(path=path, stamp=stamp(path), device=device, cache=folder or None, **values)
+    def _keep(self, recipe: Recipe, model: OpenedModel) -> None:
+        with self._lock:
+            self._models[recipe] = model
+        if self._closed:
+            model.requests.close()
 
     def _opened_core(self) -> openvino.Core:
         with ALONE:
@@ -182,7 +166,7 @@ def compile_model(core: openvino.Core, recipe: Recipe) -> OpenedModel:
         raise DeviceError(f"model '{recipe.path.name}' does not run on {recipe.device}: {_reason(error)}") from error
     facts = {
         "model": recipe.path.name,
-        "device": ",".join(_property(compiled, "EXECUTION_DEVICES") or [recipe.device]),
+        "device": slots[0].device(),
         "precision": _precision(compiled),
         "streams": int(streams),
         "inputs": list(map(str, inputs)),
@@ -218,7 +202,10 @@ def _config(recipe: Recipe) -> dict[str, Any]:
     if recipe.streams:
         config["NUM_STREAMS"] = recipe.streams
     if recipe.cache:
-        recipe.cache.mkdir(parents=True, exist_ok=True)
+        try:
+            recipe.cache.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ModelError(f"the model cache '{recipe.cache}' can not be used: {error}; declare 'cache'") from None
         config["CACHE_DIR"] = str(recipe.cache)
     return config
 
@@ -256,8 +243,12 @@ def _slot(
     def bind(name: str, array: Any) -> None:
         request.set_input_tensor(names.index(name), openvino.Tensor(np.ascontiguousarray(array)))
 
+    def device() -> str:
+        used = _property(compiled, "EXECUTION_DEVICES")
+        return ",".join(used) if used else "unknown"
+
     bound = {name: array for name, array in zip(names, arrays, strict=True) if array is not None}
-    return Slot(bound, None if picture is None else bound[names[picture]][0], run, results, bind)
+    return Slot(bound, None if picture is None else bound[names[picture]][0], run, results, bind, device)
 
 
 def _array(port: Port) -> Any:

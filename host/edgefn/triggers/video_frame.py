@@ -98,7 +98,7 @@ class VideoFrameListener:
 
         self.subscription.join()
         try:
-            await work(self._in_flight, self._take, handle)
+            await work(self._in_flight, self._take, handle, self.subscription.leave)
         finally:
             self.subscription.leave()
         await self.subscription.ended()
