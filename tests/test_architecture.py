@@ -19,7 +19,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 LAYERS = [
     {"errors", "routes", "scene", "ncrontab"},
     {"logs", "contracts", "metrics", "function"},
-    {"settings", "spool", "hookspecs", "values", "places", "workers", "threads", "context", "app"},
+    {"settings", "spool", "hookspecs", "values", "places", "workers", "threads", "context", "app", "retries"},
     {"pacing", "captures", "video"},
     {"triggers", "bindings", "sessions", "hubs"},
     {"plugins", "imports", "loader", "invocation", "heartbeat", "host"},

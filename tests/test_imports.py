@@ -99,7 +99,7 @@ def test_ctrl_c_while_a_module_is_imported_leaves(folder: Write) -> None:
 
 def test_a_source_that_is_no_utf_8_is_an_error_of_its_module(folder: Write) -> None:
     root = folder({"functions/a.py": "", "functions/bad.py": ""})
-    (root / "functions" / "bad.py").write_bytes("# é".encode("latin-1"))
+    (root / "functions" / "bad.py").write_bytes("x = 'é'\n".encode("latin-1"))
     assert error_of(root, "functions.bad").startswith("functions/bad.py")
     assert "utf-8" in error_of(root, "functions.bad")
 

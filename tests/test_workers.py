@@ -93,3 +93,18 @@ async def test_an_error_ends_the_other_loops_and_is_raised() -> None:
 
     with pytest.raises(ValueError, match="two"):
         await work(2, numbers(1000), handle)
+
+
+async def test_who_is_cancelled_hears_of_it_before_what_was_taken_has_ended() -> None:
+    begun, release = asyncio.Event(), asyncio.Event()
+
+    async def handle(number: int) -> None:
+        begun.set()
+        await release.wait()
+
+    task = asyncio.create_task(work(1, numbers(5), handle, release.set))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert release.is_set()

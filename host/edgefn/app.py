@@ -8,14 +8,19 @@ that a decorator does not know are recorded too, so that the plugin which claims
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import azure.functions as func
 from azure.functions.decorators.core import Setting
 from azure.functions.decorators.function_app import BindingApi, TriggerApi
 
 F = TypeVar("F", bound=Callable[..., Any])
-Decorator = Callable[[F], F]
+
+
+class Decorator(Protocol):
+    """Records something of a function, and gives back what it was given."""
+
+    def __call__(self, function: F, /) -> F: ...
 
 
 class FunctionTimeout(Setting):
@@ -29,14 +34,14 @@ class FunctionTimeout(Setting):
 class EdgeDecorators(TriggerApi, BindingApi):
     """The decorators that edgefn adds."""
 
-    def function_timeout(self, timeout: str | float) -> Decorator[F]:
+    def function_timeout(self, timeout: str | float) -> Decorator:
         """Limits an invocation of this function: ``HH:MM:SS`` or seconds, at least 1; -1 for no limit."""
 
         def wrap(builder: Any) -> Any:
             builder.add_setting(setting=FunctionTimeout(timeout))
             return builder
 
-        return cast("Decorator[F]", self._configure_function_builder(wrap))
+        return cast("Decorator", self._configure_function_builder(wrap))
 
     def video_frame_trigger(
         self,
@@ -58,7 +63,7 @@ class EdgeDecorators(TriggerApi, BindingApi):
         height: int | str | None = None,
         capture_fps: float | str | None = None,
         **other: Any,
-    ) -> Decorator[F]:
+    ) -> Decorator:
         """Runs the function for the frames of ``source``; the parameter is a VideoFrame.
 
         source
@@ -83,7 +88,7 @@ class EdgeDecorators(TriggerApi, BindingApi):
             What a camera is asked for.
         """
         options = _given(locals(), "arg_name")
-        return cast("Decorator[F]", self.generic_trigger(arg_name, type="videoFrameTrigger", **options))
+        return cast("Decorator", self.generic_trigger(arg_name, type="videoFrameTrigger", **options))
 
     def edge_hub_trigger(
         self,
@@ -94,14 +99,14 @@ class EdgeDecorators(TriggerApi, BindingApi):
         max_batch_size: int | str | None = None,
         max_concurrency: int | str | None = None,
         **other: Any,
-    ) -> Decorator[F]:
+    ) -> Decorator:
         """Runs the function for each message that comes to the module's input ``input_name``.
 
         The parameter is an EdgeMessage, or its body as ``str``, ``bytes``, or the ``dict`` or ``list`` that it is in
         JSON; with ``cardinality="many"`` a list of them. ``max_concurrency`` is 1 by default: messages run in order.
         """
         options = _given(locals(), "arg_name")
-        return cast("Decorator[F]", self.generic_trigger(arg_name, type="edgeHubTrigger", **options))
+        return cast("Decorator", self.generic_trigger(arg_name, type="edgeHubTrigger", **options))
 
     def inference_session(
         self,
@@ -133,14 +138,14 @@ class EdgeDecorators(TriggerApi, BindingApi):
         head: str | None = None,
         box_format: str | None = None,
         **other: Any,
-    ) -> Decorator[F]:
+    ) -> Decorator:
         """Opens ``model`` on ``device`` once and gives the function a session with ``infer`` and ``infer_async``.
 
         Annotate the parameter with ClassificationSession, DetectionSession or Session, or say ``task``. The options
         are described in docs/sessions.md.
         """
         options = _given(locals(), "arg_name")
-        return cast("Decorator[F]", self.generic_input_binding(arg_name, type="inferenceSession", **options))
+        return cast("Decorator", self.generic_input_binding(arg_name, type="inferenceSession", **options))
 
     def edge_hub_output(
         self,
@@ -153,7 +158,7 @@ class EdgeDecorators(TriggerApi, BindingApi):
         properties: Mapping[str, str] | None = None,
         content_type: str | None = None,
         **other: Any,
-    ) -> Decorator[F]:
+    ) -> Decorator:
         """Sends what the function sets, or returns with ``arg_name="$return"``, to the output ``output_name``.
 
         interval
@@ -166,7 +171,7 @@ class EdgeDecorators(TriggerApi, BindingApi):
             Application properties and content type of each message.
         """
         options = _given(locals(), "arg_name")
-        return cast("Decorator[F]", self.generic_output_binding(arg_name, type="edgeHub", **options))
+        return cast("Decorator", self.generic_output_binding(arg_name, type="edgeHub", **options))
 
 
 def _given(values: Mapping[str, Any], *without: str) -> dict[str, Any]:

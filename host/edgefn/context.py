@@ -10,7 +10,7 @@ import azure.functions as func
 from azure.functions import _abc as contract
 
 from edgefn.function import Function
-from edgefn.logs import THREAD_LOCAL, Invocation
+from edgefn.logs import THREAD_LOCAL, Invocation, user_traceback
 
 
 class TraceContext(contract.TraceContext):
@@ -38,20 +38,34 @@ class TraceContext(contract.TraceContext):
     Attributes = attributes
 
 
+class AttemptError:
+    """What an attempt failed with, as Azure's worker hands it over."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.source = error.__traceback__.tb_frame.f_code.co_filename if error.__traceback__ else ""
+        self.message = str(error)
+        self.stack_trace = user_traceback(error)
+
+
 class RetryContext(contract.RetryContext):
-    """Which attempt this is: 0 of 0 for a function without a retry policy."""
+    """Which attempt this is, out of how many: 0 of 0 for a function without a retry policy."""
+
+    def __init__(self, invocation: Invocation, function: Function) -> None:
+        self._count = invocation.retry_count
+        self._max = function.retry.max_retry_count if function.retry else 0
+        self._error = AttemptError(invocation.error) if invocation.error else None
 
     @property
     def retry_count(self) -> int:
-        return 0
+        return self._count
 
     @property
     def max_retry_count(self) -> int:
-        return 0
+        return self._max
 
     @property
-    def exception(self) -> None:  # type: ignore[override]
-        return None
+    def exception(self) -> AttemptError | None:  # type: ignore[override]
+        return self._error
 
 
 class Context(func.Context):
@@ -61,7 +75,7 @@ class Context(func.Context):
         self._invocation = invocation
         self._directory = str((root / function.place.file).parent)
         self._trace = TraceContext(f"00-{random.getrandbits(128):032x}-{random.getrandbits(64):016x}-00")
-        self._retry = RetryContext()
+        self._retry = RetryContext(invocation, function)
 
     @property
     def invocation_id(self) -> str:

@@ -180,6 +180,9 @@ class Host:
     async def stop(self) -> None:
         """Drains within the grace time, sources first and what works off their messages last; then closes."""
         began = time.monotonic()
+        for running in self.running:
+            if running.invoker is not None:
+                running.invoker.stop()
         fed = [r for r in self.running if r.listener is not None and r.listener.feed is Feed.INBOX]
         await self._end([r for r in self.running if r not in fed], self.grace)
         try:

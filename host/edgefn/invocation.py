@@ -23,6 +23,7 @@ from edgefn.errors import EdgefnError, FunctionTimeout, StillRunning
 from edgefn.function import Function
 from edgefn.logs import CURRENT, Invocation, failed_line, running_line, user_traceback
 from edgefn.metrics import FunctionMetrics
+from edgefn.retries import delays
 from edgefn.threads import Job, Threads
 
 UNSET = object()
@@ -117,6 +118,8 @@ class Invoker:
         self._log = logging.getLogger(f"Function.{function.name}")
         self._level = level
         self._timeout = function.timeout
+        self._retry = function.retry
+        self._stopping = asyncio.Event()
         self._may_return = function.may_return
         self._order = Turnstile()
         self.stuck = 0
@@ -138,15 +141,11 @@ class Invoker:
         outcome = Outcome(Status.OK)
         started = time.perf_counter()
         try:
-            await self._pass(event, invocation, ticket, outcome)
-        except asyncio.CancelledError as error:
-            if self._is_cancelled():
-                raise
-            self._failed(outcome, error)
-        except (KeyboardInterrupt, GeneratorExit):
-            raise
-        except BaseException as error:
-            self._failed(outcome, error)
+            error = await self._attempt(event, invocation, ticket, outcome)
+            if error is not None and self._retry is not None:
+                error = await self._try_again(error, event, invocation, ticket, outcome)
+            if error is not None:
+                self._failed(outcome, error)
         finally:
             outcome.duration = time.perf_counter() - started
             self._order.leave(ticket)
@@ -158,6 +157,57 @@ class Invoker:
         if self._ended is not None:
             self._ended(event, outcome)
         return outcome
+
+    async def _attempt(
+        self, event: Event, invocation: Invocation, ticket: Ticket, outcome: Outcome
+    ) -> BaseException | None:
+        """Runs the function once; gives what it failed with."""
+        try:
+            await self._pass(event, invocation, ticket, outcome)
+        except asyncio.CancelledError as error:
+            if self._is_cancelled():
+                raise
+            return error
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:
+            return error
+        return None
+
+    async def _try_again(
+        self, error: BaseException, event: Event, invocation: Invocation, ticket: Ticket, outcome: Outcome
+    ) -> BaseException | None:
+        """Runs the function as often as its policy says, or until it succeeds; gives the last error."""
+        assert self._retry is not None
+        for number, delay in enumerate(delays(self._retry), 1):
+            if self.stuck or not await self._pause(delay, number):
+                return error
+            invocation.retry_count, invocation.error = number, error
+            failed = await self._attempt(event, invocation, ticket, outcome)
+            if failed is None:
+                return None
+            error = failed
+        self._write(logging.ERROR, f"Function execution failed after '{invocation.retry_count}' retries.")
+        return error
+
+    async def _pause(self, delay: float, number: int) -> bool:
+        """Waits before an attempt; False when the host stops meanwhile."""
+        assert self._retry is not None
+        self._log.debug(
+            "Waiting for `%s` before retrying function execution. Next attempt: '%d'. Max retry count: '%d'.",
+            *(_clock(delay), number, self._retry.max_retry_count),
+        )
+        try:
+            async with asyncio.timeout(delay):
+                await self._stopping.wait()
+        except TimeoutError:
+            return True
+        self._log.warning("Invocation cancelled - exiting retry loop.")
+        return False
+
+    def stop(self) -> None:
+        """Ends the waiting between attempts: the invocations that are in it fail."""
+        self._stopping.set()
 
     async def _pass(self, event: Event, invocation: Invocation, ticket: Ticket, outcome: Outcome) -> None:
         arguments = self._bind(event, invocation)

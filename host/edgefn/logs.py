@@ -29,6 +29,10 @@ class Invocation:
 
     id: str
     function: str
+    retry_count: int = 0
+    """Attempts that failed before this one."""
+    error: BaseException | None = None
+    """What the attempt before this one failed with."""
 
 
 CURRENT: contextvars.ContextVar[Invocation | None] = contextvars.ContextVar("edgefn_invocation", default=None)

@@ -46,9 +46,8 @@ async def work(
 ) -> None:
     """Runs ``count`` loops of ``take`` and ``handle``; returns when ``take`` raised StopAsyncIteration in each.
 
-    ``take`` must lose nothing when it is cancelled while it waits. An error in one loop ends the others,
-    after what they handle, and is raised. ``stopping`` is called when nothing more will be taken, before what is handled has
-    ended.
+    ``take`` must lose nothing when it is cancelled while it waits. An error in one loop ends the others, after what
+    they handle, and is raised. ``stopping`` is called on cancellation, before what is handled then has ended.
     """
     workers = [_Worker(take, handle) for _ in range(count)]
     tasks = [worker.task for worker in workers]

@@ -12,7 +12,18 @@ import pytest
 
 from edgefn.contracts import EdgeMessage
 from edgefn.host import Host
-from tests.end_to_end.apps import CARS, LYING, PEOPLE, PERSONS, PICTURES, SQUEEZENET, SQUEEZENET_LABELS, VEHICLES, counting, detect
+from tests.end_to_end.apps import (
+    CARS,
+    LYING,
+    PEOPLE,
+    PERSONS,
+    PICTURES,
+    SQUEEZENET,
+    SQUEEZENET_LABELS,
+    VEHICLES,
+    counting,
+    detect,
+)
 from tests.end_to_end.conftest import Load, Play, play_app
 
 

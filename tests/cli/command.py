@@ -1,0 +1,107 @@
+"""The real command in a process of its own, and small apps for it to run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+from edgefn import cli
+
+LONGEST = 60.0
+EDGEFN = [sys.executable, "-m", "edgefn"]
+READY = "Worker process started and initialized."
+
+SHORT = "synthetic:?width=64&height=48&frames=5"
+ENDLESS = "synthetic:?width=64&height=48"
+
+COUNT = """
+import edgefn
+app = edgefn.FunctionApp()
+@app.video_frame_trigger("frame", "%SOURCE%")
+@app.edge_hub_output("$return", "frames")
+def count(frame):
+    return frame.id
+"""
+
+
+def app_in(folder: Path, source: str = SHORT, **functions: str) -> Path:
+    """Writes an app of these functions by name, or of one that sends the ids of its frames; gives its folder."""
+    (folder / "functions").mkdir(parents=True)
+    (folder / "host.json").write_text('{"version": "2.0"}')
+    (folder / "local.settings.json").write_text(json.dumps({"IsEncrypted": False, "Values": {"SOURCE": source}}))
+    for name, code in (functions or {"count": COUNT}).items():
+        (folder / f"functions/{name}.py").write_text(dedent(code))
+    return folder
+
+
+def edgefn(*arguments: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command to its end."""
+    return subprocess.run(
+        [*EDGEFN, *arguments], cwd=cwd, env=environment(variables), capture_output=True, text=True, timeout=LONGEST
+    )
+
+
+def environment(more: dict[str, str]) -> dict[str, str]:
+    """The variables that the command gets: ours, without an app root."""
+    known = {name: value for name, value in os.environ.items() if name != "AzureWebJobsScriptRoot"}
+    package = str(Path(cli.__file__).parents[2])  # also where the package is not installed, but on a relative path
+    return {**known, "COLUMNS": "200", "PYTHONPATH": package, **more}
+
+
+class Running:
+    """The command while it runs; ``log`` is what it has printed so far."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.log = ""
+
+    def wait_for(self, text: str) -> None:
+        """Returns when a line that holds the text was printed."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.log += line
+            if text in line:
+                return
+        raise AssertionError(f"ended without {text!r}:\n{self.log}")
+
+    def send(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def end(self) -> int:
+        """Waits for the end; the exit code."""
+        assert self.process.stdout is not None
+        self.log += self.process.stdout.read()
+        return self.process.wait()
+
+
+@contextmanager
+def started(*arguments: str, cwd: Path) -> Iterator[Running]:
+    """The command, ready; it is killed after a minute, whatever it does."""
+    pipe, out = subprocess.PIPE, subprocess.STDOUT
+    with subprocess.Popen(
+        [*EDGEFN, *arguments], cwd=cwd, env=environment({}), stdout=pipe, stderr=out, text=True
+    ) as process:
+        alarm = threading.Timer(LONGEST, process.kill)
+        alarm.start()
+        try:
+            running = Running(process)
+            running.wait_for(READY)
+            yield running
+        finally:
+            alarm.cancel()
+            process.kill()
+
+
+def sent(state: Path, output: str) -> list[Any]:
+    """What went to IoT Hub by an output, oldest first."""
+    lines = [json.loads(line) for line in (state / "upstream.jsonl").read_text().splitlines()]
+    return [line["body"] for line in lines if line["output"] == output]

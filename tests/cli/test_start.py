@@ -1,0 +1,233 @@
+"""``edgefn start``, the real command: the sample, ends and signals, mistakes, and what a terminal shows."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import COUNT, EDGEFN, ENDLESS, LONGEST, app_in, edgefn, environment, sent, started
+
+RAISES = COUNT.replace("count", "raises").replace("frame.id", "frame.id / 0")
+WRONG = COUNT.replace("count", "wrong").replace("frames", "frames', gone='x").replace('"frames', "'frames")
+SLEEPS = COUNT.replace("count", "sleeps").replace(
+    "return frame.id", "import time; time.sleep(SECONDS); return frame.id"
+)
+
+
+# --- the sample --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """The command where there is no app, and its state folder."""
+    here = tmp_path_factory.mktemp("nothing")
+    return edgefn("start", "--until-end", "--state", str(here / "state"), cwd=here), here / "state"
+
+
+def test_without_an_app_the_sample_runs_to_its_end(sample: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+    ended, state = sample
+    assert ended.returncode == 0
+    assert ended.stderr.startswith(f"There is no app in {state.parent}: no host.json. Running the sample in ")
+    assert "225 frames" in ended.stdout
+    assert "ERROR" not in ended.stdout
+
+
+def test_the_sample_finds_what_is_on_the_street(sample: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+    detections, passages = sent(sample[1], "detections"), sent(sample[1], "passages")
+    assert len(detections) == pytest.approx(15, abs=1)
+    names = {found["name"] for message in detections for found in message["objects"]}
+    assert names == {"car", "truck", "person"}
+    assert {passage["event"] for passage in passages} == {"enter", "leave"}
+    assert "day" in {message["light"] for message in sent(sample[1], "light")}
+
+
+# --- output ------------------------------------------------------------------------------------------------------
+
+
+def test_json_gives_only_json_lines(tmp_path: Path) -> None:
+    app = app_in(tmp_path / "app", count=COUNT, raises=RAISES, wrong=WRONG, broken="def f(:\n")
+    ended = edgefn("start", "--json", "--until-end", "--verbose", "--upstream", cwd=app)
+    lines = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert all({"time", "level", "logger", "message"} <= line.keys() for line in lines)
+    assert {line["function"] for line in lines if "invocation_id" in line} == {"count", "raises"}
+    errors = [line["message"] for line in lines if line["level"] == "error"]
+    assert any(
+        "functions/wrong.py:4: unknown option 'gone'" in text or "wrong.py:5: unknown" in text for text in errors
+    )
+    assert any("functions/broken.py:1: SyntaxError" in text for text in errors)
+
+
+def test_upstream_prints_each_message(tmp_path: Path) -> None:
+    ended = edgefn("start", "--until-end", "--upstream", cwd=app_in(tmp_path / "app"))
+    printed = [line.rpartition("$upstream ")[2] for line in ended.stdout.splitlines() if "$upstream" in line]
+    assert printed == ["0", "1", "2", "3", "4"]
+    assert sent(tmp_path / "app/.edgefn", "frames") == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("more", "lines"), [((), 0), (("--verbose",), 5)])
+def test_invocations_of_frames_are_logged_when_verbose(tmp_path: Path, more: tuple[str, ...], lines: int) -> None:
+    ended = edgefn("start", "--until-end", *more, cwd=app_in(tmp_path / "app"))
+    assert ended.stdout.count("Executed 'Functions.count' (Succeeded") == lines
+
+
+def test_only_the_named_functions_run(tmp_path: Path) -> None:
+    others = {name: COUNT.replace("count", name) for name in ("one", "two", "three")}
+    ended = edgefn("start", "--until-end", "--functions", "one", "THREE", cwd=app_in(tmp_path / "app", **others))
+    assert ended.returncode == 0
+    assert len(sent(tmp_path / "app/.edgefn", "frames")) == 10
+    assert "two" not in ended.stdout
+
+
+def test_settings_and_state_of_the_command_line_count(tmp_path: Path) -> None:
+    app = app_in(tmp_path / "app")
+    given = ("--set", "SOURCE=synthetic:?frames=3", "--state", str(tmp_path / "elsewhere"))
+    assert edgefn("start", "--until-end", *given, cwd=app).returncode == 0
+    assert sent(tmp_path / "elsewhere", "frames") == [0, 1, 2]
+    assert not (app / ".edgefn").exists()
+
+
+def test_the_root_comes_from_the_environment_too(tmp_path: Path) -> None:
+    app = app_in(tmp_path / "app")
+    ended = edgefn("start", "--until-end", cwd=tmp_path, AzureWebJobsScriptRoot=str(app))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert sent(app / ".edgefn", "frames") == [0, 1, 2, 3, 4]
+
+
+# --- ends --------------------------------------------------------------------------------------------------------
+
+
+def test_it_leaves_after_so_many_seconds(tmp_path: Path) -> None:
+    ended = edgefn("start", "--max-seconds", "0.5", cwd=app_in(tmp_path / "app", ENDLESS))
+    assert ended.returncode == 0
+    assert "count  stopped" in ended.stdout
+
+
+def test_until_end_says_what_it_does_not_wait_for(tmp_path: Path) -> None:
+    endless = COUNT.replace("count", "endless").replace("%SOURCE%", ENDLESS)
+    ended = edgefn("start", "--until-end", cwd=app_in(tmp_path / "app", count=COUNT, endless=endless))
+    assert ended.returncode == 0
+    assert "WARNING --until-end does not wait for endless: their triggers never end" in ended.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_drains_and_leaves_with_0(tmp_path: Path, number: signal.Signals) -> None:
+    app = app_in(tmp_path / "app", ENDLESS, sleeps=SLEEPS.replace("SECONDS", "0.5"))
+    with started("start", "--verbose", cwd=app) as running:
+        running.wait_for("Executing 'Functions.sleeps'")
+        running.send(number)
+        assert running.end() == 0
+    assert f"{number.name}: draining" in running.log
+    assert "Traceback" not in running.log
+    assert running.log.count("Executing '") == running.log.count("(Succeeded")
+    assert len(sent(app / ".edgefn", "frames")) == running.log.count("(Succeeded")
+
+
+def test_a_second_signal_leaves_at_once(tmp_path: Path) -> None:
+    app = app_in(tmp_path / "app", ENDLESS, sleeps=SLEEPS.replace("SECONDS", "50"))
+    with started("start", "--verbose", cwd=app) as running:
+        running.wait_for("Executing 'Functions.sleeps'")
+        running.send(signal.SIGINT)
+        running.wait_for("SIGINT: draining")
+        running.send(signal.SIGINT)
+        assert running.end() == 128 + signal.SIGINT
+    assert "did not end within" not in running.log
+    assert "Traceback" not in running.log
+
+
+# --- mistakes ----------------------------------------------------------------------------------------------------
+
+
+def one_line(ended: subprocess.CompletedProcess[str]) -> str:
+    """What a command said that could not run: one line, no traceback."""
+    said = (ended.stdout + ended.stderr).strip()
+    assert ended.returncode == 1
+    assert "\n" not in said, said
+    return said
+
+
+@pytest.mark.parametrize("given", ["INPUT", "=x", " =x"])
+def test_a_setting_without_name_or_value_is_refused(tmp_path: Path, given: str) -> None:
+    ended = edgefn("start", "--set", given, cwd=app_in(tmp_path / "app"))
+    assert f"--set {given}: should be NAME=VALUE" in one_line(ended)
+
+
+def test_a_root_that_is_no_app_is_refused_and_told_what_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "picture.jpg").touch()
+    said = one_line(edgefn("start", "--script-root", str(tmp_path), cwd=tmp_path))
+    assert f"{tmp_path}: is no app: no host.json" in said
+    assert "it has picture.jpg" in said
+
+
+def test_a_root_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    said = one_line(edgefn("start", "--script-root", "gone", cwd=tmp_path))
+    assert "gone: is no folder; name the one with host.json" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ('{"version": "2.0",\n oops}', "host.json:2: "),
+        ('{"version": "1.0"}', "'1.0' is an invalid value"),
+        ("[]", "list"),
+    ],
+)
+def test_a_broken_host_json_is_one_line(tmp_path: Path, text: str, fault: str) -> None:
+    app = app_in(tmp_path / "app")
+    (app / "host.json").write_text(text)
+    said = one_line(edgefn("start", cwd=app))
+    assert f"{app / 'host.json'}" in said
+    assert fault in said
+
+
+def test_a_state_folder_that_can_not_be_written_is_said_and_ends_it(tmp_path: Path) -> None:
+    app = app_in(tmp_path / "app")
+    ended = edgefn("start", "--state", "host.json", cwd=app)
+    assert ended.returncode == 1
+    assert "ERROR the state folder can not be written: " in ended.stdout
+    assert "choose another with --state" in ended.stdout
+    assert "Traceback" not in ended.stdout + ended.stderr
+
+
+def test_until_end_fails_when_no_function_runs(tmp_path: Path) -> None:
+    ended = edgefn("start", "--until-end", cwd=app_in(tmp_path / "app", wrong=WRONG))
+    assert ended.returncode == 1
+    assert "ERROR No function runs: each one is in error" in ended.stdout
+
+
+# --- a terminal --------------------------------------------------------------------------------------------------
+
+
+def test_a_terminal_shows_a_live_line_for_each_function(tmp_path: Path) -> None:
+    app = app_in(tmp_path / "app", ENDLESS, count=COUNT, other=COUNT.replace("count", "other"), wrong=WRONG)
+    shown = in_terminal("start", "--max-seconds", "2", cwd=app)
+    live = [part for part in shown.split("\x1b[2K") if part.startswith("count  running")]
+    assert len(live) >= 2
+    assert "other  running" in live[0]
+    assert "wrong  in error" in live[0]
+    assert shown.rstrip().endswith(("\x1b[?25h", "\x1b[2K", "errors"))
+
+
+def in_terminal(*arguments: str, cwd: Path) -> str:
+    """All that the command writes to a terminal of 30 lines."""
+    ours, theirs = pty.openpty()
+    variables = environment({"TERM": "xterm-256color", "COLUMNS": "120", "LINES": "30"})
+    with subprocess.Popen([*EDGEFN, *arguments], cwd=cwd, env=variables, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        with os.fdopen(ours, "rb", buffering=0) as terminal:
+            shown = b"".join(iter(lambda: _read(terminal), b""))
+        assert process.wait(LONGEST) == 0
+    return shown.decode()
+
+
+def _read(terminal: object) -> bytes:
+    try:
+        return terminal.read(65536)  # type: ignore[attr-defined, no-any-return]
+    except OSError:  # Linux's way to say that the other side is closed
+        return b""
