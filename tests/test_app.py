@@ -117,7 +117,9 @@ STACK = (
 @pytest.mark.parametrize("order", [*itertools.permutations(range(5))][::7])
 def test_decorators_may_be_stacked_in_any_order(app_of: AppIn, order: tuple[int, ...]) -> None:
     stack = "\n".join(STACK[index] for index in order)
-    (function,) = app_of({"functions/f.py": f"import edgefn\napp = edgefn.FunctionApp()\n{stack}\ndef f(m, out): ..."}).functions
+    (function,) = app_of(
+        {"functions/f.py": f"import edgefn\napp = edgefn.FunctionApp()\n{stack}\ndef f(m, out): ..."}
+    ).functions
     assert (function.errors, function.name, function.timeout) == ([], "named", 7.0)
     assert function.retry is not None
     assert [b.name for b in function.bindings] == [("m", "out")[index] for index in reversed(order) if index < 2]

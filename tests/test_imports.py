@@ -39,7 +39,7 @@ def test_modules_and_packages_of_the_folder_are_loaded_but_for_private_ones(fold
 
 
 def test_a_module_may_have_the_name_of_one_of_python_or_of_an_installed_package(folder: Write) -> None:
-    files = {name: "WHOSE = 'mine'" for name in ("functions/json.py", "functions/azure.py", "functions/typing.py")}
+    files = dict.fromkeys(("functions/json.py", "functions/azure.py", "functions/typing.py"), "WHOSE = 'mine'")
     modules = imported(folder({**files, "functions/a.py": "import json, azure.functions\nfrom . import typing"}))
     assert modules["functions.json"].module.WHOSE == "mine"  # type: ignore[union-attr]
     assert modules["functions.a"].module.json is json  # type: ignore[union-attr]
@@ -78,7 +78,10 @@ def test_modules_import_each_other_by_every_road(folder: Write) -> None:
         ("raise KeyboardInterrupt", "functions/bad.py:1: KeyboardInterrupt: ; a module that ends the process"),
         ("raise GeneratorExit", "functions/bad.py:1: GeneratorExit"),
         ("class E(BaseException): ...\nraise E('x')", "functions/bad.py:2: E: x"),
-        ("import no_such.thing", "functions/bad.py:1: ModuleNotFoundError: No module named 'no_such'; Cannot find module."),
+        (
+            "import no_such.thing",
+            "functions/bad.py:1: ModuleNotFoundError: No module named 'no_such'; Cannot find module.",
+        ),
         ("import json\njson.loads('{')", "functions/bad.py:2: JSONDecodeError: "),
         ("def f(): f()\nf()", "functions/bad.py:1: RecursionError: "),
         ("x = 1\0", "functions/bad.py: "),
@@ -127,7 +130,7 @@ def test_a_folder_whose_own_init_fails_still_has_its_modules(folder: Write) -> N
 )
 def test_a_file_that_can_never_be_imported_says_why(folder: Write, files: tuple[str, ...], reason: str) -> None:
     modules = import_app(folder({f"functions/{name}": "" for name in files}))
-    assert [module.error for module in modules if module.error][0].startswith(reason)
+    assert next(module.error for module in modules if module.error).startswith(reason)
 
 
 def test_a_module_that_is_loaded_again_is_new_and_so_is_what_it_imports(folder: Write) -> None:
@@ -211,8 +214,12 @@ def test_a_v1_function_without_a_file_says_what_there_is(
 
 
 def test_v1_modules_import_each_other_by_every_road_azure_has(folder: Write) -> None:
-    code = "from __app__.shared import S\nfrom ..shared import S as T\nfrom . import near\nimport shared\ndef main(m): ..."
-    modules = imported(folder({"json/function.json": V1, "json/run.py": code, "json/near.py": "", "shared.py": "S = 1"}))
+    code = (
+        "from __app__.shared import S\nfrom ..shared import S as T\nfrom . import near\nimport shared\ndef main(m): ..."
+    )
+    modules = imported(
+        folder({"json/function.json": V1, "json/run.py": code, "json/near.py": "", "shared.py": "S = 1"})
+    )
     assert modules["json"].error == ""
     assert (modules["json"].module.S, modules["json"].module.shared.S) == (1, 1)  # type: ignore[union-attr]
 

@@ -76,7 +76,8 @@ def test_a_function_that_the_library_made_has_the_place_of_the_users_module(app_
 def test_the_bindings_of_a_function_json_have_their_lines(tmp_path: Path) -> None:
     path = tmp_path / "F" / "function.json"
     path.parent.mkdir()
-    text = '{ // "name": "m"\n "bindings": [\n  {"type": "edgeHubTrigger",\n   "name": "m",\n   "inputName": "i"},\n  {"name": "o"}]}'
+    text = '{ // "name": "m"\n "bindings": [\n  {"type": "edgeHubTrigger",\n   "name": "m",\n   "inputName": "i"},\n'
+    text += '  {"name": "o"}]}'
     path.write_text(text)
     places = in_json(path, tmp_path, json.loads(without_comments(text)))
     assert str(places.binding("m")) == "F/function.json:4"

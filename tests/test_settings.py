@@ -107,7 +107,9 @@ def test_an_unknown_key_is_a_warning_that_names_the_nearest(tmp_path: Path) -> N
 
 
 def test_the_environment_is_laid_over_host_json_without_regard_to_case(tmp_path: Path) -> None:
-    written(tmp_path, "host.json", '{"version": "2.0", "extensions": {"http": {"routePrefix": "api"}}, "functions": ["a"]}')
+    written(
+        tmp_path, "host.json", '{"version": "2.0", "extensions": {"http": {"routePrefix": "api"}}, "functions": ["a"]}'
+    )
     config = load_host_config(
         tmp_path,
         {
@@ -144,7 +146,9 @@ def test_local_settings_are_texts_under_the_environment_under_what_is_given(tmp_
 
 
 def test_connection_strings_are_settings_of_their_own(tmp_path: Path) -> None:
-    text = '{"IsEncrypted": false, "ConnectionStrings": {"a": "x", "b": {"ConnectionString": "y", "ProviderName": "p"}}}'
+    text = (
+        '{"IsEncrypted": false, "ConnectionStrings": {"a": "x", "b": {"ConnectionString": "y", "ProviderName": "p"}}}'
+    )
     settings = load_settings(written(tmp_path, "local.settings.json", text), {}, {})
     assert settings.values == {"ConnectionStrings:a": "x", "ConnectionStrings:b": "y"}
 
@@ -157,7 +161,10 @@ def test_connection_strings_are_settings_of_their_own(tmp_path: Path) -> None:
         ('{"IsEncrypted": "perhaps"}', "local.settings.json:1: IsEncrypted should be true or false"),
         (VALUES.format("[]").replace("[]", "[1]"), "local.settings.json:1: Values should be an object"),
         (VALUES.format('\n{"A": {"secret": 1}}'), "local.settings.json:2: Values.A should be a text, found a dict"),
-        ('{"IsEncrypted": false, "ConnectionStrings": {"a": [1]}}', "local.settings.json: ConnectionStrings.Connection"),
+        (
+            '{"IsEncrypted": false, "ConnectionStrings": {"a": [1]}}',
+            "local.settings.json: ConnectionStrings.Connection",
+        ),
     ],
 )
 def test_local_settings_that_can_not_be_used_are_refused_without_their_values(

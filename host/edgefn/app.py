@@ -137,6 +137,8 @@ class EdgeDecorators(TriggerApi, BindingApi):
         output_names: Sequence[str] | str | None = None,
         head: str | None = None,
         box_format: str | None = None,
+        background: int | str | None = None,
+        prepare: bool | str | None = None,
         **other: Any,
     ) -> Decorator:
         """Opens ``model`` on ``device`` once and gives the function a session with ``infer`` and ``infer_async``.

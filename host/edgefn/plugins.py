@@ -26,6 +26,8 @@ BUILTINS = (
     "edgefn.triggers.edge_hub",
     "edgefn.triggers.timer",
     "edgefn.triggers.warm_up",
+    "edgefn.triggers.event_hub",
+    "edgefn.bindings.event_hub",
     "edgefn.bindings.inference_session",
     "edgefn.bindings.edge_hub",
 )

@@ -46,6 +46,7 @@ class LocalHubOptions(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
 
     module_id: str = DEFAULT_MODULE
+    device_id: str = "local"
     routes: dict[str, Any] = Field(default_factory=lambda: {"upstream": "FROM /messages/* INTO $upstream"})
     upstream_max_bytes: int = Field(default=10_000_000, ge=10_000)
 
@@ -56,6 +57,7 @@ class Routed:
 
     source: str
     message: EdgeMessage
+    device: str
     module: str
 
     @property
@@ -74,6 +76,7 @@ class Routed:
             "contentEncoding": message.content_encoding,
             "messageId": message.message_id,
             "correlationId": message.correlation_id,
+            "connectionDeviceId": self.device,
             "connectionModuleId": self.module,
         }
 
@@ -117,6 +120,7 @@ class LocalHub:
 
     def __init__(self, options: LocalHubOptions, routes: Routes, state: Path, metrics: Metrics) -> None:
         self.module = options.module_id
+        self._device = options.device_id
         self.routes = routes
         self._upstream = UpstreamFile(state / "upstream.jsonl", options.upstream_max_bytes)
         self._sink: HubSink | None = None
@@ -137,7 +141,7 @@ class LocalHub:
         """Carries the message along its routes; one that no route takes is dropped and counted, as edgeHub does."""
         output = message.output_name
         source = f"/messages/modules/{self.module}/outputs/{output}" if output else f"/messages/modules/{self.module}"
-        deliveries = self.routes.sinks_for(Routed(source, message, self.module))
+        deliveries = self.routes.sinks_for(Routed(source, message, self._device, self.module))
         if not deliveries:
             self._count(output, "nowhere")
         for delivery in deliveries:
@@ -152,7 +156,13 @@ class LocalHub:
             return
         self._count(message.output_name, sink.input)
         await self._sink.on_input(
-            dataclasses.replace(message, input_name=sink.input, output_name="", connection_module_id=self.module)
+            dataclasses.replace(
+                message,
+                input_name=sink.input,
+                output_name="",
+                connection_device_id=self._device,
+                connection_module_id=self.module,
+            )
         )
 
     def _to_upstream(self, message: EdgeMessage) -> None:

@@ -16,7 +16,7 @@ SLASHES = re.compile(rb"%2f", re.IGNORECASE)
 NO_VALUES: Mapping[str, str] = {}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Route(Generic[T]):
     """One function's route; ``target`` is what answers."""
 

@@ -1,0 +1,55 @@
+"""``eventHub``: what a cloud function sends to an event hub goes to an output of the module.
+
+The output has the name of the event hub, unless host.json maps it: ``extensions.eventHubs.outputs: {"my-hub": "out"}``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import Field
+
+from edgefn.bindings.edge_hub import EdgeHubOutput, EdgeHubOutputOptions, Gate
+from edgefn.contracts import OutputKind, Services
+from edgefn.errors import SettingError
+from edgefn.function import Binding, Options
+from edgefn.hookspecs import hookimpl
+
+
+class EventHubOutputOptions(Options):
+    """The options of ``eventHub``; ``connection`` means nothing next to the camera."""
+
+    event_hub_name: str = Field(min_length=1)
+    connection: str = ""
+
+
+class EventHubOutputKind:
+    """The binding type ``eventHub``."""
+
+    type = "eventHub"
+    options = EventHubOutputOptions
+
+    def __init__(self, services: Services) -> None:
+        self._hub = services.hub
+        self._outputs = services.config.extension("eventHubs").get("outputs") or {}
+        if not isinstance(self._outputs, dict):
+            raise SettingError(
+                f"host.json: extensions.eventHubs.outputs should map names to names, found {self._outputs!r}"
+            )
+
+    def check(self, binding: Binding) -> None:
+        """Any annotation will do: what can not be sent is said when it is set."""
+
+    async def open(self, binding: Binding) -> EdgeHubOutput:
+        assert isinstance(binding.options, EventHubOutputOptions)
+        name = binding.options.event_hub_name
+        options = EdgeHubOutputOptions(output_name=str(self._outputs.get(name, name)))
+        return EdgeHubOutput(options, self._hub, Gate(options))
+
+    async def close(self) -> None:
+        """Shares nothing."""
+
+
+@hookimpl
+def edgefn_outputs(services: Services) -> Sequence[OutputKind]:
+    return [EventHubOutputKind(services)]

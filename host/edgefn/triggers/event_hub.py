@@ -1,0 +1,166 @@
+"""``eventHubTrigger``: a cloud function that consumes IoT Hub's events, fed by an input of the module.
+
+The input has the name of the event hub, unless host.json maps it: ``extensions.eventHubs.inputs: {"my-hub": "in"}``.
+Metadata has the names that Azure's Event Hubs extension gives it, so that ``func.EventHubEvent`` is complete.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, Literal
+
+import orjson
+from pydantic import Field, field_validator
+
+from edgefn.contracts import EdgeMessage, Services, TriggerKind
+from edgefn.errors import BindingError, SettingError
+from edgefn.function import Binding, Options
+from edgefn.hookspecs import hookimpl
+from edgefn.triggers.edge_hub import EdgeHubListener, EdgeHubTrigger
+from edgefn.values import element_of, first_of_union, message_converter
+
+BATCH = 100
+"""Azure's default of ``extensions.eventHubs.maxEventBatchSize``."""
+
+
+class EventHubTrigger(Options):
+    """The options of ``eventHubTrigger``; ``connection`` and ``consumerGroup`` mean nothing next to the camera."""
+
+    event_hub_name: str = Field(min_length=1)
+    connection: str = ""
+    consumer_group: str = ""
+    cardinality: Literal["one", "many"] = "one"
+
+    @field_validator("cardinality", mode="before")
+    @classmethod
+    def _lower(cls, value: Any) -> Any:
+        return value.lower() if isinstance(value, str) else value
+
+
+class EventHubTriggerKind:
+    """The binding type ``eventHubTrigger``."""
+
+    type = "eventHubTrigger"
+    options = EventHubTrigger
+    level = logging.INFO
+
+    def __init__(self, services: Services) -> None:
+        self._inbox = services.inbox
+        declared = services.config.extension("eventHubs")
+        self._inputs = mapping(declared, "inputs")
+        self._batch = _batch_size(declared)
+        self._numbers = itertools.count(1)
+
+    def check(self, binding: Binding) -> None:
+        self.convert(binding)
+
+    def convert(self, binding: Binding) -> Callable[[Any], Any] | None:
+        many = _options(binding).cardinality == "many"
+        try:
+            wanted = element_of(binding.annotation) if many else first_of_union(binding.annotation)
+            if _is_event(wanted):
+                return self._events if many else self._event
+            one = message_converter(wanted) or (lambda message: message)
+        except TypeError as error:
+            raise BindingError(f"{binding.where()}: {error}; EventHubEvent would do too") from None
+        return (lambda messages: [one(message) for message in messages]) if many else one
+
+    def listener(self, binding: Binding) -> EdgeHubListener:
+        options = _options(binding)
+        name = self._inputs.get(options.event_hub_name, options.event_hub_name)
+        taken = EdgeHubTrigger(input_name=name, cardinality=options.cardinality, max_batch_size=self._batch)
+        return EdgeHubListener(taken, self._inbox)
+
+    async def close(self) -> None:
+        """Shares nothing."""
+
+    def _event(self, message: EdgeMessage) -> Any:
+        from azure.functions import eventhub, meta
+
+        known = self._properties(message)
+        texts = {
+            "SystemProperties": known,
+            "Properties": dict(message.properties),
+            "PartitionContext": {"EventHubName": message.input_name, "ConsumerGroup": "$Default"},
+        }
+        data = {name: meta.Datum(orjson.dumps(value).decode(), "json") for name, value in texts.items()}
+        for name in ("EnqueuedTimeUtc", "Offset", "PartitionKey"):
+            data[name] = meta.Datum(known[name], "string")
+        data["SequenceNumber"] = meta.Datum(known["SequenceNumber"], "int")
+        body = meta.Datum(message.body, "bytes")
+        return eventhub.EventHubTriggerConverter.decode(body, trigger_metadata=data)
+
+    def _events(self, messages: Sequence[EdgeMessage]) -> Any:
+        from azure.functions import eventhub, meta
+
+        known = [self._properties(message) for message in messages]
+        arrays = {
+            "SystemPropertiesArray": known,
+            "PropertiesArray": [dict(message.properties) for message in messages],
+            "EnqueuedTimeUtcArray": [properties["EnqueuedTimeUtc"] for properties in known],
+            "SequenceNumberArray": [properties["SequenceNumber"] for properties in known],
+            "OffsetArray": [properties["Offset"] for properties in known],
+        }
+        data = {name: meta.Datum(orjson.dumps(value).decode(), "json") for name, value in arrays.items()}
+        bodies = meta.Datum(SimpleNamespace(bytes=[message.body for message in messages]), "collection_bytes")
+        return eventhub.EventHubTriggerConverter.decode(bodies, trigger_metadata=data)
+
+    def _properties(self, message: EdgeMessage) -> dict[str, Any]:
+        """The system properties of an event, in the names of IoT Hub's built-in endpoint."""
+        number = next(self._numbers)
+        enqueued = (message.created or datetime.now(UTC)).isoformat().replace("+00:00", "Z")
+        if "." not in enqueued:
+            enqueued = enqueued.replace("Z", ".000000Z")
+        known = {
+            "iothub-connection-device-id": message.connection_device_id,
+            "iothub-connection-module-id": message.connection_module_id,
+            "iothub-enqueuedtime": enqueued,
+            "iothub-message-source": "Telemetry",
+            "message-id": message.message_id,
+            "correlation-id": message.correlation_id,
+            "content-type": message.content_type,
+            "content-encoding": message.content_encoding,
+        }
+        fixed = {"SequenceNumber": number, "Offset": str(number), "EnqueuedTimeUtc": enqueued}
+        partition = {"PartitionKey": message.connection_device_id}
+        return {name: value for name, value in known.items() if value} | fixed | partition
+
+
+def mapping(declared: Mapping[str, Any], name: str) -> dict[str, str]:
+    """``extensions.eventHubs.inputs`` or ``outputs``: names of event hubs to those of edgeHub."""
+    found = declared.get(name) or {}
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise SettingError(f"host.json: extensions.eventHubs.{name} should map names to names, found {found!r}")
+    return found
+
+
+def _batch_size(declared: Mapping[str, Any]) -> int:
+    found = declared.get("maxEventBatchSize", BATCH)
+    if not isinstance(found, int) or found < 1:
+        raise SettingError(
+            f"host.json: extensions.eventHubs.maxEventBatchSize should be a number from 1, found {found!r}"
+        )
+    return found
+
+
+def _options(binding: Binding) -> EventHubTrigger:
+    assert isinstance(binding.options, EventHubTrigger)
+    return binding.options
+
+
+def _is_event(annotation: Any) -> bool:
+    """Whether the parameter wants Azure's own class, which is also what it gets without an annotation."""
+    from azure.functions import EventHubEvent
+
+    if annotation in (None, Any):
+        return True
+    return isinstance(annotation, type) and issubclass(annotation, EventHubEvent)
+
+
+@hookimpl
+def edgefn_triggers(services: Services) -> Sequence[TriggerKind]:
+    return [EventHubTriggerKind(services)]
