@@ -1,4 +1,4 @@
-"""A healthy function beside six bad ones on the same clip: it loses no frame, each of them is reported with its place."""
+"""A healthy function beside six bad ones on one clip: it loses no frame, and each of them is reported by its place."""
 
 from __future__ import annotations
 

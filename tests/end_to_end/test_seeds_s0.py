@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +26,6 @@ from tests.end_to_end.apps import (
     detect,
 )
 from tests.end_to_end.conftest import Load, Play, play_app
-
 
 # --- S0.1 --------------------------------------------------------------------------------------------------------
 
@@ -241,7 +241,8 @@ def test_s0_8_at_the_end_of_a_source_its_function_ends_and_the_host_stays_up(
     app = load({"functions/count.py": counting("count", clip, frames), "functions/listen.py": LISTEN})
     caplog.set_level("INFO")
     functions = asyncio.run(ended_but_answering(Host(app)))
-    assert app.manager.get_plugin("functions.count").IDS == list(range(frames))
+    module = app.manager.get_plugin("functions.count")
+    assert list(range(frames)) == module.IDS
     assert (functions["count"]["state"], functions["count"]["trigger"]["state"]) == ("ended", "ended")
     assert (functions["listen"]["state"], functions["listen"]["invocations"]) == ("running", 1)
     assert f"ended after {frames} frames" in caplog.text

@@ -109,8 +109,9 @@ def test_s2_10_every_spelling_of_a_boolean_is_read(load: Load, written: str) -> 
         ("FPS", "-1"),
         ("ON_END", "explode"),
         ("VIDEO_PATH", "gone.mp4"),
-    ]
-    + [("VIDEO_PATH", "none"), ("VIDEO_PATH", "")],
+        ("VIDEO_PATH", "none"),
+        ("VIDEO_PATH", ""),
+    ],
 )
 def test_s2_10_a_bad_value_names_its_variable(load: Load, name: str, value: str) -> None:
     (function,) = load({"functions/f.py": SWITCHED}, **RIGHT | {name: value}).functions

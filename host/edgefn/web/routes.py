@@ -58,8 +58,10 @@ class Routes(Generic[T]):
         return self._by_function.get(function)
 
     def add(self, route: Route[T]) -> None:
-        """Puts a route in the place of the one that its function had."""
-        self.remove(route.function)
+        """Puts a route in the place of the one that its function had, whose target answers until there is a new one."""
+        if (old := self._by_function.get(route.function)) is not None:
+            route.target = old.target
+            self.remove(route.function)
         self._by_function[route.function] = route
         literal = route.template.literal
         if literal is not None:

@@ -1,0 +1,55 @@
+"""What the host tells of itself without a key: that it lives, that it is ready, its metrics, its landing page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from edgefn.host import Host
+
+LIVE, READY, METRICS, HOME = "/health/live", "/health/ready", "/metrics", "/"
+RETRY_AFTER = {"retry-after": "1"}
+WELCOME = """<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><title>edgefn</title></head>
+<body><h1>Your function app is up and running</h1></body>
+</html>
+"""
+
+
+def page_routes(host: Host) -> list[Route]:
+    """The routes of the pages of one host."""
+    pages: dict[str, Callable[[Request], Response]] = {
+        LIVE: lambda _: JSONResponse({"status": "live"}),
+        READY: lambda _: _ready(host),
+        METRICS: lambda _: Response(
+            generate_latest(host.app.services.metrics.registry), headers={"content-type": CONTENT_TYPE_LATEST}
+        ),
+        HOME: lambda _: _home(host),
+    }
+    return [Route(path, _async(page), methods=["GET", "HEAD"]) for path, page in pages.items()]
+
+
+def _async(page: Callable[[Request], Response]) -> Callable[[Request], object]:
+    """Starlette would call a plain function in a thread of its own pool, and they wait for nothing."""
+
+    async def called(request: Request) -> Response:
+        return page(request)
+
+    return called
+
+
+def _ready(host: Host) -> Response:
+    """200 while the functions listen; else 503 and what the host does instead."""
+    if host.state == "running":
+        return JSONResponse({"status": "running"})
+    return JSONResponse({"status": host.state}, 503, RETRY_AFTER)
+
+
+def _home(host: Host) -> Response:
+    hidden = (host.app.services.settings.get("AzureWebJobsDisableHomepage") or "").lower() in ("true", "1")
+    return Response(status_code=204) if hidden else HTMLResponse(WELCOME)

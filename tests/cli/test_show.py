@@ -1,0 +1,96 @@
+"""``edgefn list`` and ``edgefn check``: what an app declares, what is wrong with it, for people and for tools."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import COUNT, app_in, edgefn
+
+WRONG = COUNT.replace("count", "wrong").replace("%SOURCE%", "%SUORCE%")
+FUNCTION_KEYS = {"name", "trigger", "bindings", "file", "line", "errors"}
+
+
+def test_list_shows_each_function_with_its_bindings(tmp_path: Path) -> None:
+    ended = edgefn("list", cwd=app_in(tmp_path / "app"))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("Functions:\n\n\tcount: videoFrameTrigger   (functions/count.py:6)\n")
+    assert "<- frame: videoFrameTrigger source=%SOURCE%" in ended.stdout
+    assert "-> $return: edgeHub outputName=frames" in ended.stdout
+
+
+def test_list_shows_what_is_wrong_beside_the_function(tmp_path: Path) -> None:
+    ended = edgefn("list", cwd=app_in(tmp_path / "app", count=COUNT, wrong=WRONG, broken="def f(:\n"))
+    assert ended.returncode == 0
+    assert "in error: functions/wrong.py:4: option 'source' of videoFrameTrigger: '%SUORCE%' does not" in ended.stdout
+    assert "did you mean 'SOURCE'?" in ended.stdout
+    assert "Error: functions/broken.py:1: SyntaxError" in ended.stdout
+
+
+@pytest.mark.parametrize("command", ["list", "check"])
+def test_json_has_one_shape(tmp_path: Path, command: str) -> None:
+    ended = edgefn(command, "--json", cwd=app_in(tmp_path / "app", count=COUNT, wrong=WRONG, broken="def f(:\n"))
+    document = json.loads(ended.stdout)
+    assert document.keys() == {"functions", "errors"}
+    assert all(function.keys() == FUNCTION_KEYS for function in document["functions"])
+    count, wrong = document["functions"]
+    assert (count["name"], count["trigger"], count["errors"]) == ("count", "videoFrameTrigger", [])
+    assert (count["file"], count["line"]) == ("functions/count.py", 6)
+    assert {binding["name"]: binding["type"] for binding in count["bindings"]} == {
+        "frame": "videoFrameTrigger",
+        "$return": "edgeHub",
+    }
+    assert "functions/wrong.py:4: " in wrong["errors"][0]
+    assert "functions/broken.py:1: " in document["errors"][0]
+
+
+def test_check_of_a_sound_app_gives_0(tmp_path: Path) -> None:
+    ended = edgefn("check", cwd=app_in(tmp_path / "app"))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("1 function")
+    assert "0 errors, 0 warnings" in ended.stdout
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)])
+@pytest.mark.parametrize("code", [WRONG, "def f(:\n", "import gone\n"], ids=["option", "syntax", "import"])
+def test_check_gives_1_for_whatever_is_wrong(tmp_path: Path, code: str, more: tuple[str, ...]) -> None:
+    ended = edgefn("check", *more, cwd=app_in(tmp_path / "app", count=COUNT, bad=code))
+    assert ended.returncode == 1
+    assert "functions/bad.py:" in ended.stderr + ended.stdout
+    assert "Traceback" not in ended.stderr + ended.stdout
+
+
+def test_check_of_the_sample_gives_0(tmp_path: Path) -> None:
+    ended = edgefn("check", "--json", cwd=tmp_path)
+    assert ended.returncode == 0
+    assert [function["name"] for function in json.loads(ended.stdout)["functions"]] == ["detect", "light", "passages"]
+
+
+def test_a_function_that_there_is_not_is_an_error_that_lists_those_that_there_are(tmp_path: Path) -> None:
+    ended = edgefn("check", "--functions", "cuont", cwd=app_in(tmp_path / "app"))
+    assert ended.returncode == 1
+    assert "no function 'cuont' to run; did you mean 'count'?; functions: count" in ended.stderr
+
+
+@pytest.mark.parametrize("command", ["list", "check"])
+def test_a_broken_host_json_is_one_line_or_one_object(tmp_path: Path, command: str) -> None:
+    app = app_in(tmp_path / "app")
+    (app / "host.json").write_text("{oops}")
+    plain, as_json = edgefn(command, cwd=app), edgefn(command, "--json", cwd=app)
+    assert (plain.returncode, plain.stdout, as_json.returncode, as_json.stderr) == (1, "", 1, "")
+    (line,) = plain.stderr.splitlines()
+    assert line.startswith(f"{app / 'host.json'}:1: no valid JSON")
+    assert json.loads(as_json.stdout) == {"functions": [], "errors": [line]}
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("start", "--help"), ("list", "-h"), ("check", "-h")])
+def test_help_is_there_for_each_command(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    ended = edgefn(*arguments, cwd=tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("Usage: edgefn")
+
+
+def test_the_version_is_printed(tmp_path: Path) -> None:
+    assert edgefn("--version", cwd=tmp_path).stdout.count(".") == 2
