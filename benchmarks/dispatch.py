@@ -2,10 +2,20 @@
 
     python benchmarks/dispatch.py [--rounds 5] [--invocations 20000]
 
-Each figure is ``emit`` to outcome, one after the other, with both log lines of an invocation written (to the null
-device) and all metrics counted. The bare peers run in the same process, interleaved with the host: a bare coroutine
-awaited, and a bare function in Python's own ThreadPoolExecutor by ``loop.run_in_executor``. Medians over the rounds;
-``cpu_us`` is the processor time of an invocation, all threads together. The last line is one JSON object.
+Each figure is ``emit`` to outcome, one after the other. The host makes an id for each invocation, writes both log lines
+of it (to the null device) and counts all metrics; ``_silent`` is the same with a trigger whose lines are not written.
+``out`` sets one text, which is encoded as for edgeHub and dropped; ``http`` builds a request from its parts, and a
+response. Functions of ``async`` are coroutines, all others run in a thread.
+
+The bare peers run in the same process, interleaved with the host: a bare coroutine awaited, and a bare function in
+Python's own ThreadPoolExecutor by ``loop.run_in_executor``. Microsoft's library, where it is installed (see
+tests/conformance/microsoft.py), runs the same functions in a process of its own, interleaved too, the other side idle:
+its ``invocation_request`` from a ready request to the response, with its one log line written like ours, and in
+``_silent`` without. It makes no id, counts no metrics, and its messages are plain objects, which cost less than those
+of its wire.
+
+Medians over the rounds; ``cpu_us`` is the processor time of an invocation, all threads together. A ratio above 1 means
+that the host is ahead. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -22,19 +32,25 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+import azure.functions as func
+from microsoft_runtime import HEADERS, INSTALL, REQUEST, Peer, peer
+
 from edgefn.contracts import Emit, Event
 from edgefn.host import Host
 from edgefn.loader import load_app
 from edgefn.logs import logging_to
+from edgefn.web.http import HttpListener
 
 MODULE = """
 import asyncio
 import logging
+import azure.functions as func
 import edgefn
+from edgefn.bindings.edge_hub import body_of
 from edgefn.contracts import Feed
 from edgefn.function import Options
 
-app = edgefn.FunctionApp()
+app = edgefn.FunctionApp(func.AuthLevel.ANONYMOUS)
 
 class Listener:
     feed = Feed.ENDLESS
@@ -44,37 +60,94 @@ class Listener:
         return {}
 
 class Kind:
-    type, options, level = "handTrigger", Options, logging.INFO
+    options = Options
+    def __init__(self, type, level):
+        self.type, self.level = type, level
     def check(self, binding): ...
     def convert(self, binding): return None
     def listener(self, binding): return Listener()
     async def close(self): ...
 
+class Output:
+    def encode(self, value): return body_of(value)
+    async def send(self, encoded, event): ...
+    def status(self): return {}
+    async def close(self): ...
+
+class OutputKind:
+    type, options = "hand", Options
+    def check(self, binding): ...
+    async def open(self, binding): return Output()
+    async def close(self): ...
+
 @edgefn.hookimpl
 def edgefn_triggers(services):
-    return [Kind()]
+    return [Kind("handTrigger", logging.INFO), Kind("silentTrigger", logging.DEBUG)]
 
-@app.generic_trigger(arg_name="event", type="handTrigger")
+@edgefn.hookimpl
+def edgefn_outputs(services):
+    return [OutputKind()]
+
+@app.route("answer", methods=["GET"])
+def http_sync(req: func.HttpRequest) -> func.HttpResponse: return func.HttpResponse("ok")
+"""
+FUNCTIONS = """
+@app.generic_trigger(arg_name="event", type="{type}Trigger")
+@app.function_name("no_op_async{suffix}")
 async def no_op_async(event): ...
 
-@app.generic_trigger(arg_name="event", type="handTrigger")
+@app.generic_trigger(arg_name="event", type="{type}Trigger")
+@app.function_name("no_op_sync{suffix}")
 def no_op_sync(event): ...
+
+@app.generic_trigger(arg_name="event", type="{type}Trigger")
+@app.generic_output_binding(arg_name="out", type="hand")
+@app.function_name("out_sync{suffix}")
+def out_sync(event, out: func.Out[str]): out.set('{{"n": 1}}')
 """
+SILENT = "_silent"
+KINDS = {"async": "no_op_async", "sync": "no_op_sync", "out": "out_sync", "http": "http_sync"}
+"""What is measured on both sides -> the function that it takes."""
+
+Call = Callable[[], Awaitable[object]]
 
 
 @contextlib.asynccontextmanager
-async def emits(folder: Path) -> AsyncIterator[dict[str, Emit]]:
-    """The ``emit`` of each function of a running host."""
+async def calls(folder: Path) -> AsyncIterator[dict[str, Call]]:
+    """One invocation of each function of a running host."""
     (folder / "functions").mkdir()
     (folder / "host.json").write_text('{"version": "2.0"}')
-    (folder / "functions" / "bench.py").write_text(MODULE)
+    loud, silent = FUNCTIONS.format(type="hand", suffix=""), FUNCTIONS.format(type="silent", suffix=SILENT)
+    (folder / "functions" / "bench.py").write_text(f"{MODULE}{loud}{silent}")
     host = Host(load_app(folder, environment={}))
     await host.start()
-    yield {r.function.name: r.invoker.emit for r in host.running if r.invoker is not None}
+    assert [running.function.errors for running in host.running] == [[]] * 7
+    await asyncio.sleep(0)  # the listeners begin
+    found: dict[str, Call] = {}
+    for running in host.running:
+        if isinstance(running.listener, HttpListener):
+            found[running.function.name] = requests(running.listener)
+        elif running.invoker is not None:
+            found[running.function.name] = events(running.invoker.emit)
+    yield found
     await host.stop()
 
 
-async def timed(call: Callable[[], Awaitable[object]], count: int) -> tuple[float, float]:
+def events(emit: Emit) -> Call:
+    event = Event("1", "a benchmark")
+    return lambda: emit(event)
+
+
+def requests(listener: HttpListener) -> Call:
+    async def make() -> func.HttpRequest:
+        return func.HttpRequest(
+            method=REQUEST["method"], url=REQUEST["url"], headers=HEADERS, params=REQUEST["query"], body=b""
+        )
+
+    return lambda: listener.answer(make)
+
+
+async def timed(call: Call, count: int) -> tuple[float, float]:
     """Calls a second, and processor time of one in microseconds."""
     wall, cpu = time.perf_counter(), time.process_time()
     for _ in range(count):
@@ -82,7 +155,7 @@ async def timed(call: Callable[[], Awaitable[object]], count: int) -> tuple[floa
     return count / (time.perf_counter() - wall), (time.process_time() - cpu) / count * 1e6
 
 
-async def measure(rounds: int, count: int) -> dict[str, dict[str, float]]:
+async def measure(rounds: int, count: int, microsoft: Peer | None) -> dict[str, dict[str, float]]:
     async def bare() -> None: ...
 
     def bare_sync() -> None: ...
@@ -90,17 +163,22 @@ async def measure(rounds: int, count: int) -> dict[str, dict[str, float]]:
     loop = asyncio.get_running_loop()
     seen: dict[str, list[tuple[float, float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        async with emits(Path(folder)) as emit:
-            event = Event(1, "a benchmark")
-            cases: dict[str, tuple[Callable[[], Awaitable[object]], int]] = {
-                "bare_coroutine": (bare, count),
-                "host_async": (lambda: emit["no_op_async"](event), count),
-                "bare_executor": (lambda: loop.run_in_executor(None, bare_sync), count // 4),
-                "host_sync": (lambda: emit["no_op_sync"](event), count // 4),
-            }
+        async with calls(Path(folder)) as host:
             for _ in range(rounds):
-                for name, (call, times) in cases.items():
-                    seen.setdefault(name, []).append(await timed(call, times))
+                bare_figures = {
+                    "bare_coroutine": await timed(bare, count),
+                    "bare_executor": await timed(lambda: loop.run_in_executor(None, bare_sync), count // 4),
+                }
+                for name, figures in bare_figures.items():
+                    seen.setdefault(name, []).append(figures)
+                for kind, function in KINDS.items():
+                    times = count if kind == "async" else count // 4
+                    for suffix in ("", SILENT):
+                        if call := host.get(f"{function}{suffix}"):
+                            seen.setdefault(f"host_{kind}{suffix}", []).append(await timed(call, times))
+                        if microsoft is not None:
+                            figures = microsoft.measured(function, times, lines=not suffix)
+                            seen.setdefault(f"microsoft_{kind}{suffix}", []).append(figures)
     return {
         name: {
             "per_second": round(statistics.median(rate for rate, _ in figures)),
@@ -111,19 +189,42 @@ async def measure(rounds: int, count: int) -> dict[str, dict[str, float]]:
     }
 
 
+def ratios(figures: dict[str, dict[str, float]]) -> dict[str, float]:
+    """How far the host is ahead of each peer, by invocations a second; ``_cpu`` by processor time."""
+
+    def ahead(ours: str, theirs: str) -> float:
+        return round(figures[ours]["per_second"] / figures[theirs]["per_second"], 4)
+
+    found = {
+        "async_to_bare_coroutine": ahead("host_async", "bare_coroutine"),
+        "sync_to_executor": ahead("host_sync", "bare_executor"),
+    }
+    for name in figures:
+        if name.startswith("host_") and (theirs := name.replace("host", "microsoft")) in figures:
+            kind = name.removeprefix("host_").removesuffix(SILENT)
+            suffix = SILENT if name.endswith(SILENT) else ""
+            found[f"{kind}_to_microsoft{suffix}"] = ahead(name, theirs)
+            found[f"{kind}_to_microsoft{suffix}_cpu"] = round(figures[theirs]["cpu_us"] / figures[name]["cpu_us"], 4)
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--invocations", type=int, default=20_000)
     asked = parser.parse_args()
-    with Path(os.devnull).open("w") as nowhere, logging_to(nowhere):
-        figures = asyncio.run(measure(asked.rounds, asked.invocations))
+    with peer() as microsoft:
+        with Path(os.devnull).open("w") as nowhere, logging_to(nowhere):
+            figures = asyncio.run(measure(asked.rounds, asked.invocations, microsoft))
+        version = microsoft and microsoft.version
     for name, row in figures.items():
-        print(f"{name:16} {row['per_second']:>10,.0f}/s   {row['us']:8.2f} us   {row['cpu_us']:8.2f} us of processor")
-    ratio = figures["host_async"]["per_second"] / figures["bare_coroutine"]["per_second"]
-    threads = figures["host_sync"]["per_second"] / figures["bare_executor"]["per_second"]
+        print(f"{name:22} {row['per_second']:>10,.0f}/s   {row['us']:8.2f} us   {row['cpu_us']:8.2f} us of processor")
+    found = ratios(figures)
+    for name, ratio in found.items():
+        print(f"{name:32} {ratio:8.3f}")
+    print(f"Microsoft's runtime {version}" if version else INSTALL, file=sys.stderr)
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors", file=sys.stderr)
-    print(json.dumps({**figures, "async_to_bare_coroutine": round(ratio, 4), "sync_to_executor": round(threads, 3)}))
+    print(json.dumps({**figures, **found}))
 
 
 if __name__ == "__main__":

@@ -264,6 +264,13 @@ def test_what_is_wrong_with_a_binding_names_file_line_and_option(
     assert app.errors == []
 
 
+def test_a_binding_that_is_no_json_is_told_once(app_of: AppIn) -> None:
+    errors = errors_of(app_of(module("@app.edge_hub_trigger('m', object())\ndef f(m): ...")))
+    assert [error.split("; ")[0] for error in errors] == [
+        f"functions/f.py:{LINE}: option 'input_name' of edgeHubTrigger is no JSON value, found a object"
+    ]
+
+
 def test_all_wrong_options_of_a_function_are_told_with_the_known_ones(app_of: AppIn) -> None:
     code = "@app.edge_hub_trigger('m', 'i', maxx=1, max_batch_size=0)\n@app.edge_hub_output('out', outputt='o')\n"
     errors = "\n".join(errors_of(app_of(module(f"{code}def f(m, out): ..."))))

@@ -55,6 +55,8 @@ class Host:
     def __init__(self, app: App, *, grace: float = GRACE) -> None:
         self.app = app
         self.grace = grace
+        self.state = "starting"
+        """starting, running, draining, drained, stopping or stopped."""
         self.running = [Running(function) for function in app.functions]
         self._heartbeat = Heartbeat(app.root, app.services.metrics)
         self._started = time.monotonic()
@@ -74,7 +76,8 @@ class Host:
         for running in self._healthy():
             await self._guarded(running, self._make_listener)
         for running in self._healthy():
-            running.task = asyncio.create_task(self._supervise(running), name=f"listen {running.function.name}")
+            self._listen(running)
+        self.state = "running"
         self.app.manager.hook.edgefn_host_started(services=services)
 
     def _healthy(self) -> list[Running]:
@@ -114,8 +117,12 @@ class Host:
             if hook.get_hookimpls()
             else None,
             level=kind.level,
+            is_call=getattr(kind, "is_call", False),
         )
         running.listener = kind.listener(function.trigger)
+
+    def _listen(self, running: Running) -> None:
+        running.task = asyncio.create_task(self._supervise(running), name=f"listen {running.function.name}")
 
     async def _supervise(self, running: Running) -> None:
         """Listens until the trigger ends; a listener that breaks is started again, later each time."""
@@ -175,15 +182,42 @@ class Host:
             "outputs": {name: dict(opened.status()) for name, opened in running.outputs.items()},
         }
 
+    async def drain(self) -> None:
+        """Stops listening and lets the invocations end, however long they take; what is open stays open."""
+        self.state = "draining"
+        self._stop_retries()
+        fed = self._fed()
+        await self._end([r for r in self.running if r not in fed], None)
+        await self.app.services.inbox.idle()
+        await self._end(fed, None)
+        if self.state == "draining":
+            self.state = "drained"
+
+    async def resume(self) -> None:
+        """Listens again after ``drain``."""
+        for running in [r for r in self.running if r.state == "stopped"]:
+            await self._guarded(running, self._make_listener)
+            if running.state != "error":
+                self._listen(running)
+        self.state = "running"
+
     # --- stop ----------------------------------------------------------------------------------------------------
+
+    def _fed(self) -> list[Running]:
+        """The functions whose messages other functions may have caused."""
+        return [r for r in self.running if r.listener is not None and r.listener.feed is Feed.INBOX]
+
+    def _stop_retries(self) -> None:
+        for running in self.running:
+            if running.invoker is not None:
+                running.invoker.stop()
 
     async def stop(self) -> None:
         """Drains within the grace time, sources first and what works off their messages last; then closes."""
         began = time.monotonic()
-        for running in self.running:
-            if running.invoker is not None:
-                running.invoker.stop()
-        fed = [r for r in self.running if r.listener is not None and r.listener.feed is Feed.INBOX]
+        self.state = "stopping"
+        self._stop_retries()
+        fed = self._fed()
         await self._end([r for r in self.running if r not in fed], self.grace)
         try:
             async with asyncio.timeout(max(0.1, self.grace - (time.monotonic() - began))):
@@ -192,22 +226,24 @@ class Host:
             log.warning("Messages were left over when the grace time of %.1f s was over", self.grace)
         await self._end(fed, max(0.1, self.grace - (time.monotonic() - began)))
         await self._close()
+        self.state = "stopped"
         self.app.manager.hook.edgefn_host_stopped(services=self.app.services)
 
-    async def _end(self, several: list[Running], grace: float) -> None:
-        """Cancels listeners; those whose invocations have not ended after the grace time are cancelled again."""
+    async def _end(self, several: list[Running], grace: float | None) -> None:
+        """Cancels listeners; again those whose invocations have not ended after the grace time, where there is one."""
         tasks = {r.task: r for r in several if r.task is not None and not r.task.done()}
-        for attempt in (grace, 1.5):
+        for number, limit in enumerate((grace, 1.5)):
             for task in tasks:
-                task.cancel()
+                if number or not task.cancelling():  # once already where a drain goes on, whose runs get this time too
+                    task.cancel()
             if not tasks:
                 return
-            _, pending = await asyncio.wait(tasks, timeout=attempt)
+            _, pending = await asyncio.wait(tasks, timeout=limit)
             for task in tasks.keys() - pending:
                 tasks[task].state = "stopped"
             tasks = {task: tasks[task] for task in pending}
             for running in tasks.values():
-                log.warning("Function '%s' did not end within %.1f s", running.function.name, attempt)
+                log.warning("Function '%s' did not end within %.1f s", running.function.name, limit)
 
     async def _close(self) -> None:
         services = self.app.services

@@ -100,6 +100,7 @@ class Invoker:
         metrics: FunctionMetrics,
         ended: Ended | None = None,
         level: int = logging.INFO,
+        is_call: bool = False,
     ) -> None:
         assert function.trigger is not None
         assert function.call is not None
@@ -118,9 +119,11 @@ class Invoker:
         self._log = logging.getLogger(f"Function.{function.name}")
         self._level = level
         self._timeout = function.timeout
-        self._retry = function.retry
+        self._retry = None if is_call else function.retry
         self._stopping = asyncio.Event()
         self._may_return = function.may_return
+        self._must_return = bool(getattr(self._return, "required", False))
+        self._is_call = is_call
         self._order = Turnstile()
         self.stuck = 0
         """Threads that timed-out invocations of this function still hold."""
@@ -214,13 +217,14 @@ class Invoker:
         parameters = {name: OutParameter(output) for name, output in self._outputs.items()}
         value = outcome.value = await self._run({**arguments, **parameters}, invocation)
         encoded = [(self._outputs[name], p.encoded) for name, p in parameters.items() if p.encoded is not UNSET]
-        if value is not None:
+        if value is not None or self._must_return:
             if self._return is not None:
                 encoded.append((self._return, self._return.encode(value)))
             elif not self._may_return:
                 raise self._returned_to_nobody()
         if encoded:
-            await self._order.turn(ticket)
+            if not self._is_call:
+                await self._order.turn(ticket)
             for output, value in encoded:
                 await output.send(value, event)
 

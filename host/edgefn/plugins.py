@@ -30,6 +30,7 @@ BUILTINS = (
     "edgefn.bindings.event_hub",
     "edgefn.bindings.inference_session",
     "edgefn.bindings.edge_hub",
+    "edgefn.web.http",
 )
 ENTRY_POINT = "edgefn"
 

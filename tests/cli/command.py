@@ -16,8 +16,7 @@ from typing import Any
 
 from edgefn import cli
 
-LONGEST = 60.0
-EDGEFN = [sys.executable, "-m", "edgefn"]
+LONGEST = 120.0
 READY = "Worker process started and initialized."
 
 SHORT = "synthetic:?width=64&height=48&frames=5"
@@ -43,10 +42,16 @@ def app_in(folder: Path, source: str = SHORT, **functions: str) -> Path:
     return folder
 
 
+def command(*arguments: str) -> list[str]:
+    """The command line; hosts take a free port, so that tests may run side by side."""
+    free = ("--port", "0") if arguments[0] == "start" else ()
+    return [sys.executable, "-m", "edgefn", *arguments, *free]
+
+
 def edgefn(*arguments: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """Runs the command to its end."""
     return subprocess.run(
-        [*EDGEFN, *arguments], cwd=cwd, env=environment(variables), capture_output=True, text=True, timeout=LONGEST
+        command(*arguments), cwd=cwd, env=environment(variables), capture_output=True, text=True, timeout=LONGEST
     )
 
 
@@ -85,10 +90,10 @@ class Running:
 
 @contextmanager
 def started(*arguments: str, cwd: Path) -> Iterator[Running]:
-    """The command, ready; it is killed after a minute, whatever it does."""
+    """The command, ready; it is killed after two minutes, whatever it does."""
     pipe, out = subprocess.PIPE, subprocess.STDOUT
     with subprocess.Popen(
-        [*EDGEFN, *arguments], cwd=cwd, env=environment({}), stdout=pipe, stderr=out, text=True
+        command(*arguments), cwd=cwd, env=environment({}), stdout=pipe, stderr=out, text=True
     ) as process:
         alarm = threading.Timer(LONGEST, process.kill)
         alarm.start()

@@ -36,7 +36,7 @@ SUPERSETS = {
     r"unable to encode outgoing TypedData: unsupported type \"edgeHubTrigger\"": "a return value that goes nowhere",
 }
 """What Microsoft's library says of a probe that edgefn takes -> the row of the documentation that says so."""
-REASON = re.compile(r"^function_app\.py(:\d+)?: \S.+", re.DOTALL)
+REASON = re.compile(r"^[\w./-]+(:\d+)?: \S.+", re.DOTALL)
 
 
 def load(name: str, folder: Path) -> App:
@@ -94,7 +94,7 @@ def test_the_probes_are_there() -> None:
     assert len(PROBES) >= 50
 
 
-@pytest.mark.parametrize("name", [n for n, probe in PROBES.items() if probe.get("init") == "ok" or "crash" in probe])
+@pytest.mark.parametrize("name", [n for n, probe in PROBES.items() if probe.get("init") == "ok"])
 def test_what_microsofts_library_accepts_is_accepted_with_the_same_bindings(name: str, tmp_path: Path) -> None:
     app = load(name, tmp_path)
     expected = PROBES[name].get("functions", {})
@@ -102,10 +102,11 @@ def test_what_microsofts_library_accepts_is_accepted_with_the_same_bindings(name
     assert app.errors == []
     assert ours.keys() >= expected.keys()
     for index, (function, declared) in enumerate(expected.items()):
-        if refused_by_azures_host(function, declared, list(expected)[:index]):
-            assert ours[function].errors
-        else:
-            assert ours[function].errors == []
+        if declared["status"] != "ok":
+            assert ours[function].errors or is_documented(json.dumps(declared["status"]))
+            continue
+        refused = refused_by_azures_host(function, declared, list(expected)[:index])
+        assert bool(ours[function].errors) is refused
         shown = [plain(binding.json()) for binding in ours[function].bindings]
         assert shown == [plain(binding) for binding in declared["bindings"]]
 
@@ -159,7 +160,7 @@ def message_of(name: str, function: Function) -> EdgeMessage:
 
 async def happen(name: str, host: Host) -> None:
     """Makes the probe's event happen: a message on its way in, or what a timer of ours emits."""
-    running = host.running[0]
+    running = next(running for running in host.running if not running.function.errors)
     trigger = running.function.trigger
     assert trigger is not None
     if trigger.type == "edgeHubTrigger":
@@ -173,9 +174,9 @@ async def happen(name: str, host: Host) -> None:
 
 async def invoked(name: str, app: App, times: int = 1) -> tuple[list[Outcome], list[dict[str, Any]]]:
     """How the invocations of the probe's first function ended, and what was sent upstream."""
-    function = app.functions[0]
-    if function.errors or function.trigger is None:
-        pytest.skip("it is refused, so it is not invoked")
+    function = next((function for function in app.functions if not function.errors), None)
+    if function is None or function.trigger is None:
+        pytest.skip(f"it is refused, so it is not invoked: {refusals(app)}")
     if function.trigger.type not in ("edgeHubTrigger", "timerTrigger"):
         pytest.skip(f"events of {function.trigger.type} are made by its own plugin, and tested there")
     if function.trigger.type == "timerTrigger" and "$json" not in PROBES[name]["input"][function.trigger.name]:
@@ -235,5 +236,9 @@ async def test_an_invocation_that_fails_there_fails_here_or_is_documented_and_th
     "name", [n for n, probe in PROBES.items() if isinstance(probe.get("init"), dict) and probe["input"]]
 )
 async def test_what_is_taken_beyond_microsofts_library_runs_or_says_why_not(name: str, tmp_path: Path) -> None:
-    (outcome,), _ = await invoked(name, load(name, tmp_path))
+    app = load(name, tmp_path)
+    if reasons := refusals(app):
+        assert [reason for reason in reasons if not REASON.match(reason)] == []
+        return
+    (outcome,), _ = await invoked(name, app)
     assert outcome.ok or REASON.match(str(outcome.error))

@@ -57,12 +57,21 @@ def start(
     upstream: Annotated[bool, typer.Option("--upstream", help="Print each message that goes to IoT Hub.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Log lines as JSON objects.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="More log lines: one for each invocation.")] = False,
+    port: Annotated[
+        int | None, typer.Option("--port", "-p", min=0, max=65535, help="The port; else 7071, 8080 in a module.")
+    ] = None,
+    address: Annotated[str | None, typer.Option("--address", help="The address; else 127.0.0.1.")] = None,
+    cors: Annotated[str | None, typer.Option("--cors", help="Origins that browsers may call from, or *.")] = None,
+    cors_credentials: Annotated[bool, typer.Option("--cors-credentials", help="Let them send credentials.")] = False,
+    enable_auth: Annotated[bool, typer.Option("--enable-auth", "--enableAuth", help="Ask for keys.")] = False,
 ) -> None:
     """Run the functions of an app; without an app here, the sample that comes with edgefn."""
     from edgefn.cli.start import Start, run_start
+    from edgefn.web.options import Asked
 
     named, settings = tuple(only or ()), tuple(given or ())
-    asked = Start(root, named, settings, state, until_end, max_seconds, upstream, as_json, verbose)
+    web = Asked(port, address, cors, cors_credentials, enable_auth)
+    asked = Start(root, named, settings, state, until_end, max_seconds, upstream, as_json, verbose, web)
     raise typer.Exit(run_start(asked))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from edgefn.cli.opening import open_app
 from edgefn.errors import EdgefnError
 from edgefn.function import Function
 from edgefn.loader import App
+
+NO_ADDRESSES: Mapping[str, str] = {}
 
 
 def run_list(root: Path | None, only: tuple[str, ...], given: tuple[str, ...], *, as_json: bool) -> int:
@@ -73,20 +75,20 @@ def described(app: App) -> dict[str, Any]:
     }
 
 
-def lines(app: App) -> Iterator[str]:
-    """The functions as ``func start`` prints them, each with its bindings below."""
+def lines(app: App, addresses: Mapping[str, str] = NO_ADDRESSES) -> Iterator[str]:
+    """The functions as ``func start`` prints them, each with its bindings below; where they are served, by address."""
     yield "Functions:"
     for function in app.functions:
         yield ""
-        yield from function_lines(function)
+        yield from function_lines(function, addresses.get(function.name, ""))
     if not app.functions:
         yield "\tnone"
     for error in app.errors:
         yield f"\nError: {error}"
 
 
-def function_lines(function: Function) -> Iterator[str]:
-    trigger = function.trigger.type if function.trigger else "no trigger"
+def function_lines(function: Function, address: str) -> Iterator[str]:
+    trigger = address or (function.trigger.type if function.trigger else "no trigger")
     yield f"\t{function.name}: {trigger}   ({function.place})"
     for binding in function.bindings:
         options = ", ".join(

@@ -8,7 +8,7 @@ import logging
 import signal
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from edgefn.errors import EdgefnError
 from edgefn.host import Host
 from edgefn.loader import App
 from edgefn.logs import logging_to
+from edgefn.web.options import Asked, server_options
+from edgefn.web.server import WebServer
 
 log = logging.getLogger("edgefn.host")
 
@@ -45,6 +47,7 @@ class Start:
     upstream: bool = False
     as_json: bool = False
     verbose: bool = False
+    web: Asked = field(default_factory=Asked)
 
 
 class Stdout:
@@ -75,8 +78,19 @@ def run_start(asked: Start) -> int:
 async def _run(app: App, asked: Start) -> int:
     stopping = asyncio.Event()
     _stop_on_signals(stopping)
-    _show_app(app, asked)
     host = Host(app)
+    web = WebServer(host, server_options(app.root, app.services.settings, asked.web))
+    await web.start()
+    try:
+        _show_app(app, asked, web.addresses())
+        return await _served(host, asked, stopping)
+    finally:
+        await web.stop()
+
+
+async def _served(host: Host, asked: Start, stopping: asyncio.Event) -> int:
+    """Runs the host while the web server tells how it is."""
+    app = host.app
     await host.start()
     log.info("Worker process started and initialized.")
     if not any(running.listener for running in host.running):
@@ -126,7 +140,7 @@ def _stop_on_signals(stopping: asyncio.Event) -> None:
             signal.signal(number, lambda got, _frame: loop.call_soon_threadsafe(stop, got))
 
 
-def _show_app(app: App, asked: Start) -> None:
+def _show_app(app: App, asked: Start, addresses: Mapping[str, str]) -> None:
     log.info("edgefn %s, azure-functions %s, app %s", __version__, version("azure-functions"), app.root)
     for warning in app.warnings:
         log.warning("%s", warning)
@@ -139,7 +153,7 @@ def _show_app(app: App, asked: Start) -> None:
         log.info("Functions: %s", ", ".join(function.name for function in app.functions) or "none")
         return
     typer.echo()
-    for line in lines(app):
+    for line in lines(app, addresses):
         typer.echo(line)
     typer.echo("\nFor detailed output, run edgefn with --verbose flag.")
 

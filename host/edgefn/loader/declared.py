@@ -34,6 +34,12 @@ class Declared:
     in_json: bool = False
     """Whether a function.json declares it."""
     errors: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    """The names of bindings that are no JSON objects, which is said already."""
+
+    def bound(self) -> list[str]:
+        """The parameters that its bindings name."""
+        return [*(str(binding.get("name")) for binding in self.bindings), *self.unreadable]
 
     def fail(self, text: str) -> None:
         self.errors.append(f"{self.declaration.place}: {text}")
@@ -135,6 +141,7 @@ def _from_builder(app: Any, builder: Any, module: AppModule, root: Path) -> Decl
             item.bindings.append(_json_of(binding, item.declaration))
         except BindingError as error:
             item.errors.append(str(error))
+            item.unreadable.append(str(binding.name))
     if settings := function.get_settings_dict("function_timeout"):
         item.timeout = settings["timeout"]
     if settings := function.get_settings_dict("retry_policy"):

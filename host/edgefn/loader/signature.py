@@ -41,7 +41,7 @@ def signature_of(item: Declared) -> Signature:
     except Exception as error:  # whatever the evaluation of the user's annotations raises
         text = f"its annotations can not be resolved: {type(error).__name__}: {error}; import what they name"
         return Signature(call, is_async, {}, False, [*faults, item.cannot_load(text)])
-    bound = [str(binding.get("name")) for binding in item.bindings]
+    bound = item.bound()
     wants_context = "context" in parameters and "context" not in bound
     faults += [*_kind_faults(item), *_parameter_faults(item, parameters, bound)]
     annotation = annotations.get("context")

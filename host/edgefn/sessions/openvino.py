@@ -39,6 +39,9 @@ ALONE = threading.Lock()
 several threads at once: its tables of types, made at the first use, import numpy and so let go of Python's lock. So the
 tables are made, requests are bound, and each model runs for the first time, in one thread at a time."""
 
+SPARE = 2
+"""Requests beyond the streams: while all streams run, one is filled and one is read (docs/architecture.md)."""
+
 
 @hookimpl
 def edgefn_session_kinds(root: Path, state: Path) -> Sequence[SessionKind]:
@@ -160,7 +163,7 @@ def compile_model(core: openvino.Core, recipe: Recipe) -> OpenedModel:
         took = time.perf_counter() - began
         streams = _property(compiled, "NUM_STREAMS") or _property(compiled, "OPTIMAL_NUMBER_OF_INFER_REQUESTS") or 1
         with ALONE:
-            slots = [_slot(compiled, inputs, outputs, picture) for _ in range(recipe.requests or int(streams) + 1)]
+            slots = [_slot(compiled, inputs, outputs, picture) for _ in range(recipe.requests or int(streams) + SPARE)]
             slots[0].run()
     except RuntimeError as error:
         raise DeviceError(f"model '{recipe.path.name}' does not run on {recipe.device}: {_reason(error)}") from error

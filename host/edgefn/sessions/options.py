@@ -91,7 +91,7 @@ class OpenVinoOptions(Options):
     streams: Positive = None
     """How many inferences the device runs side by side; without it, what the hint gives."""
     requests: Positive = None
-    """Infer requests, so many frames are in flight; without it, one more than streams."""
+    """Infer requests, so many frames are in flight; without it, two more than streams."""
     cache: Annotated[bool | str, BeforeValidator(_switch)] = True
     """Keep the compiled model in ``<state>/model-cache``, not at all, or in the folder that is named."""
 

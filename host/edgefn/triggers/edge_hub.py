@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
@@ -90,6 +91,12 @@ class EdgeHubTriggerKind:
     def listener(self, binding: Binding) -> EdgeHubListener:
         assert isinstance(binding.options, EdgeHubTrigger)
         return EdgeHubListener(binding.options, self._inbox)
+
+    def manual(self, binding: Binding, text: str) -> Event:
+        """The text as the body of a message that came to the input."""
+        assert isinstance(binding.options, EdgeHubTrigger)
+        message = EdgeMessage(text.encode(), input_name=binding.options.input_name, created=datetime.now(UTC))
+        return Event([message] if binding.options.cardinality == "many" else message)
 
     async def close(self) -> None:
         """Shares nothing."""

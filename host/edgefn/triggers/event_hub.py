@@ -16,7 +16,7 @@ from typing import Any, Literal
 import orjson
 from pydantic import Field, field_validator
 
-from edgefn.contracts import EdgeMessage, Services, TriggerKind
+from edgefn.contracts import EdgeMessage, Event, Services, TriggerKind
 from edgefn.errors import BindingError, SettingError
 from edgefn.function import Binding, Options
 from edgefn.hookspecs import hookimpl
@@ -74,6 +74,12 @@ class EventHubTriggerKind:
         name = self._inputs.get(options.event_hub_name, options.event_hub_name)
         taken = EdgeHubTrigger(input_name=name, cardinality=options.cardinality, max_batch_size=self._batch)
         return EdgeHubListener(taken, self._inbox)
+
+    def manual(self, binding: Binding, text: str) -> Event:
+        """The text as the body of an event."""
+        options = _options(binding)
+        message = EdgeMessage(text.encode(), input_name=options.event_hub_name, created=datetime.now(UTC))
+        return Event([message] if options.cardinality == "many" else message)
 
     async def close(self) -> None:
         """Shares nothing."""

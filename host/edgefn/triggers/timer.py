@@ -423,6 +423,13 @@ class TimerTriggerKind:
         zone = time_zone(self._services.settings)
         return TimerListener(binding.function, binding.options, zone, self._clock, monitor)
 
+    def manual(self, binding: Binding, text: str) -> Event:
+        """An invocation out of turn, which the schedule knows nothing of; a text means nothing to a timer."""
+        assert isinstance(binding.options, TimerTrigger)
+        adjusts = not isinstance(binding.options.schedule, Interval)
+        value = {"Schedule": {"AdjustForDST": adjusts}, "ScheduleStatus": None, "IsPastDue": False}
+        return Event(orjson.dumps(value).decode())
+
     async def close(self) -> None:
         """Shares nothing."""
 

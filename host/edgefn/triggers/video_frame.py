@@ -63,7 +63,7 @@ class VideoFrameTrigger(Options):
     silent_after: Annotated[Seconds, Field(ge=1)] = 10.0
     """Seconds without a frame after which a camera or stream is opened again."""
     max_in_flight: Annotated[int, Field(ge=1)] | None = None
-    """Invocations at a time. Default: 1 for a synchronous function; for an async one 4 with ``every``, else 2."""
+    """Invocations at a time. Default: 1 for a synchronous function; for an async one 6 with ``every``, else 2."""
     cardinality: Annotated[Literal["one", "many"], Word] = "one"
     """``many`` gives a list with the frames that are there, at least one and at most ``maxBatchSize``."""
     max_batch_size: int = Field(8, ge=1)
@@ -230,7 +230,7 @@ def _policy(options: VideoFrameTrigger, address: Address) -> str:
 def _usual_in_flight(binding: Binding, policy: str) -> int:
     if not binding.is_async:
         return 1
-    return 4 if policy == "every" else 2
+    return 6 if policy == "every" else 2
 
 
 def _wanted(options: VideoFrameTrigger, address: Address, in_flight: int, batch: int | None) -> Wanted:

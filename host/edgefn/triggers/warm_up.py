@@ -76,6 +76,10 @@ class WarmUpTriggerKind:
     def listener(self, binding: Binding) -> WarmUpListener:
         return WarmUpListener()
 
+    def manual(self, binding: Binding, text: str) -> Event:
+        """Another warm-up; a text means nothing to it."""
+        return Event("{}")
+
     async def close(self) -> None:
         """Shares nothing."""
 

@@ -18,7 +18,7 @@ from edgefn import __version__
 from edgefn.contracts import Event
 from edgefn.errors import EdgefnError
 from edgefn.host import Host, Running
-from edgefn.web.http import HttpTrigger, HttpTriggerKind
+from edgefn.web.http import REASON, HttpTriggerKind
 from edgefn.web.keys import SCOPES, Keys
 from edgefn.web.requests import Buffered, Gone, Refused, body_of, headers_of
 
@@ -198,7 +198,7 @@ class Admin:
             event = self._event(running, given if isinstance(given, str) else orjson.dumps(given).decode())
         except (EdgefnError, ValueError) as error:
             return _wrong(str(error))
-        task = asyncio.create_task(running.invoker.emit(event), name=f"run {running.function.name}")  # type: ignore[arg-type]
+        task = asyncio.create_task(running.invoker.emit(event), name=f"run {running.function.name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return Response(status_code=202)
@@ -212,6 +212,7 @@ class Admin:
         if manual is None:
             raise EdgefnError(f"a {trigger.type} has events of its own only, and can not be run with a text")
         event: Event = manual(trigger, text)
+        event.reason = REASON
         return event
 
     # --- keys ----------------------------------------------------------------------------------------------------

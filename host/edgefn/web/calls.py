@@ -1,4 +1,4 @@
-"""The ASGI application of the functions: a request -> its route -> its key -> its body -> an invocation -> the response.
+"""The ASGI application of the functions: request -> route -> key -> body -> invocation -> response.
 
 It is written close to ASGI, since each request of each function passes through it.
 """
@@ -38,6 +38,10 @@ class Calls:
     def declares(self, path: str) -> bool:
         """Whether a function has this very path as its route."""
         return self._routes.declares(path)
+
+    def answers(self, path: str, method: str) -> bool:
+        """Whether a function would get such a request."""
+        return self._routes.match(path, method) is not None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         name = ""

@@ -1,4 +1,4 @@
-"""The constraints that a route template may put on a parameter: ``{id:int}``, ``{name:length(2,8)}``, as ASP.NET has them."""
+"""What a route template may ask of a parameter: ``{id:int}``, ``{name:length(2,8)}``, as ASP.NET has it."""
 
 from __future__ import annotations
 

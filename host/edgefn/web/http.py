@@ -163,8 +163,8 @@ class HttpTriggerKind:
     type = "httpTrigger"
     options = HttpTrigger
     level = logging.INFO
-    ordered = False
-    """A slow request holds up no other."""
+    is_call = True
+    """Somebody waits for each outcome: a slow invocation holds up no other, and none is tried again."""
 
     def __init__(self, options: HttpOptions) -> None:
         self.http = options
@@ -207,14 +207,18 @@ class HttpTriggerKind:
             return lambda request: request.get_body().decode()
         name = getattr(annotation, "__name__", annotation)
         raise BindingError(
-            f'{binding.place}: cannot load the {binding.function} function: type of {binding.name} binding "httpTrigger" '
-            f'does not match its Python annotation "{name}"; func.HttpRequest would do, or str or bytes for the body'
+            f"{binding.place}: cannot load the {binding.function} function: type of {binding.name} binding "
+            f'"httpTrigger" does not match its Python annotation "{name}"; func.HttpRequest would do, '
+            "or str or bytes for the body"
         )
 
     def listener(self, binding: Binding) -> HttpListener:
         route = self.routes.get(binding.function)
         assert route is not None
-        return HttpListener(route, self.http.max_concurrent_requests)
+        listener = HttpListener(route, self.http.max_concurrent_requests)
+        if route.target is None or not route.target.is_open:
+            route.target = listener  # which asks to come back, until it listens
+        return listener
 
     def manual(self, binding: Binding, text: str) -> Event:
         """A request as the admin endpoint makes it: a POST to the function's route with the text as its body."""
@@ -224,7 +228,7 @@ class HttpTriggerKind:
         request = func.HttpRequest(
             method=method, url=f"http://localhost/{route.template.text}", headers={}, body=text.encode()
         )
-        return Event(request, REASON, {"reply": Slot()})
+        return Event(request, metadata={"reply": Slot()})
 
     async def close(self) -> None:
         """Shares nothing that is open."""

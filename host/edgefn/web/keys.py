@@ -1,7 +1,7 @@
-"""Keys as Azure Functions keeps them in files: host.json and one file a function, in the folder ``secrets`` of the state.
+"""Keys as Azure Functions keeps them in files, in the folder ``secrets`` of the state.
 
-    host.json      {"masterKey": {"name": "master", "value": "...", "encrypted": false}, "functionKeys": [...], "systemKeys": [...]}
-    <function>.json  {"keys": [{"name": "default", "value": "...", "encrypted": false}]}
+    host.json        {"masterKey": KEY, "functionKeys": [KEY, ...], "systemKeys": [KEY, ...]}
+    <function>.json  {"keys": [KEY, ...]}        where KEY is {"name": "default", "value": "...", "encrypted": false}
 
 A value is never part of a log line or an error.
 """
@@ -37,7 +37,8 @@ class Keys:
         self._folder = folder
         self._host: dict[str, Any] = {}
         self._functions: dict[str, dict[str, Any]] = {}
-        self._accepted: dict[str, list[bytes]] = {}
+        self._accepted: dict[str, list[bytes]] = {HOST: []}
+        self._shared: list[bytes] = []
 
     def open(self, functions: Iterable[str]) -> None:
         """Reads the files, and makes those that are missing; raises SettingError when that can not be done."""
@@ -57,9 +58,9 @@ class Keys:
         """Whether a key opens a function of that level; takes the same time for all that do not."""
         if level == "anonymous":
             return True
-        accepted = self._accepted[HOST] if level == "admin" else self._accepted.get(function.lower(), ())
+        accepted = self._accepted[HOST] if level == "admin" else self._accepted.get(function.lower(), self._shared)
         found = given.encode("utf-8", "replace")
-        return any([hmac.compare_digest(found, key) for key in accepted])
+        return sum(hmac.compare_digest(found, key) for key in accepted) > 0
 
     def is_master(self, given: str) -> bool:
         return self.allow("admin", "", given)
@@ -67,7 +68,7 @@ class Keys:
     # --- management ----------------------------------------------------------------------------------------------
 
     def listed(self, scope: str, function: str = "") -> list[dict[str, str]] | None:
-        """The keys of a scope (``keys``, ``functionkeys``, ``systemkeys``), or of a function; None for no such function."""
+        """The keys of a scope (see SCOPES), or of a function; None when there is no such function."""
         keys = self._list(scope, function)
         if keys is None:
             return None
@@ -120,9 +121,9 @@ class Keys:
     def _count_in(self) -> None:
         """What opens what: the master key everything, a key of the host every function, a function's key that one."""
         master = [_value(self._host["masterKey"])]
-        shared = master + [_value(key) for key in self._host.get("functionKeys", ())]
+        self._shared = master + [_value(key) for key in self._host.get("functionKeys", ())]
         self._accepted = {
-            name: shared + [_value(key) for key in document["keys"]] for name, document in self._functions.items()
+            name: self._shared + [_value(key) for key in document["keys"]] for name, document in self._functions.items()
         }
         self._accepted[HOST] = master
 
@@ -139,7 +140,9 @@ class Keys:
         except ValueError as error:
             aside = path.with_name(f"{path.name}.unusable-{datetime.now(UTC):%Y%m%dT%H%M%S}")
             path.replace(aside)
-            log.error("%s: can not be used: %s; it is kept as %s, and new keys are made", path, _fault(error), aside.name)
+            log.error(
+                "%s: can not be used: %s; it is kept as %s, and new keys are made", path, _fault(error), aside.name
+            )
             return None
         if path.stat().st_mode & 0o077 and os.name == "posix":
             log.warning("%s: others may read the keys in it; now only its owner can", path)

@@ -1,4 +1,4 @@
-"""What is declared about HTTP: ``extensions.http`` of host.json, the section Host of local.settings.json, options of ``edgefn start``."""
+"""What is declared about HTTP: in host.json, in the section Host of local.settings.json, on the command line."""
 
 from __future__ import annotations
 
@@ -163,7 +163,8 @@ def _local(path: Path) -> Mapping[str, Any]:
     known = {name.lower(): name for name in LOCAL}
     for name in section:
         if name.lower() not in known:
-            log.warning("%s: unknown key 'Host.%s' is ignored%s; known: %s", path, name, nearest(name, LOCAL), listing(LOCAL))
+            more = f"{nearest(name, LOCAL)}; known: {listing(LOCAL)}"
+            log.warning("%s: unknown key 'Host.%s' is ignored%s", path, name, more)
     return {known[name.lower()]: value for name, value in section.items() if name.lower() in known}
 
 
@@ -181,5 +182,7 @@ def _port(declared: Any, default: int) -> int:
     except (TypeError, ValueError):
         port = -1
     if not 0 <= port <= 65535:
-        raise SettingError(f"the port should be a whole number from 0 to 65535 (0: any that is free), found {declared!r}")
+        raise SettingError(
+            f"the port should be a whole number from 0 to 65535 (0: any that is free), found {declared!r}"
+        )
     return port

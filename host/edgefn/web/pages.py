@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from edgefn.host import Host
+from edgefn.settings import Settings
 
 LIVE, READY, METRICS, HOME = "/health/live", "/health/ready", "/metrics", "/"
 RETRY_AFTER = {"retry-after": "1"}
@@ -51,5 +52,9 @@ def _ready(host: Host) -> Response:
 
 
 def _home(host: Host) -> Response:
-    hidden = (host.app.services.settings.get("AzureWebJobsDisableHomepage") or "").lower() in ("true", "1")
-    return Response(status_code=204) if hidden else HTMLResponse(WELCOME)
+    return Response(status_code=204) if is_home_hidden(host.app.services.settings) else HTMLResponse(WELCOME)
+
+
+def is_home_hidden(settings: Settings) -> bool:
+    """Whether ``AzureWebJobsDisableHomepage`` leaves the address ``/`` to the functions."""
+    return (settings.get("AzureWebJobsDisableHomepage") or "").lower() in ("true", "1")

@@ -1,4 +1,4 @@
-"""A request as the function sees it: its body read within limits, its address, headers and query as Azure gives them."""
+"""A request as the function sees it: its body, read within limits; address, headers and query as Azure gives them."""
 
 from __future__ import annotations
 

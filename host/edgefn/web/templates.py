@@ -256,7 +256,7 @@ def _constraints(text: str) -> tuple[list[Constraint], str | None]:
 
 
 def _end_of_constraint(text: str) -> int:
-    """Where the next one begins, or the default: a parenthesis counts as closed where one of these, or nothing, follows."""
+    """Where the next one begins, or the default; a parenthesis is closed where one of these, or nothing, follows."""
     for index in range(1, len(text)):
         if text[index] in ":=":
             return index
