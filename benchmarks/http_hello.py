@@ -263,7 +263,9 @@ def main() -> None:
         return
     figures = measure(asked.rounds, asked.seconds, asked.connections, asked.framework)
     for name, row in figures.items():
-        print(f"{name:10} {row['per_second']:9,.0f}/s   p99 {row['p99_ms']:7.2f} ms   {row['cpu_us']:7.0f} us of processor")
+        print(
+            f"{name:10} {row['per_second']:9,.0f}/s   p99 {row['p99_ms']:7.2f} ms   {row['cpu_us']:7.0f} us of processor"
+        )
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors", file=sys.stderr)
     print(json.dumps({**figures, **ratios(figures), "load": "wrk" if shutil.which("wrk") else "asyncio"}))
 

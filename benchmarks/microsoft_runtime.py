@@ -1,9 +1,9 @@
 """Microsoft's own runtime library as a peer: the same functions, called as its worker calls them.
 
 Run in a process of its own, by a Python that has the library, so that neither side's logging or threads touch the
-other's; ``Peer`` talks to it by lines, one measurement at a time. A measured call is the library's ``invocation_request``
-with a request that was made beforehand: it reads the inputs, makes the context, calls, and makes the response. The
-messages of the protocol are plain Python objects; nothing is read from or written to a wire.
+other's; ``Peer`` talks to it by lines, one measurement at a time. A measured call is ``invocation_request`` of the
+library with a request that was made beforehand: it reads the inputs, makes the context, calls, and makes the response.
+The messages of the protocol are plain Python objects; nothing is read from or written to a wire.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "conformance"))
 
-from microsoft import INSTALL, NAMED, RUNTIMES, Runtime, interpreter, invocation_of, refusal  # noqa: E402
+from microsoft import INSTALL, NAMED, RUNTIMES, Runtime, interpreter, invocation_of, refusal
 
 __all__ = ["INSTALL", "NAMED", "Peer", "peer"]
 

@@ -214,6 +214,8 @@ class VideoFrame:
     """The source as declared, without credentials."""
     fps: float
     """Frames a second that the source claims; 0.0 when it does not say."""
+    item: str = ""
+    """The name of the file, where the source is a folder of pictures."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,6 +113,8 @@ class Function:
     place: Place
     bindings: list[Binding] = field(default_factory=list)
     trigger: Binding | None = None
+    trigger_type: str = ""
+    """The type of its trigger as declared, also where that is wrong and ``trigger`` therefore None."""
     is_async: bool = False
     wants_context: bool = False
     timeout: float | None = None

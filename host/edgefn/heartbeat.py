@@ -58,9 +58,11 @@ class Heartbeat:
         self.lines[line] = self.lines.get(line, 0) + 1
         if self.lines[line] & (self.lines[line] - 1):
             return  # said the 1st, 2nd, 4th, 8th ... time
+        if not line:
+            log.debug("Something outside of the app has blocked the event loop for %.1f s", silent)
+            return
         log.warning(
             "%s has blocked the event loop for %.1f s, and every async function with it; "
             "await what takes time, or write `def` in place of `async def`, so that it runs in a thread",
-            line or "Something outside of the app",
-            silent,
+            *(line, silent),
         )

@@ -35,7 +35,8 @@ class Running:
 
     function: Function
     state: str = "starting"
-    """starting, running, waiting (its listener broke, and is started again), ended, stopped, or error."""
+    """starting, running, waiting (its listener broke, and is started again), ended, stopped,
+    disabled, or error."""
     inputs: dict[str, Input] = field(default_factory=dict)
     outputs: dict[str, Output] = field(default_factory=dict)
     listener: Listener | None = None
@@ -71,6 +72,8 @@ class Host:
         for running in self.running:
             if running.function.errors:
                 running.state = "error"
+            elif running.function.disabled:
+                running.state = "disabled"
         await services.hub.start(services.inbox)
         await asyncio.gather(*(self._guarded(running, self._open) for running in self._healthy()))
         for running in self._healthy():
@@ -81,7 +84,7 @@ class Host:
         self.app.manager.hook.edgefn_host_started(services=services)
 
     def _healthy(self) -> list[Running]:
-        return [running for running in self.running if running.state != "error"]
+        return [running for running in self.running if running.state not in ("error", "disabled")]
 
     async def _guarded(self, running: Running, step: Callable[[Running], Awaitable[None]]) -> None:
         """Runs one step of the start of a function; an error in it is the function's alone."""

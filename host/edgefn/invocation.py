@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ from edgefn.retries import delays
 from edgefn.threads import Job, Threads
 
 UNSET = object()
+DIFFERENT = 100
+"""Errors that are kept apart, to tell which are repetitions."""
 Ended = Callable[[Event, Outcome], None]
 
 
@@ -121,6 +123,7 @@ class Invoker:
         self._timeout = function.timeout
         self._retry = None if is_call else function.retry
         self._stopping = asyncio.Event()
+        self._told: Counter[str] = Counter()
         self._may_return = function.may_return
         self._must_return = bool(getattr(self._return, "required", False))
         self._is_call = is_call
@@ -149,6 +152,9 @@ class Invoker:
                 error = await self._try_again(error, event, invocation, ticket, outcome)
             if error is not None:
                 self._failed(outcome, error)
+        except asyncio.CancelledError as error:
+            self._failed(outcome, error)
+            raise
         finally:
             outcome.duration = time.perf_counter() - started
             self._order.leave(ticket)
@@ -171,7 +177,7 @@ class Invoker:
             if self._is_cancelled():
                 raise
             return error
-        except (KeyboardInterrupt, GeneratorExit):
+        except GeneratorExit:
             raise
         except BaseException as error:
             return error
@@ -330,9 +336,22 @@ class Invoker:
             return
         text = told(outcome.error)
         self._metrics.last_error = text.splitlines()[-1] if "\n" in text else text
+        if (times := self._repeats(text)) & (times - 1):
+            return  # a function on video is told of the same error the 1st, 2nd, 4th, 8th ... time
+        again = f" (the same error for the {times}th time)" if times > 2 else ""
         self._write(
-            logging.ERROR, f"Executed 'Functions.{name}' (Failed, Id={invocation.id}, Duration={duration}ms)\n{text}"
+            logging.ERROR,
+            f"Executed 'Functions.{name}' (Failed, Id={invocation.id}, Duration={duration}ms){again}\n{text}",
         )
+
+    def _repeats(self, text: str) -> int:
+        """How often a function with many events has failed like this; 1 for all others."""
+        if self._level >= logging.INFO:
+            return 1
+        if len(self._told) > DIFFERENT:
+            self._told.clear()
+        self._told[text] += 1
+        return self._told[text]
 
     def _write(self, level: int, message: str) -> None:
         """As ``Logger.log``, without looking for the caller: that alone takes half the time of a line."""

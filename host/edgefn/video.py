@@ -430,7 +430,8 @@ class Source:
             return
         self._decoded += 1
         self._size = (image.shape[1], image.shape[0])
-        self._hand_out(VideoFrame(image, number, timestamp, position, self.address.shown, self._claimed), at, wanting)
+        frame = VideoFrame(image, number, timestamp, position, self.address.shown, self._claimed, capture.item)
+        self._hand_out(frame, at, wanting)
 
     def _hand_out(self, frame: VideoFrame, at: float, wanting: Sequence[Subscription]) -> None:
         with self.changed:

@@ -24,7 +24,8 @@ def test_list_shows_each_function_with_its_bindings(tmp_path: Path) -> None:
 def test_list_shows_what_is_wrong_beside_the_function(tmp_path: Path) -> None:
     ended = edgefn("list", cwd=app_in(tmp_path / "app", count=COUNT, wrong=WRONG, broken="def f(:\n"))
     assert ended.returncode == 0
-    assert "in error: functions/wrong.py:4: option 'source' of videoFrameTrigger: '%SUORCE%' does not" in ended.stdout
+    assert "wrong: videoFrameTrigger, in error" in ended.stdout
+    assert "\nfunctions/wrong.py:4: option 'source' of videoFrameTrigger: '%SUORCE%' does not" in ended.stdout
     assert "did you mean 'SOURCE'?" in ended.stdout
     assert "Error: functions/broken.py:1: SyntaxError" in ended.stdout
 

@@ -149,7 +149,6 @@ def busy(frame):
 """
 
 
-@pytest.mark.xfail(reason="Python ends the thread inside C++, which aborts the process: exit code -6")
 def test_a_thread_that_is_busy_in_native_code_does_not_break_the_exit(tmp_path: Path) -> None:
     with started("start", "--verbose", cwd=app_in(tmp_path / "app", busy=BUSY)) as running:
         running.wait_for("Executing 'Functions.busy'")
@@ -218,7 +217,7 @@ def test_a_state_folder_that_can_not_be_written_is_said_and_ends_it(tmp_path: Pa
 def test_until_end_fails_when_no_function_runs(tmp_path: Path) -> None:
     ended = edgefn("start", "--until-end", cwd=app_in(tmp_path / "app", wrong=WRONG))
     assert ended.returncode == 1
-    assert "ERROR No function runs: each one is in error" in ended.stdout
+    assert "ERROR No source runs that could end: in error: wrong" in ended.stdout
 
 
 # --- a terminal --------------------------------------------------------------------------------------------------

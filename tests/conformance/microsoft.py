@@ -2,15 +2,15 @@
 
     python microsoft.py < apps.json > facts.json
 
-Runs in any Python that has ``azure-functions-runtime`` (model v2) and ``azure-functions-runtime-v1`` (function.json), and
-needs nothing of edgefn. Each app gets a process of its own, since the library keeps its functions in globals and since
-user code may end the process. What Azure's .NET host does, reading function.json, is done here; what crosses the wire is
-plain objects with the names of the protocol's messages.
+Runs in any Python that has ``azure-functions-runtime`` (model v2) and ``azure-functions-runtime-v1`` (function.json),
+and needs nothing of edgefn; ``interpreter`` finds one. Each app gets a process of its own, since the library keeps its
+functions in globals and user code may end the process. What Azure's .NET host does, reading function.json, is done
+here; what crosses the wire is plain objects with the names of the protocol's messages.
 
 In:   ``[{"name": ..., "root": folder, "events": [{"function": ..., "inputs": {parameter: datum}}]}]``
 Out:  ``{name: {"refused": text or null, "functions": {...}, "invocations": [...], "exit": code}}``
 
-A test finds a Python that has them with ``interpreter``. A datum is ``{kind: value}`` with the kinds of TypedData: ``string``, ``json``, ``int``, ``http``, and ``bytes`` in base64.
+A datum is ``{kind: value}`` with the kinds of TypedData: ``string``, ``json``, ``int``, ``http``, ``bytes`` in base64.
 """
 
 from __future__ import annotations
@@ -33,18 +33,17 @@ RUNTIMES = ("azure_functions_runtime", "azure_functions_runtime_v1")
 NAMED = "EDGEFN_MICROSOFT_PYTHON"
 INSTALL = (
     "Microsoft's runtime library is not installed; `pip install --no-deps --ignore-requires-python "
-    "azure-functions-runtime azure-functions-runtime-v1` puts it beside edgefn, and %s names the Python of any other "
-    "environment that has it" % NAMED
+    "azure-functions-runtime azure-functions-runtime-v1` puts it beside edgefn; or name the Python of an environment "
+    f"that has it, and azure-functions, in {NAMED}"
 )
 DIRECTIONS = ("in", "out", "inout")
 DATA_TYPES = ("undefined", "string", "binary", "stream")
 
 
 def interpreter() -> str | None:
-    """The Python to run this file with: this one if it has the libraries, else the one that the environment names."""
-    if all(importlib.util.find_spec(name) for name in RUNTIMES):
-        return sys.executable
-    return os.environ.get(NAMED) or None
+    """The Python to run this file with: the one that the environment names, else this one if it has the libraries."""
+    here = all(importlib.util.find_spec(name) for name in RUNTIMES)
+    return os.environ.get(NAMED) or (sys.executable if here else None)
 
 
 # --- the protocol's messages -------------------------------------------------------------------------------------
@@ -150,6 +149,8 @@ def untyped(data: TypedData | None) -> dict[str, Any] | None:
     value = getattr(data, data.kind)
     if data.kind == "bytes":
         value = base64.b64encode(value).decode()
+    elif data.kind == "int":
+        value = int(value)
     elif data.kind == "http":
         value = {"status": value.status_code, "headers": value.headers, "body": untyped(value.body)}
     return {data.kind: value}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
+import threading
 from collections.abc import Iterator
 
 VARIADIC = ("--functions",)
@@ -12,7 +15,20 @@ def main(arguments: list[str] | None = None) -> None:
     """Runs the command that the arguments name."""
     from edgefn.cli.commands import commands
 
-    commands(spread(sys.argv[1:] if arguments is None else arguments), prog_name="edgefn")
+    try:
+        commands(spread(sys.argv[1:] if arguments is None else arguments), prog_name="edgefn")
+    except SystemExit as ended:
+        _leave(ended)
+
+
+def _leave(ended: SystemExit) -> None:
+    """Leaves, at once when threads are left: Python's own end stops them inside C++, which aborts the process."""
+    if not any(thread.daemon for thread in threading.enumerate()):
+        raise ended
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(ended.code if isinstance(ended.code, int) else ended.code is not None)
 
 
 def spread(arguments: list[str]) -> list[str]:

@@ -65,7 +65,7 @@ def start(
     cors_credentials: Annotated[bool, typer.Option("--cors-credentials", help="Let them send credentials.")] = False,
     enable_auth: Annotated[bool, typer.Option("--enable-auth", "--enableAuth", help="Ask for keys.")] = False,
 ) -> None:
-    """Run the functions of an app; without an app here, the sample that comes with edgefn."""
+    """Run an app, or the sample where there is none."""
     from edgefn.cli.start import Start, run_start
     from edgefn.web.options import Asked
 
@@ -82,7 +82,7 @@ def list_functions(
     given: Given = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Show the functions of an app with their bindings and errors."""
+    """Show functions, bindings and errors."""
     from edgefn.cli.show import run_list
 
     raise typer.Exit(run_list(root, tuple(only or ()), tuple(given or ()), as_json=as_json))
@@ -95,7 +95,7 @@ def check(
     given: Given = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Check an app without running it; the exit code is 1 when something is wrong."""
+    """Check an app without running it; 1 when something is wrong."""
     from edgefn.cli.show import run_check
 
     raise typer.Exit(run_check(root, tuple(only or ()), tuple(given or ()), as_json=as_json))

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import typer
 
+from edgefn.cli.display import counted
 from edgefn.cli.opening import open_app
 from edgefn.errors import EdgefnError
 from edgefn.function import Function
@@ -26,6 +27,8 @@ def run_list(root: Path | None, only: tuple[str, ...], given: tuple[str, ...], *
         return 0
     for line in lines(app):
         typer.echo(line)
+    for error in error_lines(app):
+        typer.echo(f"\n{error}")
     return 0
 
 
@@ -33,7 +36,7 @@ def run_check(root: Path | None, only: tuple[str, ...], given: tuple[str, ...], 
     app = _opened(root, only, given, as_json)
     if app is None:
         return 1
-    errors = [*app.errors, *(error for function in app.functions for error in function.errors)]
+    errors = list(error_lines(app))
     if as_json:
         _print(described(app))
         return 1 if errors else 0
@@ -41,7 +44,12 @@ def run_check(root: Path | None, only: tuple[str, ...], given: tuple[str, ...], 
         typer.echo(error, err=True)
     for warning in app.warnings:
         typer.echo(f"warning: {warning}", err=True)
-    typer.echo(f"{len(app.functions)} functions, {len(errors)} errors, {len(app.warnings)} warnings")
+    typer.echo(
+        ", ".join(
+            counted(len(found), word)
+            for found, word in ((app.functions, "function"), (errors, "error"), (app.warnings, "warning"))
+        )
+    )
     return 1 if errors else 0
 
 
@@ -63,7 +71,7 @@ def described(app: App) -> dict[str, Any]:
         "functions": [
             {
                 "name": function.name,
-                "trigger": function.trigger.type if function.trigger else None,
+                "trigger": function.trigger_type or None,
                 "bindings": [binding.json() for binding in function.bindings],
                 "file": function.place.file,
                 "line": function.place.line,
@@ -83,21 +91,25 @@ def lines(app: App, addresses: Mapping[str, str] = NO_ADDRESSES) -> Iterator[str
         yield from function_lines(function, addresses.get(function.name, ""))
     if not app.functions:
         yield "\tnone"
-    for error in app.errors:
-        yield f"\nError: {error}"
 
 
 def function_lines(function: Function, address: str) -> Iterator[str]:
-    trigger = address or (function.trigger.type if function.trigger else "no trigger")
-    yield f"\t{function.name}: {trigger}   ({function.place})"
-    for binding in function.bindings:
+    trigger = address or function.trigger_type or "no trigger"
+    state = ", in error" if function.errors else ", disabled" if function.disabled else ""
+    yield f"\t{function.name}: {trigger}{state}   ({function.place})"
+    for binding in reversed(function.bindings):  # decorators record the trigger, which stands on top, last
         options = ", ".join(
             f"{name}={value}" for name, value in binding.declared.items() if name not in ("name", "type", "direction")
         )
         arrow = "->" if binding.direction == "out" else "<-"
         yield f"\t\t{arrow} {binding.name}: {binding.type} {options}".rstrip()
-    for error in function.errors:
-        yield f"\t\tin error: {error}"
+
+
+def error_lines(app: App) -> Iterator[str]:
+    """All that is wrong with the app, one error a line."""
+    yield from app.errors
+    for function in app.functions:
+        yield from function.errors
 
 
 def _print(document: dict[str, Any]) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
+import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 import typer
 
 from edgefn import __version__
+from edgefn.cli.display import Stdout, display, status_lines
 from edgefn.cli.opening import open_app
 from edgefn.cli.show import lines
 from edgefn.contracts import Feed
@@ -27,11 +28,6 @@ from edgefn.web.options import Asked, server_options
 from edgefn.web.server import WebServer
 
 log = logging.getLogger("edgefn.host")
-
-REPORT_EVERY = 10.0
-"""Seconds between plain status lines."""
-REDRAW_EVERY = 0.5
-"""Seconds between two pictures of the live status, in a terminal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +44,6 @@ class Start:
     as_json: bool = False
     verbose: bool = False
     web: Asked = field(default_factory=Asked)
-
-
-class Stdout:
-    """Whatever ``sys.stdout`` is at the time of writing: a live display puts itself in its place."""
-
-    def write(self, text: str) -> int:
-        return sys.stdout.write(text)
-
-    def flush(self) -> None:
-        sys.stdout.flush()
 
 
 def run_start(asked: Start) -> int:
@@ -93,17 +79,30 @@ async def _served(host: Host, asked: Start, stopping: asyncio.Event) -> int:
     app = host.app
     await host.start()
     log.info("Worker process started and initialized.")
-    if not any(running.listener for running in host.running):
-        log.error("No function runs: %s", "each one is in error" if app.functions else f"{app.root} declares none")
-        if asked.until_end or not app.functions:
+    listeners = [running.listener for running in host.running if running.listener is not None]
+    if asked.until_end and not any(listener.feed is Feed.FINITE for listener in listeners):
+        log.error("No source runs that could end: %s", _why(app))
+        await host.stop()
+        return 1
+    if not listeners:
+        log.error("No function runs: %s", _why(app))
+        if not app.functions:
             await host.stop()
             return 1
-    with _display(host, asked):
+    async with display(host, as_json=asked.as_json):
         await _until(host, asked, stopping)
         await host.stop()
     for line in status_lines(host.status()):
         log.info("%s", line)
     return 0
+
+
+def _why(app: App) -> str:
+    """What there is instead of a function that runs."""
+    faulty = [function.name for function in app.functions if function.errors]
+    if faulty:
+        return f"in error: {', '.join(faulty)}"
+    return app.errors[0] if app.errors else f"{app.root} declares {'others' if app.functions else 'none'}"
 
 
 async def _until(host: Host, asked: Start, stopping: asyncio.Event) -> None:
@@ -124,20 +123,19 @@ def _warn_of_endless(host: Host) -> None:
 
 
 def _stop_on_signals(stopping: asyncio.Event) -> None:
-    """The first signal drains; a second one leaves at once."""
+    """The first signal drains; a second one leaves at once, also while a function blocks the event loop."""
     loop = asyncio.get_running_loop()
+    got: list[int] = []
 
-    def stop(number: int) -> None:
-        if stopping.is_set():
-            sys.exit(128 + number)
+    def stop(number: int, _frame: object) -> None:
+        got.append(number)
+        if len(got) > 1:
+            os._exit(128 + number)
         log.info("%s: draining", signal.Signals(number).name)
-        stopping.set()
+        loop.call_soon_threadsafe(stopping.set)
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        try:
-            loop.add_signal_handler(number, stop, number)
-        except NotImplementedError:  # Windows
-            signal.signal(number, lambda got, _frame: loop.call_soon_threadsafe(stop, got))
+        signal.signal(number, stop)
 
 
 def _show_app(app: App, asked: Start, addresses: Mapping[str, str]) -> None:
@@ -146,70 +144,19 @@ def _show_app(app: App, asked: Start, addresses: Mapping[str, str]) -> None:
         log.warning("%s", warning)
     for error in app.errors:
         log.error("%s", error)
+    if asked.as_json:
+        log.info("Functions: %s", ", ".join(function.name for function in app.functions) or "none")
+    else:
+        _print_functions(app, asked, addresses)
     for function in app.functions:
         for error in function.errors:
             log.error("The '%s' function is in error: %s", function.name, error)
-    if asked.as_json:
-        log.info("Functions: %s", ", ".join(function.name for function in app.functions) or "none")
-        return
+        if function.disabled:
+            log.info("Function '%s' is disabled", function.name)
+
+
+def _print_functions(app: App, asked: Start, addresses: Mapping[str, str]) -> None:
     typer.echo()
     for line in lines(app, addresses):
         typer.echo(line)
-    typer.echo("\nFor detailed output, run edgefn with --verbose flag.")
-
-
-# --- how it does -------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _display(host: Host, asked: Start) -> Iterator[None]:
-    """A live line a function in a terminal, else plain lines now and then."""
-    live = not asked.as_json and sys.stdout.isatty()
-    task = asyncio.create_task(_draw(host) if live else _report(host))
-    try:
-        yield
-    finally:
-        task.cancel()
-
-
-async def _report(host: Host) -> None:
-    while True:
-        await asyncio.sleep(REPORT_EVERY)
-        for line in status_lines(host.status()):
-            log.info("%s", line)
-
-
-async def _draw(host: Host) -> None:
-    from rich.live import Live
-    from rich.text import Text
-
-    with Live(auto_refresh=False, transient=True) as live:
-        while True:
-            live.update(Text("\n".join(status_lines(host.status())), no_wrap=True, overflow="ellipsis"), refresh=True)
-            await asyncio.sleep(REDRAW_EVERY)
-
-
-def status_lines(status: Mapping[str, Any]) -> list[str]:
-    """One line a function: state, rate, durations, drops by cause, errors."""
-    functions = status["functions"]
-    width = max((len(name) for name in functions), default=0)
-    return [f"{name:<{width}}  {_figures(figures)}" for name, figures in functions.items()]
-
-
-def _figures(figures: Mapping[str, Any]) -> str:
-    if figures["state"] == "error":
-        return "in error"
-    trigger = figures["trigger"]
-    dropped = {cause: count for cause, count in trigger.get("dropped", {}).items() if count}
-    causes = f" ({', '.join(f'{cause} {count}' for cause, count in dropped.items())})" if dropped else ""
-    failed = figures["failed"] + figures["timed_out"]
-    parts = [
-        f"{trigger.get('state', figures['state']):<8}",
-        f"{figures['rate']:6.1f}/s",
-        f"p50 {figures['p50_ms']:.1f} ms",
-        f"p99 {figures['p99_ms']:.1f} ms",
-        f"{figures['invocations']} invocations",
-        f"{sum(dropped.values())} dropped{causes}",
-        f"{failed} errors",
-    ]
-    return "  ".join(parts)
+    typer.echo("" if asked.verbose else "\nFor detailed output, run edgefn with --verbose flag.")

@@ -198,6 +198,8 @@ def _checked(item: Declared, app: App, policy: RetryPolicy | None) -> Function:
         function.errors.append(str(error))
     if item.call is None:
         return function
+    types = [str(declared.get("type", "")) for declared in item.bindings]
+    function.trigger_type = next((name for name in types if name.lower() in app.kinds.triggers), "")
     signature = signature_of(item)
     function.call, function.is_async = signature.call, signature.is_async
     function.wants_context = signature.wants_context

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -18,8 +19,8 @@ from typing import Any, Generic, TypeVar
 
 from edgefn.errors import ModelError
 
-GRACE = 10.0
-"""Seconds that closing waits for a running inference."""
+GRACE = 2.0
+"""Seconds that closing waits for running inferences; what takes longer ends by itself."""
 
 T = TypeVar("T")
 
@@ -143,11 +144,12 @@ class Requests(Generic[T]):
             if self._closed:
                 return
             self._closed = True
+        until = time.monotonic() + GRACE
         with contextlib.suppress(Empty):
             for _ in self.slots:
-                self._free.get(timeout=GRACE)
+                self._free.get(timeout=max(0.0, until - time.monotonic()))
         self._free.put(None)
-        _stop(self._jobs, self._threads)
+        _stop(self._jobs, self._threads, until)
         self.slots = ()
 
 
@@ -157,9 +159,10 @@ def _serve(jobs: SimpleQueue[Ticket | None]) -> None:
         del ticket
 
 
-def _stop(jobs: SimpleQueue[Ticket | None], threads: Sequence[threading.Thread]) -> None:
+def _stop(jobs: SimpleQueue[Ticket | None], threads: Sequence[threading.Thread], until: float = 0.0) -> None:
+    """Ends the threads, and waits for them until that time of the monotonic clock."""
     for _ in threads:
         jobs.put(None)
     for thread in threads:
         if thread is not threading.current_thread():
-            thread.join(GRACE)
+            thread.join(max(0.0, until - time.monotonic()))

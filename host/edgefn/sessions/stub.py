@@ -162,7 +162,7 @@ def _objects(value: Any) -> Answer:
 
 
 def _box(value: Any) -> Box:
-    numbers = [value[name] for name in Box.__slots__] if isinstance(value, dict) else value
+    numbers = [value[name] for name in Box.__dataclass_fields__] if isinstance(value, dict) else value
     x_min, y_min, x_max, y_max = map(float, numbers)
     return Box(x_min, y_min, x_max, y_max)
 

@@ -21,7 +21,7 @@ from edgefn.workers import work
 class EdgeHubTrigger(Options):
     """The options of ``edgeHubTrigger``."""
 
-    input_name: str = Field(min_length=1)
+    input_name: str = Field(default="*", min_length=1)
     cardinality: Literal["one", "many"] = "one"
     max_batch_size: int = Field(default=64, ge=1)
     max_concurrency: int = Field(default=1, ge=1)

@@ -19,6 +19,7 @@ from edgefn.web.templates import TemplateError, parse_template
 log = logging.getLogger("edgefn.web")
 
 MIB = 1024 * 1024
+DEFAULT_PORT, MODULE_PORT = 7071, 8080
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 MODULE = "IOTEDGE_WORKLOADURI"
 LOCAL = ("LocalHttpPort", "LocalHttpAddress", "CORS", "CORSCredentials")
@@ -150,7 +151,7 @@ def server_options(root: Path, settings: Settings, asked: Asked) -> ServerOption
     if credentials and "*" in origins:
         raise SettingError("CORS: credentials need origins that are named; browsers refuse them for '*'")
     found = ServerOptions(
-        str(address), _port(port, 8080 if is_module else 7071), port is not None, origins, credentials
+        str(address), _port(port, MODULE_PORT if is_module else DEFAULT_PORT), port is not None, origins, credentials
     )
     enforce = asked.enable_auth or is_module or not found.is_loopback
     return ServerOptions(found.address, found.port, found.port_is_asked, origins, credentials, enforce)

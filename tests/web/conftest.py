@@ -1,0 +1,77 @@
+"""Apps that are served on a real port of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from edgefn.host import Host
+from edgefn.loader import App
+from edgefn.web.options import Asked, server_options
+from edgefn.web.server import WebServer
+from tests.conftest import AppIn
+
+HEAD = "import asyncio, json, threading\nimport azure.functions as func\napp = func.FunctionApp()\n"
+ECHO = HEAD + (
+    "@app.route('echo/{*rest}')\n"
+    "async def echo(req: func.HttpRequest):\n"
+    "    return func.HttpResponse(json.dumps({'method': req.method, 'url': req.url, 'headers': dict(req.headers),\n"
+    "        'params': dict(req.params), 'route': dict(req.route_params), 'body': req.get_body().decode('latin-1')}),\n"
+    "        mimetype='application/json')\n"
+)
+
+
+@dataclass(slots=True)
+class Site:
+    """A served app, and a client of it."""
+
+    host: Host
+    web: WebServer
+    client: httpx.AsyncClient
+
+    def module(self, name: str = "function_app") -> Any:
+        """The module of the app, as it was imported."""
+        return next(f.call.__globals__ for f in self.host.app.functions if f.call and f.call.__module__ == name)
+
+    def function(self, name: str) -> Mapping[str, Any]:
+        """What the host's status tells of a function."""
+        found: Mapping[str, Any] = self.host.status()["functions"][name]
+        return found
+
+
+@asynccontextmanager
+async def served(app: App, *, started: bool = True, grace: float = 5.0, **asked: Any) -> AsyncIterator[Site]:
+    """The app on a free port; where it is not ``started``, only the web server is."""
+    host = Host(app, grace=grace)
+    web = WebServer(host, server_options(app.root, app.services.settings, Asked(**{"port": 0, **asked})))
+    await web.start()
+    try:
+        if started:
+            await host.start()
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{web.port}", timeout=20) as client:
+            yield Site(host, web, client)
+    finally:
+        if host.state not in ("starting", "stopped"):
+            await host.stop()
+        await web.stop()
+
+
+Serve = Callable[..., Awaitable[Site]]
+
+
+@pytest.fixture
+async def serve(app_of: AppIn) -> AsyncIterator[Serve]:
+    """Serves the text of a function_app.py, or files by their names."""
+    async with AsyncExitStack() as stack:
+
+        async def begin(code: str | Mapping[str, str], settings: Mapping[str, str] | None = None, **asked: Any) -> Site:
+            files = {"function_app.py": code} if isinstance(code, str) else code
+            app = app_of(files, **(settings or {}))
+            return await stack.enter_async_context(served(app, **asked))
+
+        yield begin
