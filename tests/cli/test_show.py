@@ -27,7 +27,7 @@ def test_list_shows_what_is_wrong_beside_the_function(tmp_path: Path) -> None:
     assert "wrong: videoFrameTrigger, in error" in ended.stdout
     assert "\nfunctions/wrong.py:4: option 'source' of videoFrameTrigger: '%SUORCE%' does not" in ended.stdout
     assert "did you mean 'SOURCE'?" in ended.stdout
-    assert "Error: functions/broken.py:1: SyntaxError" in ended.stdout
+    assert "functions/broken.py:1: SyntaxError" in ended.stdout
 
 
 @pytest.mark.parametrize("command", ["list", "check"])

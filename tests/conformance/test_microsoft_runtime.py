@@ -51,8 +51,10 @@ MESSAGE = '@app.generic_trigger(arg_name="m", type="edgeHubTrigger", inputName="
 BINARY = '@app.generic_trigger(arg_name="m", type="edgeHubTrigger", inputName="in", data_type="binary")\n'
 OUT = '@app.generic_output_binding(arg_name="out", type="edgeHub", outputName="out")\n'
 RETURN = '@app.generic_output_binding(arg_name="$return", type="edgeHub", outputName="out")\n'
+OTHER = OUT.replace('outputName="out"', 'outputName="other"')
+CONTEXT = MESSAGE.replace('"m"', '"context"')
 TIMER = '@app.timer_trigger(arg_name="m", schedule="0 */5 * * * *")\n'
-ROUTE = '@app.route("things/{id}", methods=["POST"])\n'
+ROUTE = '@app.route("things/{id}", methods=["POST"], trigger_arg_name="m")\n'
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class Sample:
     code: str = ""
     event: Datum = field(default_factory=lambda: TEXT)
     files: Mapping[str, str] = field(default_factory=dict)
+    parameter: str = "m"
 
     def write(self, root: Path) -> Path:
         files = {"host.json": '{"version": "2.0"}', **self.files}
@@ -71,10 +74,6 @@ class Sample:
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(dedent(text))
         return root
-
-    @property
-    def parameter(self) -> str:
-        return "req" if "http" in self.event else "m"
 
 
 def v1(code: str, *bindings: str, **files: str) -> Sample:
@@ -98,7 +97,7 @@ TAKEN = {
     "returned bytes": Sample(f"{MESSAGE}{RETURN}def f(m: str) -> bytes: return m.encode()"),
     "returned None": Sample(f"{MESSAGE}{RETURN}def f(m: str) -> str: return None"),
     "returned and set": Sample(
-        f"{MESSAGE}{RETURN}{OUT.replace('outputName="out"', 'outputName="other"')}"
+        f"{MESSAGE}{RETURN}{OTHER}"
         "def f(m: str, out: func.Out[str]) -> str:\n    out.set('set')\n    return 'returned'"
     ),
     "never set": Sample(f"{MESSAGE}{OUT}def f(m: str, out: func.Out[str]): ..."),
@@ -123,7 +122,7 @@ TAKEN = {
     ),
     "context, not annotated": Sample(f"{MESSAGE}{OUT}def f(m, out, context): out.set(context.function_name)"),
     "a binding named context": Sample(
-        f"{MESSAGE.replace('"m"', '"context"')}{OUT}def f(context: str, out): out.set(context)"
+        f"{CONTEXT}{OUT}def f(context: str, out): out.set(context)", parameter="context"
     ),
     "annotations as texts": Sample(f"{MESSAGE}{OUT}def f(m: 'str', out: 'func.Out[str]'): out.set(m)"),
     "wrapped": Sample(
@@ -156,19 +155,19 @@ TAKEN = {
     "timer as text": Sample(f"{TIMER}{OUT}def f(m: str, out): out.set(json.loads(m)['IsPastDue'])", TICK),
     "timer that returns": Sample(f"{TIMER}def f(m: func.TimerRequest): return 'x'", TICK),
     "request": Sample(
-        f"{ROUTE}def f(req: func.HttpRequest) -> func.HttpResponse:\n"
-        "    seen = [req.method, req.url, req.route_params['id'], req.params['q'], req.headers['X-One'], req.get_json()]\n"
+        f"{ROUTE}def f(m: func.HttpRequest) -> func.HttpResponse:\n"
+        "    seen = [m.method, m.url, m.route_params['id'], m.params['q'], m.headers['X-One'], m.get_json()]\n"
         "    return func.HttpResponse(json.dumps(seen), status_code=201, headers={'X-Two': '2'},\n"
         "        mimetype='application/json')",
         REQUEST,
     ),
     "request to a coroutine": Sample(
-        f"{ROUTE}async def f(req: func.HttpRequest) -> str: return req.get_body().decode()", REQUEST
+        f"{ROUTE}async def f(m: func.HttpRequest) -> str: return m.get_body().decode()", REQUEST
     ),
-    "response without a body": Sample(f"{ROUTE}def f(req): return func.HttpResponse(status_code=204)", REQUEST),
-    "no response": Sample(f"{ROUTE}def f(req): ...", REQUEST),
-    "a response that is a dict": Sample(f"{ROUTE}def f(req): return {{'n': 1}}", REQUEST),
-    "a request that fails": Sample(f"{ROUTE}def f(req): raise ValueError('no')", REQUEST),
+    "response without a body": Sample(f"{ROUTE}def f(m): return func.HttpResponse(status_code=204)", REQUEST),
+    "no response": Sample(f"{ROUTE}def f(m): ...", REQUEST),
+    "a response that is a dict": Sample(f"{ROUTE}def f(m): return {{'n': 1}}", REQUEST),
+    "a request that fails": Sample(f"{ROUTE}def f(m): raise ValueError('no')", REQUEST),
     "v1": v1("def main(m: str, out): out.set(m)", V1_OUT),
     "v1, returned": v1("def main(m: str) -> str: return m", V1_RETURN),
     "v1, relative import": v1("from . import near\ndef main(m, out): out.set(near.X)", V1_OUT, f__near="X = 'near'"),
@@ -200,8 +199,8 @@ REFUSED = {
     "a module that is not there": Sample("import not_there"),
     "an error while it is imported": Sample("raise ValueError('not today')"),
     "a timer that is a number": Sample(f"{TIMER}def f(m: int): ...", TICK),
-    "a request that is a number": Sample(f"{ROUTE}def f(req: int) -> str: ...", REQUEST),
-    "a response that is a number": Sample(f"{ROUTE}def f(req) -> int: ...", REQUEST),
+    "a request that is a number": Sample(f"{ROUTE}def f(m: int) -> str: ...", REQUEST),
+    "a response that is a number": Sample(f"{ROUTE}def f(m) -> int: ...", REQUEST),
     "v1, a parameter too many": v1("def main(m, more): ..."),
     "v1, a parameter too few": v1("def main(m): ...", V1_OUT),
     "v1, in and out": v1("def main(m, x): ...", '{"name": "x", "type": "edgeHub", "direction": "inout"}'),
