@@ -60,8 +60,9 @@ REQUEST = {
 class Peer:
     """The process that has the library."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str], python: str) -> None:
         self._process = process
+        self._python = python
         self.version: str = self._read()
 
     def measured(self, function: str, count: int, *, lines: bool) -> tuple[float, float]:
@@ -74,7 +75,9 @@ class Peer:
 
     def _read(self) -> Any:
         assert self._process.stdout is not None
-        return json.loads(self._process.stdout.readline())
+        if line := self._process.stdout.readline():
+            return json.loads(line)
+        raise SystemExit(f"{self._python} can not run Microsoft's library; {INSTALL}")
 
 
 @contextlib.contextmanager
@@ -86,7 +89,7 @@ def peer() -> Iterator[Peer | None]:
         return
     pipe = subprocess.PIPE
     with subprocess.Popen([python, __file__], stdin=pipe, stdout=pipe, text=True) as process:
-        yield Peer(process)
+        yield Peer(process, python)
         assert process.stdin is not None
         process.stdin.close()
 

@@ -191,6 +191,19 @@ class Subscription:
         return {**shared, "frames": self.frames, "emitted": self.taken, "dropped": dict(self.dropped)}
 
 
+def first_frame(address: Address) -> VideoFrame:
+    """Opens a source for its first frame alone; raises SourceError. A picture is opened as a clip of one frame."""
+    capture = open_capture(address, Asked())
+    try:
+        position = capture.grab()
+        image = None if position is None else capture.retrieve()
+        if position is None or image is None:
+            raise SourceError(f"{address.shown}: has no frame that can be decoded; give a picture or a clip")
+        return VideoFrame(image, 0, datetime.now(UTC), position, address.shown, capture.fps, capture.item)
+    finally:
+        capture.close()
+
+
 class Source:
     """Frames of one address for all its subscriptions.
 

@@ -34,7 +34,7 @@ def count(frame):
 
 def app_in(folder: Path, source: str = SHORT, **functions: str) -> Path:
     """Writes an app of these functions by name, or of one that sends the ids of its frames; gives its folder."""
-    (folder / "functions").mkdir(parents=True)
+    (folder / "functions").mkdir(parents=True, exist_ok=True)
     (folder / "host.json").write_text('{"version": "2.0"}')
     (folder / "local.settings.json").write_text(json.dumps({"IsEncrypted": False, "Values": {"SOURCE": source}}))
     for name, code in (functions or {"count": COUNT}).items():
@@ -48,10 +48,16 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "edgefn", *arguments, *free]
 
 
-def edgefn(*arguments: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+def edgefn(*arguments: str, cwd: Path, stdin: str | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
     """Runs the command to its end."""
     return subprocess.run(
-        command(*arguments), cwd=cwd, env=environment(variables), capture_output=True, text=True, timeout=LONGEST
+        command(*arguments),
+        cwd=cwd,
+        env=environment(variables),
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=LONGEST,
     )
 
 
@@ -89,8 +95,8 @@ class Running:
 
 
 @contextmanager
-def started(*arguments: str, cwd: Path) -> Iterator[Running]:
-    """The command, ready; it is killed after two minutes, whatever it does."""
+def started(*arguments: str, cwd: Path, ready: str = READY) -> Iterator[Running]:
+    """The command, when it has printed that it is ready; it is killed after two minutes, whatever it does."""
     pipe, out = subprocess.PIPE, subprocess.STDOUT
     with subprocess.Popen(
         command(*arguments), cwd=cwd, env=environment({}), stdout=pipe, stderr=out, text=True
@@ -99,7 +105,7 @@ def started(*arguments: str, cwd: Path) -> Iterator[Running]:
         alarm.start()
         try:
             running = Running(process)
-            running.wait_for(READY)
+            running.wait_for(ready)
             yield running
         finally:
             alarm.cancel()

@@ -34,9 +34,9 @@ class Site:
     web: WebServer
     client: httpx.AsyncClient
 
-    def module(self, name: str = "function_app") -> Any:
-        """The module of the app, as it was imported."""
-        return next(f.call.__globals__ for f in self.host.app.functions if f.call and f.call.__module__ == name)
+    def module(self) -> dict[str, Any]:
+        """What function_app.py holds, as it was imported."""
+        return vars(self.host.app.manager.get_plugin("function_app"))
 
     def function(self, name: str) -> Mapping[str, Any]:
         """What the host's status tells of a function."""

@@ -145,6 +145,7 @@ async def test_what_is_wrong_about_keys_is_said(serve: Serve) -> None:
     client = (await serve(KINDS)).client
     assert (await client.get("/admin/functions/nobody/keys")).status_code == 404
     assert (await client.get("/admin/host/nokeys")).status_code == 404
+    assert (await client.head("/admin/host/keys/none")).status_code == 404
     assert (await client.put("/admin/host/systemkeys/x", json={"name": "x"})).status_code == 400
     assert (await client.put("/admin/host/systemkeys/x", json={"value": "v"})).status_code == 201
     assert (await client.delete("/admin/host/keys/_master")).status_code == 400

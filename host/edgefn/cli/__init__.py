@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 
 VARIADIC = ("--functions",)
+DEBUG_PORT = 5678
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -32,11 +33,21 @@ def _leave(ended: SystemExit) -> None:
 
 
 def spread(arguments: list[str]) -> list[str]:
-    """``--functions a b``, as ``func start`` takes it, as ``--functions a --functions b``."""
+    """Options as ``func start`` takes them, in the form that the commands know."""
     return list(_spread(arguments))
 
 
 def _spread(arguments: list[str]) -> Iterator[str]:
+    """``--debug`` and ``--debug=PORT`` as the option that always takes a port."""
+    for argument in _one_by_one(arguments):
+        if argument == "--debug":
+            yield f"--debug-port={DEBUG_PORT}"
+        else:
+            yield argument.replace("--debug=", "--debug-port=", 1) if argument.startswith("--debug=") else argument
+
+
+def _one_by_one(arguments: list[str]) -> Iterator[str]:
+    """``--functions a b`` as ``--functions a --functions b``."""
     option: str | None = None
     seen = 0
     for argument in arguments:

@@ -64,14 +64,32 @@ def start(
     cors: Annotated[str | None, typer.Option("--cors", help="Origins that browsers may call from, or *.")] = None,
     cors_credentials: Annotated[bool, typer.Option("--cors-credentials", help="Let them send credentials.")] = False,
     enable_auth: Annotated[bool, typer.Option("--enable-auth", "--enableAuth", help="Ask for keys.")] = False,
+    user_log_level: Annotated[
+        str, typer.Option("--user-log-level", help="Lowest level of the functions' own lines: debug, info, ...")
+    ] = "info",
+    debug_port: Annotated[
+        int | None,
+        typer.Option("--debug-port", min=1, max=65535, help="Wait for a debugger; --debug[=PORT] is the same, 5678."),
+    ] = None,
 ) -> None:
     """Run an app, or the sample where there is none."""
     from edgefn.cli.start import Start, run_start
     from edgefn.web.options import Asked
 
-    named, settings = tuple(only or ()), tuple(given or ())
-    web = Asked(port, address, cors, cors_credentials, enable_auth)
-    asked = Start(root, named, settings, state, until_end, max_seconds, upstream, as_json, verbose, web)
+    asked = Start(
+        root=root,
+        only=tuple(only or ()),
+        given=tuple(given or ()),
+        state=state,
+        until_end=until_end,
+        max_seconds=max_seconds,
+        upstream=upstream,
+        as_json=as_json,
+        verbose=verbose,
+        user_log_level=user_log_level,
+        debug_port=debug_port,
+        web=Asked(port, address, cors, cors_credentials, enable_auth),
+    )
     raise typer.Exit(run_start(asked))
 
 
@@ -99,3 +117,53 @@ def check(
     from edgefn.cli.show import run_check
 
     raise typer.Exit(run_check(root, tuple(only or ()), tuple(given or ()), as_json=as_json))
+
+
+@commands.command()
+def run(
+    function: Annotated[str, typer.Argument(help="The name of the function.")],
+    text: Annotated[str | None, typer.Option("--input", help="What the event is made of: a body, a picture.")] = None,
+    file: Annotated[Path | None, typer.Option("--file", help="A file with that text.")] = None,
+    stdin: Annotated[bool, typer.Option("--stdin", help="Read that text from the standard input.")] = False,
+    metadata: Annotated[
+        list[str] | None, typer.Option("--metadata", metavar="NAME=VALUE", help="A property of the message.")
+    ] = None,
+    root: Root = None,
+    given: Given = None,
+) -> None:
+    """Run a function once; print what it returns and sets."""
+    from edgefn.cli.run import Run, run_function
+
+    asked = Run(function, text, file, stdin, tuple(metadata or ()), root, tuple(given or ()))
+    raise typer.Exit(run_function(asked))
+
+
+settings = typer.Typer(help="Show and change local.settings.json.", no_args_is_help=True, rich_markup_mode=None)
+commands.add_typer(settings, name="settings")
+
+
+@settings.command("list")
+def list_settings(
+    root: Root = None,
+    show_value: Annotated[bool, typer.Option("--show-value", "--showValue", "-a", help="Show the values too.")] = False,
+) -> None:
+    """Show the names of the settings."""
+    from edgefn.cli import app_settings
+
+    raise typer.Exit(app_settings.list_settings(root, show_value=show_value))
+
+
+@settings.command("add")
+def set_setting(name: str, value: str, root: Root = None) -> None:
+    """Add a setting, or give it another value."""
+    from edgefn.cli import app_settings
+
+    raise typer.Exit(app_settings.set_setting(root, name, value))
+
+
+@settings.command("delete")
+def delete_setting(name: str, root: Root = None) -> None:
+    """Remove a setting."""
+    from edgefn.cli import app_settings
+
+    raise typer.Exit(app_settings.delete_setting(root, name))

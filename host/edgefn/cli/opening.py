@@ -41,9 +41,9 @@ def app_root(asked: Path | None) -> Path:
     raise SettingError(f"{folder}: is no app: no host.json, functions/, function_app.py; it has {found}")
 
 
-def settings_given(given: tuple[str, ...]) -> dict[str, str]:
+def settings_given(given: tuple[str, ...], option: str = "--set") -> dict[str, str]:
     """``NAME=VALUE`` texts as a mapping; raises SettingError for one without a name or a =."""
     for text in given:
         if not text.partition("=")[0].strip() or "=" not in text:
-            raise SettingError(f"--set {text}: should be NAME=VALUE")
+            raise SettingError(f"{option} {text}: should be NAME=VALUE")
     return {text.partition("=")[0].strip(): text.partition("=")[2] for text in given}

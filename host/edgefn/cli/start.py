@@ -20,10 +20,10 @@ from edgefn.cli.display import Stdout, display, status_lines
 from edgefn.cli.opening import open_app
 from edgefn.cli.show import lines
 from edgefn.contracts import Feed
-from edgefn.errors import EdgefnError
+from edgefn.errors import EdgefnError, SettingError
 from edgefn.host import Host
 from edgefn.loader import App
-from edgefn.logs import logging_to
+from edgefn.logs import UserLevel, logging_to
 from edgefn.web.options import Asked, server_options
 from edgefn.web.server import WebServer
 
@@ -43,6 +43,8 @@ class Start:
     upstream: bool = False
     as_json: bool = False
     verbose: bool = False
+    user_log_level: str = "info"
+    debug_port: int | None = None
     web: Asked = field(default_factory=Asked)
 
 
@@ -50,15 +52,32 @@ def run_start(asked: Start) -> int:
     """Runs the app; the exit code is 0 when it left as asked, 1 when it could not run."""
     sys.dont_write_bytecode = True  # quick edits of the same size would be hidden by stale bytecode
     level = logging.DEBUG if asked.verbose else logging.INFO
-    with logging_to(Stdout(), as_json=asked.as_json, level=level):  # type: ignore[arg-type]
+    with logging_to(Stdout(), as_json=asked.as_json, level=level) as handler:  # type: ignore[arg-type]
         logging.getLogger("asyncio").setLevel(logging.WARNING)
         logging.getLogger("edgefn.upstream").setLevel(logging.INFO if asked.upstream else logging.WARNING)
         try:
+            handler.addFilter(UserLevel(asked.user_log_level))
+            if asked.debug_port is not None:
+                wait_for_debugger(asked.debug_port)
             app = open_app(asked.root, asked.only, asked.given, asked.state)
+            if asked.debug_port is not None:
+                for function in app.functions:
+                    function.timeout = None  # a function that stands at a breakpoint is not late
             return asyncio.run(_run(app, asked))
         except EdgefnError as error:
             log.error("%s", error)
             return 1
+
+
+def wait_for_debugger(port: int) -> None:
+    """Listens for a debugger on the loopback address and waits until one is attached; raises SettingError."""
+    try:
+        import debugpy
+    except ImportError:
+        raise SettingError("--debug needs debugpy; install it: pip install 'edgefn[debug]'") from None
+    debugpy.listen(("127.0.0.1", port))
+    log.info("Waiting for a debugger on 127.0.0.1:%d", port)
+    debugpy.wait_for_client()
 
 
 async def _run(app: App, asked: Start) -> int:

@@ -18,7 +18,7 @@ from edgefn.errors import BindingError, SourceError
 from edgefn.function import Binding, Options, Seconds
 from edgefn.hookspecs import hookimpl
 from edgefn.values import element_of, first_of_union
-from edgefn.video import Playing, Source, Subscription, Wanted
+from edgefn.video import Playing, Source, Subscription, Wanted, first_frame
 from edgefn.workers import work
 
 if TYPE_CHECKING:
@@ -176,6 +176,14 @@ class VideoFrameKind:
         listener = VideoFrameListener(binding, subscription, feed, in_flight=in_flight, batch=batch)
         self._listeners.add(listener)
         return listener
+
+    def manual(self, binding: Binding, text: str) -> Event:
+        """The first frame of another source: the text is a picture, a clip or whatever ``source`` may be."""
+        try:
+            frame = first_frame(recognise(text, self._root))
+        except SourceError as error:
+            raise BindingError(f"{binding.where()}: {error}") from None
+        return Event([frame] if _options(binding).cardinality == "many" else frame)
 
     async def close(self) -> None:
         await asyncio.gather(*(source.close() for source in list(self._sources.values())))

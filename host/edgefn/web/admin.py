@@ -229,9 +229,9 @@ class Admin:
         name = str(request.path_params["key"])
         listed = self._keys.listed(scope, function) if scope in SCOPES else None
         found = next((key for key in listed or () if key["name"].lower() == name.lower()), None)
-        if listed is None or (found is None and request.method in ("GET", "DELETE")):
+        if listed is None or (found is None and request.method not in ("PUT", "POST")):
             return Response(status_code=404)
-        if request.method == "GET":
+        if request.method in ("GET", "HEAD"):
             return _json(found)
         if request.method == "DELETE":
             gone = await asyncio.to_thread(self._keys.delete, scope, function, name)

@@ -29,9 +29,10 @@ class Calls:
         self._options = kind.http
         self._keys = keys
         self._is_up = is_up
-        self._outstanding = 0
+        self.outstanding = 0
+        """Requests that run or wait."""
         self._limit = kind.http.max_outstanding_requests
-        self._buffered = Buffered(kind.http.max_buffered_body_size)
+        self.buffered = Buffered(kind.http.max_buffered_body_size)
         self._metric: Counter = metrics.counter("edgefn_http_requests", "Requests by status", ("function", "status"))
         self._counters: dict[tuple[str, int], Counter] = {}
 
@@ -77,15 +78,15 @@ class Calls:
         query = query_of(scope["query_string"])
         if self._keys is not None and not self._keys.allow(route.level, route.function, given_key(headers, query)):
             return Reply(401)
-        if self._outstanding >= self._limit >= 0:
+        if self.outstanding >= self._limit >= 0:
             return plain(429, "Too many requests at once.", RETRY)
         url = url_of(scope, headers)
-        self._outstanding += 1
+        self.outstanding += 1
         held = 0
 
         async def request() -> HttpRequest:
             nonlocal held
-            body = await body_of(headers, receive, self._options.max_request_body_size, self._buffered)
+            body = await body_of(headers, receive, self._options.max_request_body_size, self.buffered)
             held = len(body)
             return HttpRequest(
                 scope["method"],
@@ -100,8 +101,8 @@ class Calls:
         try:
             return await listener.answer(request)
         finally:
-            self._outstanding -= 1
-            self._buffered.held -= held
+            self.outstanding -= 1
+            self.buffered.held -= held
 
     def _count(self, function: str, status: int) -> None:
         counter = self._counters.get((function, status))

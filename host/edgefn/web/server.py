@@ -120,6 +120,7 @@ class WebServer:
         self._http: HttpOptions = self._kind.http if self._kind else http_options(app.config)
         self.keys = Keys(app.services.state / "secrets")
         self._admin = Admin(host, self.keys, self._kind, self._http.max_request_body_size)
+        self.calls: Calls | None = None
         self._server: uvicorn.Server | None = None
         self._socket: socket.socket | None = None
         self._task: asyncio.Task[None] | None = None
@@ -188,8 +189,8 @@ class WebServer:
             exception_handlers={Refused: refused, Gone: gone},
         )
         keys = self.keys if self._options.enforce else None
-        calls = Calls(self._kind, keys, self._is_up, services.metrics) if self._kind else None
-        app: Application = Front(own, calls, self.keys, self._options, not pages.is_home_hidden(services.settings))
+        self.calls = Calls(self._kind, keys, self._is_up, services.metrics) if self._kind else None
+        app: Application = Front(own, self.calls, self.keys, self._options, not pages.is_home_hidden(services.settings))
         if self._http.custom_headers:
             app = WithHeaders(app, [header(name, text) for name, text in self._http.custom_headers.items()])
         if self._options.origins:
