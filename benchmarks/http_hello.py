@@ -2,11 +2,12 @@
 
     python benchmarks/http_hello.py [--rounds 5] [--seconds 2] [--connections 16] [--framework PATH]
 
-Each server is a process of its own, on loopback, with one worker, and writes its log to the null device; the load comes
-from another one, ``wrk`` where it is installed. The servers take turns in each round. Medians over the rounds: requests a
-second, the 99th percentile of the latency, and the processor time that a request costs its server, which tells more than
-the first two on a machine that does other things too. ``functions-framework`` is looked for beside Python and on the PATH,
-and installed into a virtual environment of its own when it is not there. The last line is one JSON object.
+Each server is a process of its own, on loopback, with one worker, and writes its log to the null device; the load
+comes from another one, ``wrk`` where it is installed. The servers take turns in each round. Medians over the rounds:
+requests a second, the 99th percentile of the latency, and the processor time that a request costs its server, which
+tells more than the first two on a machine that does other things too. ``functions-framework`` is looked for beside
+Python and on the PATH, and installed into a virtual environment of its own when it is not there. The last line is one
+JSON object.
 """
 
 from __future__ import annotations
@@ -263,9 +264,8 @@ def main() -> None:
         return
     figures = measure(asked.rounds, asked.seconds, asked.connections, asked.framework)
     for name, row in figures.items():
-        print(
-            f"{name:10} {row['per_second']:9,.0f}/s   p99 {row['p99_ms']:7.2f} ms   {row['cpu_us']:7.0f} us of processor"
-        )
+        rates = f"{row['per_second']:9,.0f}/s   p99 {row['p99_ms']:7.2f} ms"
+        print(f"{name:10} {rates}   {row['cpu_us']:7.0f} us of processor")
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors", file=sys.stderr)
     print(json.dumps({**figures, **ratios(figures), "load": "wrk" if shutil.which("wrk") else "asyncio"}))
 

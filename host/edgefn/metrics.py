@@ -65,6 +65,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._counters: dict[str, Counter] = {}
+        self._gauges: dict[str, Gauge] = {}
         self.invocations = self.counter("edgefn_invocations", "Invocations by outcome", ("function", "status"))
         self.duration = Histogram(
             "edgefn_invocation_seconds",
@@ -80,7 +82,13 @@ class Metrics:
         return self._functions.setdefault(name, FunctionMetrics(name, self))
 
     def counter(self, name: str, text: str, labels: Sequence[str] = ()) -> Counter:
-        return Counter(name, text, labels, registry=self.registry)
+        """The counter of that name, the same for each call."""
+        if name not in self._counters:
+            self._counters[name] = Counter(name, text, labels, registry=self.registry)
+        return self._counters[name]
 
     def gauge(self, name: str, text: str, labels: Sequence[str] = ()) -> Gauge:
-        return Gauge(name, text, labels, registry=self.registry)
+        """The gauge of that name, the same for each call."""
+        if name not in self._gauges:
+            self._gauges[name] = Gauge(name, text, labels, registry=self.registry)
+        return self._gauges[name]

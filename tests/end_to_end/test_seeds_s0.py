@@ -203,6 +203,8 @@ def test_s0_5_a_device_that_this_machine_has_runs_and_is_told(play: Play, device
     assert played.functions["classify"]["state"] == "ended"
     assert len(played.bodies("classes")) == 5
     assert (session["device"], session["asked"]) == ("CPU", device)
+    infos = next(m for m in played.app.services.metrics.registry.collect() if m.name == "edgefn_session_info").samples
+    assert {sample.labels["device"] for sample in infos if sample.labels["function"] == "classify"} == {"CPU"}
     assert bool(list(played.app.services.state.rglob("*.blob"))) is cache
 
 

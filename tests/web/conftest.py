@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -38,10 +39,37 @@ class Site:
         """What function_app.py holds, as it was imported."""
         return vars(self.host.app.manager.get_plugin("function_app"))
 
+    async def answering(self, name: str, count: int) -> None:
+        """Returns when a function answers so many requests."""
+
+        async def holds() -> bool:
+            return bool(self.function(name)["trigger"]["answering"] == count)
+
+        await until(holds)
+
+    async def gets(self, path: str, status: int) -> httpx.Response:
+        """The response to the path, as soon as it has that status."""
+        seen = [await self.client.get(path)]
+
+        async def holds() -> bool:
+            seen.append(await self.client.get(path))
+            return seen[-1].status_code == status
+
+        if seen[0].status_code != status:
+            await until(holds)
+        return seen[-1]
+
     def function(self, name: str) -> Mapping[str, Any]:
         """What the host's status tells of a function."""
         found: Mapping[str, Any] = self.host.status()["functions"][name]
         return found
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Returns when it holds; fails after five seconds."""
+    async with asyncio.timeout(5):
+        while not await holds():  # noqa: ASYNC110  it watches the other side of a socket
+            await asyncio.sleep(0)
 
 
 @asynccontextmanager

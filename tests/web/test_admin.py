@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.ticks import PLUGIN
-from tests.web.conftest import HEAD, Serve, Site
+from tests.web.conftest import HEAD, Serve, Site, until
 
 KINDS = HEAD + (
     "import logging\nSEEN, RAN = [], asyncio.Event()\n"
@@ -107,6 +107,10 @@ async def test_drain_lets_invocations_end_and_resume_listens_again(serve: Serve)
         "    BEGUN.set()\n    await GATE.wait()\n    return 'done'"
     )
     module = site.module()
+
+    async def is_drained() -> bool:
+        return await drain_state(site) == ("Completed", 0)
+
     running = asyncio.create_task(site.client.get("/api/f"))
     await module["BEGUN"].wait()
     assert await drain_state(site) == ("Disabled", 1)
@@ -118,8 +122,7 @@ async def test_drain_lets_invocations_end_and_resume_listens_again(serve: Serve)
     assert (await site.client.post("/admin/host/resume")).status_code == 409
     module["GATE"].set()
     assert (await running).text == "done"
-    while await drain_state(site) != ("Completed", 0):
-        await asyncio.sleep(0)
+    await until(is_drained)
     assert (await site.client.post("/admin/host/resume")).json() == {"state": "Running"}
     assert (await site.client.get("/health/ready")).status_code == 200
     assert (await site.client.get("/api/f")).text == "done"

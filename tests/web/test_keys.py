@@ -104,5 +104,5 @@ def test_a_file_that_others_can_read_is_closed_to_them_and_said(
 
 def test_a_folder_that_can_not_be_written_names_the_remedy(tmp_path: Path) -> None:
     (tmp_path / "secrets").write_text("a file")
-    with pytest.raises(SettingError, match="the keys can not be kept: .*; choose another folder with --state"):
+    with pytest.raises(SettingError, match=r"the keys can not be kept: .*; choose another folder with --state"):
         opened(tmp_path / "secrets")

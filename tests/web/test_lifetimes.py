@@ -33,9 +33,7 @@ async def test_while_the_host_starts_requests_are_asked_to_come_back(serve: Serv
     assert (await site.client.get("/admin/host/status")).json()["state"] == "Starting"
     await site.host.start()
     assert (await site.client.get("/health/ready")).json() == {"status": "running"}
-    async with asyncio.timeout(5):
-        while (await site.client.get("/api/echo")).status_code == 503:
-            await asyncio.sleep(0)
+    assert (await site.gets("/api/echo", 200)).json()["route"] == {}
 
 
 async def test_a_function_in_error_and_a_disabled_one_are_404(serve: Serve) -> None:
@@ -54,8 +52,7 @@ async def test_stopping_lets_responses_be_written_and_takes_no_more_requests(app
         running = asyncio.create_task(site.client.get("/api/f"))
         await module["BEGUN"].wait()
         stopping = asyncio.create_task(site.host.stop())
-        while (await site.client.get("/health/ready")).json() != {"status": "stopping"}:
-            await asyncio.sleep(0)
+        assert (await site.gets("/health/ready", 503)).json() == {"status": "stopping"}
         assert (await site.client.get("/api/f")).status_code == 503
         module["GATE"].set()
         assert (await running).text == "done"
@@ -87,8 +84,7 @@ async def test_a_stop_during_a_drain_grants_the_grace_time(app_of: AppIn) -> Non
 async def test_beyond_the_outstanding_requests_callers_get_429(serve: Serve) -> None:
     site = await serve(limited(GATED, maxOutstandingRequests=2, maxConcurrentRequests=1))
     two = [asyncio.create_task(site.client.get("/api/f")) for _ in range(2)]
-    while site.function("f")["trigger"]["answering"] < 2:
-        await asyncio.sleep(0)
+    await site.answering("f", 2)
     assert site.function("f")["in_flight"] == 1
     refused = await site.client.get("/api/f")
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")

@@ -27,7 +27,8 @@ def test_start_shows_where_functions_are_and_serves_them(tmp_path: Path) -> None
     (tmp_path / "host.json").write_text('{"version": "2.0"}')
     (tmp_path / "function_app.py").write_text(APP)
     with started("start", "--enable-auth", cwd=tmp_path) as running:
-        found = re.search(r"^\thello: \[GET,POST\] (http://localhost:\d+)/api/hello/\{name\?\}", running.log, re.MULTILINE)
+        shown = r"^\thello: \[GET,POST\] (http://localhost:\d+)/api/hello/\{name\?\}"
+        found = re.search(shown, running.log, re.MULTILINE)
         assert found is not None, running.log
         assert f"\tlocked: {found[1]}/api/locked" in running.log
         base = found[1].replace("localhost", "127.0.0.1")

@@ -78,6 +78,9 @@ class InferenceSessionKind:
 
     def __init__(self, services: Services) -> None:
         self._kinds = services.session_kinds
+        self._info = services.metrics.gauge(
+            "edgefn_session_info", "1 for each open session", ("function", "parameter", "model", "device", "precision")
+        )
 
     def check(self, binding: Binding) -> None:
         """Raises BindingError for an unknown kind, its unknown or wrong options, and a task that is contradicted."""
@@ -86,7 +89,11 @@ class InferenceSessionKind:
     async def open(self, binding: Binding) -> Input:
         """Opens the model, or shares it, in a thread: compiling takes seconds."""
         kind, resolved, task = self._resolved(binding)
-        return SessionInput(await asyncio.to_thread(kind.open, resolved, task))
+        session = await asyncio.to_thread(kind.open, resolved, task)
+        facts = session.status()
+        names = (str(facts.get(name, "")) for name in ("model", "device", "precision"))
+        self._info.labels(binding.function, binding.name, *names).set(1)
+        return SessionInput(session)
 
     async def close(self) -> None:
         """The kinds of sessions belong to the host, which closes them."""
