@@ -142,7 +142,8 @@ def loaded(port: int, group: int, seconds: float, connections: int) -> Figures:
 
 def _by_wrk(port: int, seconds: float, connections: int) -> tuple[int, float]:
     whole = max(1, round(seconds))
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{whole}s", "--latency", f"http://127.0.0.1:{port}{PATH}"]
+    url = f"http://127.0.0.1:{port}{PATH}"
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{whole}s", "--timeout", "20s", "--latency", url]
     text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 30).stdout
     if "Non-2xx" in text or "Socket errors" in text:
         raise SystemExit(f"the load was not answered as it should be:\n{text}")

@@ -213,7 +213,6 @@ OWN_WORDS = {
     "a timer that is a number": "a timer can not become int",
     "a request that is a number": 'binding "httpTrigger" does not match its Python annotation "int"',
     "two triggers": "A trigger was already registered to this function.",
-    "v1, an input returned": "types for direction 'in'",
     "v1, no function main": "cannot load the f function: function main() is not present in f/__init__.py",
     "what can not be sent": "a object can not be sent as JSON",
     "timer that returns": "function 'f' without a $return binding returned a non-None value",

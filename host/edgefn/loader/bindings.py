@@ -60,10 +60,13 @@ def _direction(declared: Mapping[str, Any], item: Declared) -> Direction:
             f"{place}: cannot load the {item.name} function: "
             '"inout" bindings are not supported; declare an in and an out'
         )
-    try:
-        return Direction(found)
-    except ValueError:
-        raise BindingError(f"{place}: direction should be 'in' or 'out', found {declared['direction']!r}") from None
+    if found not in ("in", "out"):
+        raise BindingError(f"{place}: direction should be 'in' or 'out', found {declared['direction']!r}")
+    if name == "$return" and found == "in":
+        raise BindingError(
+            f'{place}: cannot load the {item.name} function: "$return" binding must have direction set to "out"'
+        )
+    return Direction(found)
 
 
 def _is_binary(declared: Mapping[str, Any], item: Declared) -> bool:

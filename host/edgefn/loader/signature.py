@@ -124,7 +124,7 @@ def _parameter_faults(item: Declared, parameters: Mapping[str, inspect.Parameter
     if extra := required - set(bound) - {"context"}:
         where = "in function.json" if item.in_json else _DECORATORS
         yield item.cannot_load(
-            f"the following parameters are declared in Python but not {where}:  {_set(extra)}; bind them, or give them "
+            f"the following parameters are declared in Python but not {where}: {"" if item.in_json else " "}{_set(extra)}; bind them, or give them "
             f"defaults. Bindings: {listing(bound)}"
         )
     if extra := set(bound) - set(parameters) - {"$return"}:
