@@ -122,9 +122,9 @@ def _parameter_faults(item: Declared, parameters: Mapping[str, inspect.Parameter
         yield item.cannot_load(f"Multiple bindings with name '{name}' discovered. Binding names must be unique.")
     required = {p.name for p in parameters.values() if p.default is p.empty}
     if extra := required - set(bound) - {"context"}:
-        where = "in function.json" if item.in_json else _DECORATORS
+        where, gap = ("in function.json", " ") if item.in_json else (_DECORATORS, "  ")  # as Azure's worker writes it
         yield item.cannot_load(
-            f"the following parameters are declared in Python but not {where}: {"" if item.in_json else " "}{_set(extra)}; bind them, or give them "
+            f"the following parameters are declared in Python but not {where}:{gap}{_set(extra)}; bind them, or give them "
             f"defaults. Bindings: {listing(bound)}"
         )
     if extra := set(bound) - set(parameters) - {"$return"}:
