@@ -1,7 +1,7 @@
 """Makes the model that benchmarks run: an SSD on a MobileNet, 300 x 300, built of OpenVINO's operations.
 
-Its size and its operations, with DetectionOutput at the end, are those of SSD-MobileNet; its weights are drawn at random,
-since only their number matters to speed. The class scores are biased so that few boxes are left, as on a real scene.
+Its size and its operations, with DetectionOutput at the end, are those of SSD-MobileNet; its weights are drawn at
+random, since only their number matters to speed. The class scores are biased so that few boxes are left.
 """
 
 from __future__ import annotations

@@ -7,13 +7,13 @@ runs, one after the other and nothing else beside:
 
     decoder      OpenCV reads the clip to BGR, all cores
     benchmark    OpenVINO's benchmark_app, throughput hint, the same model and device
-    host         a real app: video_frame_trigger -> inference_session -> edge_hub_output, each message a line on disk
+    host         a real app: video_frame_trigger -> inference_session -> edge_hub_output, each message a line of a file
     host_async   the same with frames that were decoded beforehand, `await detector.infer_async(frame)`
     host_sync    the same with a synchronous function in threads
     seed         what the scripts that this replaces do: read, resize, transpose, infer, sort, dump, one by one
 
-``limit`` is 1 / (1/decoder + 1/benchmark): decode and inference share the cores. Medians over the rounds. The last line is
-one JSON object.
+``limit`` is 1 / (1/decoder + 1/benchmark): decode and inference share the cores. Medians over the rounds. The last
+line is one JSON object.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class DecodedKind:
 def edgefn_triggers(services):
     return [DecodedKind()]
 
-session = app.inference_session(arg_name="detector", model="%MODEL%", device="%DEVICE%", task="detection", threshold=0.1)
+session = app.inference_session("detector", "%MODEL%", "%DEVICE%", task="detection", threshold=0.1)
 output = app.edge_hub_output(arg_name="detections", output_name="detections")
 decoded = dict(type="decodedTrigger", clip="%CLIP%", count="%COUNT%")
 

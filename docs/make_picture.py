@@ -1,6 +1,6 @@
 """Makes the picture of the README: one frame of the sample clip with the boxes that the sample's model finds.
 
-    python docs/make_picture.py [FRAME]
+python docs/make_picture.py [FRAME]
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from edgefn.loader import load_app
 ROOT = Path(__file__).parents[1]
 COLOURS = {"car": (80, 200, 255), "truck": (120, 255, 120), "person": (255, 160, 90)}
 
-FUNCTION = '''
+FUNCTION = """
 import edgefn
 app = edgefn.FunctionApp()
 RESULTS = {}
@@ -26,7 +26,7 @@ RESULTS = {}
 @app.inference_session(arg_name="detector", model="%MODEL_XML_PATH%", device="CPU")
 def keep(frame: edgefn.VideoFrame, detector: edgefn.DetectionSession):
     RESULTS[frame.id] = frame.image, detector.infer(frame)
-'''
+"""
 
 
 async def results(folder: Path) -> dict[int, tuple[object, list[object]]]:

@@ -389,7 +389,7 @@ def test_a_function_json_gives_what_decorators_give(app_of: AppIn) -> None:
         ),
         (v1(), "1 / 0", "F/__init__.py:1: ZeroDivisionError"),
         (v1(), "def main(): ...", "are declared in function.json but not in Python: {'m'}"),
-        (v1(), "def main(m, x): ...", "are declared in Python but not in function.json:  {'x'}"),
+        (v1(), "def main(m, x): ...", "are declared in Python but not in function.json: {'x'}"),
         (v1().replace('"in"', '"inout"'), "def main(m): ...", '"inout" bindings are not supported'),
         (
             v1().replace('"in"', '"sideways"'),

@@ -26,7 +26,7 @@ OVERRIDE = "azurefunctionsjobhost__"
 DEFAULT_TIMEOUT = 1800.0
 
 KNOWN_KEYS = frozenset(
-    "version functionTimeout retry functions http watchDirectories watchFiles queues serviceBus eventHub singleton "  # noqa: SIM905
+    "version functionTimeout retry functions http watchDirectories watchFiles queues serviceBus eventHub singleton "  #
     "logging aggregator healthMonitor extensionBundle managedDependencies customHandler httpWorker extensions "
     "concurrency telemetryMode sendCanceledInvocationsToWorker metadataProviderTimeout".split()
 )

@@ -124,8 +124,8 @@ def _parameter_faults(item: Declared, parameters: Mapping[str, inspect.Parameter
     if extra := required - set(bound) - {"context"}:
         where, gap = ("in function.json", " ") if item.in_json else (_DECORATORS, "  ")  # as Azure's worker writes it
         yield item.cannot_load(
-            f"the following parameters are declared in Python but not {where}:{gap}{_set(extra)}; bind them, or give them "
-            f"defaults. Bindings: {listing(bound)}"
+            f"the following parameters are declared in Python but not {where}:{gap}{_set(extra)}; bind them, or give "
+            f"them defaults. Bindings: {listing(bound)}"
         )
     if extra := set(bound) - set(parameters) - {"$return"}:
         said = _BOUND_IN_JSON if item.in_json else _BOUND_BY_DECORATORS
