@@ -258,8 +258,8 @@ class Field:
         raise ValueError(f"'{text}' is no {self.name}; {self.least} to {self.most}{names} would be right")
 
 
-MONTHS = tuple("January February March April May June July August September October November December".split())  # noqa: SIM905
-WEEKDAYS = tuple("Sunday Monday Tuesday Wednesday Thursday Friday Saturday".split())  # noqa: SIM905
+MONTHS = tuple("January February March April May June July August September October November December".split())
+WEEKDAYS = tuple("Sunday Monday Tuesday Wednesday Thursday Friday Saturday".split())
 FIELDS = (
     Field("second", 0, 59),
     Field("minute", 0, 59),
