@@ -264,3 +264,19 @@ def test_what_is_not_loaded_is_told(folder: Write) -> None:
 def test_a_folder_without_functions_says_where_they_would_be(app_of: AppIn) -> None:
     (warning,) = app_of({}).warnings
     assert warning.endswith("holds no function; put a module with a FunctionApp into functions/")
+
+
+def test_a_folder_without_init_of_an_earlier_app_does_not_hide_a_module_of_this_one(tmp_path: Path) -> None:
+    for name, shared in (("one", "shared/far.py"), ("two", "shared.py")):
+        for file, text in {
+            shared: "S = 1",
+            "functions/a.py": "import shared" + (".far" if name == "one" else ""),
+        }.items():
+            (tmp_path / name / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name / file).write_text(text)
+    first = import_app(tmp_path / "one")
+    sys.path.remove(str(tmp_path / "one"))
+    second = import_app(tmp_path / "two")
+    assert [module.error for module in (*first, *second)] == ["", ""]
+    assert second[0].module is not None
+    assert second[0].module.shared.S == 1

@@ -192,7 +192,11 @@ def _forget() -> None:
 
 
 def _lies_in(module: ModuleType, root: Path) -> bool:
-    return module.__name__ in (FOLDER, V1_PACKAGE) or is_user_file(getattr(module, "__file__", None) or "", root)
+    if module.__name__ in (FOLDER, V1_PACKAGE):
+        return True
+    file = getattr(module, "__file__", None)
+    folders = [str(folder) for folder in getattr(module, "__path__", ())]  # of a folder without __init__.py
+    return any(is_user_file(place, root) for place in ([file] if file else folders))
 
 
 def _package(name: str, folder: Path) -> ModuleType:

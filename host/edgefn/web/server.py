@@ -8,17 +8,20 @@ import errno
 import logging
 import socket
 from collections.abc import Awaitable, Callable
+from typing import cast
 from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from edgefn.errors import SettingError
 from edgefn.host import Host
 from edgefn.web import pages
 from edgefn.web.admin import Admin, gone, refused
 from edgefn.web.calls import Calls, given_key, write
+from edgefn.web.corked import Corked
 from edgefn.web.http import HttpTriggerKind
 from edgefn.web.keys import Keys
 from edgefn.web.lifespans import shut_down
@@ -109,6 +112,13 @@ class WithHeaders:
         await self._app(scope, receive, send_more)
 
 
+class Protocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]  # uvicorn chooses it when it is imported
+    """uvicorn's HTTP on a transport that joins writes."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(Corked(cast("asyncio.Transport", transport)))
+
+
 class WebServer:
     """Serves one host. Start it before the host, so that callers hear that it is starting; stop it after the host."""
 
@@ -154,6 +164,7 @@ class WebServer:
         self._socket = self._bound()
         config = uvicorn.Config(
             self._application(),
+            http=Protocol,
             log_config=None,
             log_level="error",  # what clients do wrong is theirs to see
             access_log=False,
