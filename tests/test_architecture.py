@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parents[1] / "host" / "edgefn"
 DOCS = Path(__file__).parents[1] / "docs"
 
 LAYERS = [
-    {"errors", "routes", "scene", "ncrontab"},
+    {"errors", "ids", "routes", "scene", "ncrontab"},
     {"logs", "contracts", "metrics", "function"},
     {"settings", "spool", "hookspecs", "values", "places", "workers", "threads", "context", "app", "retries"},
     {"pacing", "captures", "video"},

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
@@ -21,6 +20,7 @@ from edgefn.context import Context
 from edgefn.contracts import Event, Input, Outcome, Output, Status
 from edgefn.errors import EdgefnError, FunctionTimeout, StillRunning
 from edgefn.function import Function
+from edgefn.ids import new_id
 from edgefn.logs import CURRENT, Invocation, failed_line, running_line, user_traceback
 from edgefn.metrics import FunctionMetrics
 from edgefn.retries import delays
@@ -364,12 +364,6 @@ def told(error: BaseException) -> str:
         return str(error)
     stack = user_traceback(error)
     return f"Result: Failure\nException: {type(error).__name__}: {error}\nStack: {stack}"
-
-
-def new_id() -> str:
-    """A random UUID as text; an invocation id needs no secret, so Python's fast generator will do."""
-    digits = f"{random.getrandbits(128):032x}"
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
 def _clock(seconds: float | None) -> str:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from edgefn.loader import load_app
 from tests.web.conftest import HEAD, Site, served
 
-EXAMPLES = int(os.environ.get("EDGEFN_FUZZ_EXAMPLES", "300"))
+EXAMPLES = int(os.environ.get("EDGEFN_FUZZ_EXAMPLES", "200"))
 LIMIT = 20_000
 CODE = (
     HEAD

@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 import re
 import time
-import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from pydantic import Field, field_validator
@@ -17,8 +16,10 @@ from pydantic import Field, field_validator
 from edgefn.contracts import EdgeMessage, Event, Hub, OutputKind, Services
 from edgefn.function import Binding, Options, Seconds
 from edgefn.hookspecs import hookimpl
+from edgefn.ids import new_id
 
 JSON = "application/json"
+OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 MAX_MESSAGE = 262_144
 """Bytes of a message, properties included, that edgeHub takes (IoT Edge's documented limit of 256 KiB)."""
 RATE = re.compile(r"^\s*(\d+)\s*/\s*(second|minute|hour|s|m|h)\s*$", re.IGNORECASE)
@@ -61,8 +62,7 @@ class EdgeHubOutputOptions(Options):
         return self.on_change if isinstance(self.on_change, list) else None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(NamedTuple):
     """What a function set, ready to be sent; ``key`` is what ``onChange`` compares."""
 
     messages: list[EdgeMessage]
@@ -175,11 +175,12 @@ class EdgeHubOutput:
         return EdgeMessage(
             body,
             properties,
-            message_id=(message and message.message_id) or str(uuid.uuid4()),
+            message_id=(message and message.message_id) or new_id(),
             correlation_id=message.correlation_id if message else "",
             content_type=self._options.content_type or kind,
             created=datetime.now(UTC),
             output_name=self._options.output_name,
+            is_json=kind == JSON and not message,
         )
 
 
@@ -198,7 +199,7 @@ def body_of(value: Any) -> tuple[bytes, str]:
 def json_bytes(value: Any) -> bytes:
     """A value as JSON: dicts, lists, numbers, texts, dataclasses, datetimes, numpy arrays and numbers."""
     try:
-        return orjson.dumps(value, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
+        return orjson.dumps(value, default=_plain, option=OPTIONS)
     except (TypeError, RecursionError) as error:
         raise TypeError(f"a {type(value).__name__} can not be sent as JSON: {error}") from None
 

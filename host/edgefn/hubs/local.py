@@ -125,6 +125,7 @@ class LocalHub:
         self._upstream = UpstreamFile(state / "upstream.jsonl", options.upstream_max_bytes)
         self._sink: HubSink | None = None
         self._counts: Counter[str] = Counter()
+        self._counters: dict[tuple[str, str], Any] = {}
         self._messages = metrics.counter("edgefn_hub_messages", "Messages by where routes sent them", ("output", "to"))
 
     async def start(self, sink: HubSink) -> None:
@@ -173,13 +174,16 @@ class LocalHub:
         except OSError as error:
             raise HubError(f"upstream.jsonl can not be written: {error}; make room, or name another --state") from None
         if upstream_log.isEnabledFor(logging.INFO):
-            body = _body(message.body)
+            body = _body(message)
             shown = message.text if "body" in body else body["bodyBase64"]
             upstream_log.info("%s -> $upstream %s", message.output_name or "messages", shown)
 
     def _count(self, output: str, to: str) -> None:
         self._counts[to] += 1
-        self._messages.labels(output, to).inc()
+        counter = self._counters.get((output, to))
+        if counter is None:
+            counter = self._counters[output, to] = self._messages.labels(output, to)
+        counter.inc()
 
     def status(self) -> Mapping[str, Any]:
         return {"name": self.name, "state": "online", "module": self.module, "messages": dict(self._counts)}
@@ -194,11 +198,14 @@ def as_line(message: EdgeMessage) -> dict[str, Any]:
         "contentType": message.content_type,
         "contentEncoding": message.content_encoding,
         "properties": dict(message.properties),
-        **_body(message.body),
+        **_body(message),
     }
 
 
-def _body(body: bytes) -> dict[str, Any]:
+def _body(message: EdgeMessage) -> dict[str, Any]:
+    body = message.body
+    if message.is_json:
+        return {"body": orjson.Fragment(body)}
     try:
         return {"body": orjson.Fragment(body)} if orjson.loads(body) is not None else {"body": None}
     except orjson.JSONDecodeError:
