@@ -18,6 +18,7 @@ import azure.functions as func
 
 from edgefn.context import Context
 from edgefn.contracts import Event, Input, Outcome, Output, Status
+from edgefn.deadlines import Deadlines
 from edgefn.errors import EdgefnError, FunctionTimeout, StillRunning
 from edgefn.function import Function
 from edgefn.ids import new_id
@@ -121,6 +122,7 @@ class Invoker:
         self._log = logging.getLogger(f"Function.{function.name}")
         self._level = level
         self._timeout = function.timeout
+        self._deadlines = None if function.timeout is None else Deadlines(function.timeout)
         self._retry = None if is_call else function.retry
         self._stopping = asyncio.Event()
         self._told: Counter[str] = Counter()
@@ -255,25 +257,27 @@ class Invoker:
     # --- the call ------------------------------------------------------------------------------------------------
 
     async def _await(self, arguments: dict[str, Any], invocation: Invocation) -> Any:
-        if self._timeout is None:
+        if self._deadlines is None:
             return await self._call(**arguments)
+        deadline = self._deadlines.begin()
         try:
-            async with asyncio.timeout(self._timeout) as limit:
+            with deadline:
                 return await self._call(**arguments)
-        except TimeoutError as error:
-            if not limit.expired():
+        except asyncio.CancelledError as error:
+            if not deadline.passed:
                 raise
-            raise self._timed_out(invocation, failed_line(error.__cause__, self._root)) from None
+            raise self._timed_out(invocation, failed_line(error, self._root)) from None
 
     async def _in_thread(self, arguments: dict[str, Any], invocation: Invocation) -> Any:
         job = self._threads.run(lambda: self._call(**arguments))
+        if self._deadlines is None:
+            return await job.future
+        deadline = self._deadlines.begin()
         try:
-            if self._timeout is None:
+            with deadline:
                 return await job.future
-            async with asyncio.timeout(self._timeout) as limit:
-                return await job.future
-        except TimeoutError:
-            if not limit.expired():
+        except asyncio.CancelledError:
+            if not deadline.passed:
                 raise
             raise self._gave_up(job, invocation) from None
 

@@ -9,7 +9,7 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable
 from typing import cast
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import uvicorn
 from starlette.applications import Starlette
@@ -56,6 +56,9 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
+        if "://" in path[:8]:
+            scope = _without_origin(scope)
+            path = scope["path"]
         if self._calls is not None and not self._is_own(path, scope["method"]):
             await self._calls(scope, receive, send)
             return
@@ -85,6 +88,12 @@ class Front:
         if origin and urlsplit(origin).netloc != host and origin not in self._options.origins:
             return plain(403, "Admin endpoints without keys are not for pages of other sites.")
         return None
+
+
+def _without_origin(scope: Scope) -> Scope:
+    """A request whose target is a whole address, as proxies send it, as one for the path in that."""
+    raw = b"/" + scope["raw_path"].partition(b"://")[2].partition(b"/")[2]
+    return {**scope, "raw_path": raw, "path": unquote(raw.decode("ascii"))}
 
 
 def _is_admin(path: str) -> bool:
