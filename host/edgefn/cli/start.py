@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import random
 import signal
 import sys
 from collections.abc import Mapping
@@ -28,6 +29,9 @@ from edgefn.web.options import Asked, server_options
 from edgefn.web.server import WebServer
 
 log = logging.getLogger("edgefn.host")
+
+INSTANCE = random.getrandbits(128)
+"""Names this process in the line that tools of Azure Functions wait for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,7 @@ async def _served(host: Host, asked: Start, stopping: asyncio.Event) -> int:
     app = host.app
     await host.start()
     log.info("Worker process started and initialized.")
+    log.info("Host lock lease acquired by instance ID '%s'.", f"{INSTANCE:032x}")
     listeners = [running.listener for running in host.running if running.listener is not None]
     if asked.until_end and not any(listener.feed is Feed.FINITE for listener in listeners):
         log.error("No source runs that could end: %s", _why(app))

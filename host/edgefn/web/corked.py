@@ -1,6 +1,6 @@
 """Head and body of a response in one write: uvicorn would make two system calls of them, and two packets.
 
-``benchmarks/http_hello.py`` tells what it saves: a seventh of the processor time of a small request.
+``benchmarks/http.py`` tells what it saves: a seventh of the processor time of a small request.
 """
 
 from __future__ import annotations

@@ -1,0 +1,162 @@
+"""Rows of SEEDS.md that the accelerated-models sample is about: no network, readiness, errors, retries, pictures."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+
+from edgefn.host import Host
+from edgefn.web.options import Asked, server_options
+from edgefn.web.server import WebServer
+from tests.cli.command import app_in, command, environment, sent, started
+from tests.end_to_end.apps import MOBILENET, SQUEEZENET, SQUEEZENET_LABELS
+from tests.end_to_end.conftest import HEAD, Load, Play
+
+
+def test_s1_1_two_models_whose_indexes_differ_by_one_agree_on_the_animals_and_the_bus(play: Play) -> None:
+    """The pictures of the seed's client; the label offset of the model with a background class is declared."""
+    source = "%DATA%/images/seed-001"
+    code = HEAD + "".join(
+        f"""
+@app.video_frame_trigger("frame", "{source}")
+@app.inference_session("classifier", "{model}", labels="{SQUEEZENET_LABELS}", precision="f32"{more})
+@app.edge_hub_output("$return", "{name}")
+async def {name}(frame: edgefn.VideoFrame, classifier: edgefn.ClassificationSession) -> dict:
+    best = (await classifier.infer_async(frame))[0]
+    return {{"image": frame.item, "label": best.name, "confidence": best.score}}
+"""
+        for name, model, more in (
+            ("squeezenet", SQUEEZENET, ""),
+            ("mobilenet", MOBILENET, ', color_order="rgb", label_offset=-1'),
+        )
+    )
+    played = play({"functions/scores.py": code})
+    labels = [{body["image"]: body["label"] for body in played.bodies(name)} for name in ("squeezenet", "mobilenet")]
+    agreed = {image for image in labels[0] if labels[0][image] == labels[1][image]}
+    assert agreed >= {"dog.jpg", "schoolbus.jpg", "snowleopardgaze.jpg", "tiger.jpg"}
+
+
+def test_s1_4_the_host_starts_and_scores_with_no_network_at_all(tmp_path: Path, test_data: Path) -> None:
+    alone = ["unshare", "--net"]
+    if shutil.which("unshare") is None or subprocess.run([*alone, "true"], capture_output=True).returncode:
+        pytest.skip("no network namespace can be made here: run as root, with util-linux")
+    code = f"""
+import edgefn
+app = edgefn.FunctionApp()
+@app.video_frame_trigger("frame", "{test_data}/images/imagenet")
+@app.inference_session("classifier", "{SQUEEZENET.replace("%DATA%", str(test_data))}")
+@app.edge_hub_output("$return", "classes")
+def classify(frame, classifier: edgefn.ClassificationSession) -> dict:
+    return {{"name": classifier.infer(frame)[0].name}}
+"""
+    app = app_in(tmp_path / "app", classify=code)
+    ended = subprocess.run(
+        [*alone, *command("start", "--until-end")], cwd=app, env=environment({}), capture_output=True, text=True
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert len(sent(app / ".edgefn", "classes")) == 10
+
+
+SLOW_PLUGIN = """
+import threading
+import edgefn
+from edgefn.function import Options
+
+GATE = threading.Event()
+
+class Slow(Options):
+    model: str
+    kind: str = "slow"
+
+class SlowKind:
+    name, options = "slow", Slow
+    def open(self, binding, task):
+        GATE.wait(60)
+        return self
+    def infer(self, data): return {}
+    async def infer_async(self, data): return {}
+    def status(self): return {}
+    def close(self): ...
+
+@edgefn.hookimpl
+def edgefn_session_kinds(root, state):
+    return [SlowKind()]
+"""
+
+
+async def test_s1_5_while_a_model_compiles_requests_get_503_and_nothing_of_it_is_telemetry(load: Load) -> None:
+    code = f"""{HEAD}
+@app.route("score", auth_level="anonymous")
+@app.inference_session("session", "any", kind="slow")
+def score(req, session: edgefn.Session) -> str:
+    return "ready"
+"""
+    app = load({"functions/slow.py": SLOW_PLUGIN, "functions/score.py": code})
+    host = Host(app)
+    web = WebServer(host, server_options(app.root, app.services.settings, Asked(port=0)))
+    await web.start()
+    starting = asyncio.create_task(host.start())
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{web.port}") as client:
+        ready, called = await client.get("/health/ready"), await client.get("/api/score")
+        assert (ready.status_code, ready.json()) == (503, {"status": "starting"})
+        assert (called.status_code, "retry-after" in called.headers) == (503, True)
+        app.manager.get_plugin("functions.slow").GATE.set()
+        await starting
+        assert ((await client.get("/health/ready")).status_code, (await client.get("/api/score")).text) == (
+            200,
+            "ready",
+        )
+    await host.stop()
+    await web.stop()
+    assert host.status()["hub"]["messages"] == {}
+
+
+def test_s1_8_a_function_that_raises_sends_no_stack_trace_and_sigterm_still_stops_the_host(tmp_path: Path) -> None:
+    code = """
+import edgefn
+app = edgefn.FunctionApp()
+@app.video_frame_trigger("frame", "synthetic:?width=64&height=48", max_fps=20, real_time=True)
+@app.edge_hub_output("$return", "out")
+def f(frame):
+    if frame.id % 2:
+        raise ValueError("SECRET-STACK")
+    return frame.id
+"""
+    app = app_in(tmp_path / "app", f=code)
+    with started("start", cwd=app) as running:
+        running.wait_for("SECRET-STACK")
+        running.send(signal.SIGTERM)
+        assert running.end() == 0
+    assert sent(app / ".edgefn", "out")
+    assert "SECRET" not in (app / ".edgefn" / "upstream.jsonl").read_text()
+
+
+def test_s1_9_transient_faults_are_retried_as_declared_and_others_once(play: Play) -> None:
+    code = f"""{HEAD}
+CALLS = {{"retried": 0, "once": 0}}
+SOURCE = "synthetic:?width=64&height=48&frames=1"
+
+@app.video_frame_trigger("frame", SOURCE)
+@app.retry(strategy="exponential_backoff", max_retry_count="3", minimum_interval="0", maximum_interval="1")
+@app.edge_hub_output("$return", "retried")
+def retried(frame, context):
+    CALLS["retried"] += 1
+    if context.retry_context.retry_count < 2:
+        raise ConnectionError("not yet")
+    return CALLS["retried"]
+
+@app.video_frame_trigger("frame", SOURCE)
+@app.edge_hub_output("$return", "once")
+def once(frame):
+    CALLS["once"] += 1
+    raise ConnectionError("never")
+"""
+    played = play({"functions/f.py": code})
+    assert played.bodies("retried") == [3]
+    assert played.app.manager.get_plugin("functions.f").CALLS == {"retried": 3, "once": 1}
