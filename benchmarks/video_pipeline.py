@@ -204,7 +204,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=6.0, help="of each run of benchmark_app")
     parser.add_argument("--frames", type=int, default=600)
-    parser.add_argument("--in-flight", type=int, default=6)
+    parser.add_argument("--in-flight", type=int, default=8)
     parser.add_argument("--device", default="CPU")
     asked = parser.parse_args()
     if shutil.which("ffmpeg") is None:

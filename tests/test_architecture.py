@@ -32,7 +32,7 @@ LAYERS = [
         "retries",
         "deadlines",
     },
-    {"pacing", "captures", "video"},
+    {"pacing", "captures", "subscription", "video"},
     {"triggers", "bindings", "sessions", "hubs"},
     {"plugins", "imports", "loader", "invocation", "heartbeat", "host"},
     {"web", "deploy", "cli", "testing", "__main__"},

@@ -21,7 +21,8 @@ from edgefn.captures import Asked, recognise
 from edgefn.contracts import VideoFrame
 from edgefn.errors import SourceError
 from edgefn.pacing import BackOff
-from edgefn.video import Playing, Source, Subscription, Wanted
+from edgefn.subscription import Subscription, Wanted
+from edgefn.video import Playing, Source
 
 EVERY = Wanted(capacity=3, holds=True)
 TINY = "synthetic:?width=64&height=48&fps=100&frames="

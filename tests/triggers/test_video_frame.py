@@ -151,10 +151,10 @@ def test_a_batch_size_without_a_batch_is_an_error(kind: VideoFrameKind) -> None:
     [
         ("0", {}, (1, False)),
         ("rtsp://camera", {}, (1, False)),
-        ("rtsp://camera", {"policy": "every"}, (8, False)),
-        (TINY, {}, (8, True)),
+        ("rtsp://camera", {"policy": "every"}, (10, False)),
+        (TINY, {}, (10, True)),
         (TINY, {"realTime": True}, (1, False)),
-        (TINY, {"realTime": True, "policy": "every"}, (8, True)),
+        (TINY, {"realTime": True, "policy": "every"}, (10, True)),
         (TINY, {"policy": "latest", "cardinality": "many", "maxBatchSize": 5}, (5, False)),
         (TINY, {"maxInFlight": 2}, (4, True)),
     ],
@@ -272,7 +272,7 @@ async def test_a_function_gets_every_frame_of_a_clip_in_order(kind: VideoFrameKi
 
 
 @pytest.mark.parametrize(
-    ("is_async", "options", "most"), [(True, {}, 6), (False, {}, 1), (False, {"maxInFlight": 3}, 3)]
+    ("is_async", "options", "most"), [(True, {}, 8), (False, {}, 1), (False, {"maxInFlight": 3}, 3)]
 )
 async def test_so_many_invocations_run_at_a_time(
     is_async: bool, options: dict[str, Any], most: int, kind: VideoFrameKind

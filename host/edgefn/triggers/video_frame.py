@@ -18,7 +18,8 @@ from edgefn.errors import BindingError, SourceError
 from edgefn.function import Binding, Options, Seconds
 from edgefn.hookspecs import hookimpl
 from edgefn.values import element_of, first_of_union
-from edgefn.video import Playing, Source, Subscription, Wanted, first_frame
+from edgefn.subscription import Subscription, Wanted
+from edgefn.video import Playing, Source, first_frame
 from edgefn.workers import work
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class VideoFrameTrigger(Options):
     silent_after: Annotated[Seconds, Field(ge=1)] = 10.0
     """Seconds without a frame after which a camera or stream is opened again."""
     max_in_flight: Annotated[int, Field(ge=1)] | None = None
-    """Invocations at a time. Default: 1 for a synchronous function; for an async one 6 with ``every``, else 2."""
+    """Invocations at a time. Default: 1 for a synchronous function; for an async one 8 with ``every``, else 2."""
     cardinality: Annotated[Literal["one", "many"], Word] = "one"
     """``many`` gives a list with the frames that are there, at least one and at most ``maxBatchSize``."""
     max_batch_size: int = Field(8, ge=1)
@@ -238,7 +239,7 @@ def _policy(options: VideoFrameTrigger, address: Address) -> str:
 def _usual_in_flight(binding: Binding, policy: str) -> int:
     if not binding.is_async:
         return 1
-    return 6 if policy == "every" else 2
+    return 8 if policy == "every" else 2
 
 
 def _wanted(options: VideoFrameTrigger, address: Address, in_flight: int, batch: int | None) -> Wanted:
