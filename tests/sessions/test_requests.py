@@ -105,7 +105,7 @@ async def test_cancelled_calls_leave_the_others_alone(session: Any) -> None:
 
 
 async def test_results_wait_for_those_that_were_asked_for_before() -> None:
-    pool, line = Pool(3), Line(asyncio.get_running_loop())
+    pool, line = Pool(3), Line(asyncio.get_running_loop(), 3)
     futures = [pool.ask(line, number) for number in range(3)]
     ended: list[int] = []
     for future in futures:
@@ -119,7 +119,7 @@ async def test_results_wait_for_those_that_were_asked_for_before() -> None:
 
 
 async def test_a_cancelled_call_that_has_not_begun_is_not_run() -> None:
-    pool, line = Pool(1), Line(asyncio.get_running_loop())
+    pool, line = Pool(1), Line(asyncio.get_running_loop(), 1)
     first, second, third = (pool.ask(line, number) for number in range(3))
     second.cancel()
     for gate in pool.gates:
@@ -130,7 +130,7 @@ async def test_a_cancelled_call_that_has_not_begun_is_not_run() -> None:
 
 
 async def test_errors_reach_their_own_callers() -> None:
-    pool, line = Pool(2), Line(asyncio.get_running_loop())
+    pool, line = Pool(2), Line(asyncio.get_running_loop(), 2)
     for gate in pool.gates:
         gate.set()
     found = await asyncio.gather(*(pool.ask(line, number) for number in range(6)), return_exceptions=True)
@@ -139,7 +139,7 @@ async def test_errors_reach_their_own_callers() -> None:
 
 
 async def test_what_still_waits_when_the_pool_closes_is_an_error() -> None:
-    pool, line = Pool(1), Line(asyncio.get_running_loop())
+    pool, line = Pool(1), Line(asyncio.get_running_loop(), 1)
     running, waiting = (pool.ask(line, number) for number in range(2))
     closing = asyncio.create_task(asyncio.to_thread(pool.requests.close))
     pool.gates[0].set()

@@ -100,7 +100,7 @@ class OpenedSession:
         loop = asyncio.get_running_loop()
         line = self._line
         if line is None or line.loop is not loop:
-            line = self._line = Line(loop)
+            line = self._line = Line(loop, len(self._model.requests.slots))
         ticket = line.join(self.infer, data)
         self._model.requests.submit(ticket)
         return await ticket.future

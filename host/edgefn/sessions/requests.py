@@ -46,7 +46,7 @@ class Ticket:
             self.error = error
         self.data = None
         self.done = True
-        self.line.finished(self)
+        self.line.finished()
 
     def settle(self) -> None:
         if self.future.done():
@@ -60,8 +60,10 @@ class Ticket:
 class Line:
     """The ``infer_async`` calls of one session on one event loop, in their order."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, requests: int) -> None:
         self.loop = loop
+        self._long = requests + 1
+        """A line longer than this keeps every request busy, also while one result waits for the next."""
         self._tickets: deque[Ticket] = deque()
         self._woken = False
 
@@ -71,19 +73,24 @@ class Line:
         self._tickets.append(ticket)
         return ticket
 
-    def finished(self, ticket: Ticket) -> None:
-        """Wakes the loop, unless it is about to look anyway, or another inference is still to come before this one.
+    def finished(self) -> None:
+        """Wakes the loop, unless it is about to look anyway, or another result is still to come before this one.
+
+        A wake-up costs as much as a resize where the loop sleeps on another processor. So in a long line one is made
+        for two results: the first waits for the second, which runs already, or is the next to run.
 
         Called in any thread, after ``ticket.done`` was set; ``_deliver`` looks at the flags in the opposite order.
         """
-        if not self._woken and self._is_next(ticket):
-            self._woken = True
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
-                self.loop.call_soon_threadsafe(self._deliver)
+        if self._woken or not self._is_due():
+            return
+        self._woken = True
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+            self.loop.call_soon_threadsafe(self._deliver)
 
-    def _is_next(self, ticket: Ticket) -> bool:
+    def _is_due(self) -> bool:
+        line = self._tickets
         try:
-            return self._tickets[0] is ticket
+            return line[0].done and (len(line) <= self._long or line[1].done)
         except IndexError:  # delivered since it was done
             return False
 

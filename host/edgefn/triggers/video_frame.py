@@ -17,8 +17,8 @@ from edgefn.contracts import Emit, Event, Feed, VideoFrame
 from edgefn.errors import BindingError, SourceError
 from edgefn.function import Binding, Options, Seconds
 from edgefn.hookspecs import hookimpl
-from edgefn.values import element_of, first_of_union
 from edgefn.subscription import Subscription, Wanted
+from edgefn.values import element_of, first_of_union
 from edgefn.video import Playing, Source, first_frame
 from edgefn.workers import work
 
