@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -95,9 +96,11 @@ def test_a_module_that_fails_says_where_and_keeps_no_other_out(folder: Write, co
 
 
 def test_ctrl_c_while_a_module_is_imported_leaves(folder: Write) -> None:
-    code = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nfor _ in range(10**6): pass"
-    with pytest.raises(KeyboardInterrupt):
-        import_app(folder({"functions/a.py": code}))
+    root = folder({"functions/a.py": "import signal\nsignal.raise_signal(signal.SIGINT)\nfor _ in range(10**6): pass"})
+    code = "import sys, pathlib; from edgefn.imports import import_app; import_app(pathlib.Path(sys.argv[1]))"
+    ended = subprocess.run([sys.executable, "-c", code, str(root)], capture_output=True, text=True)
+    assert ended.returncode != 0
+    assert ended.stderr.rstrip().endswith("KeyboardInterrupt")
 
 
 def test_a_source_that_is_no_utf_8_is_an_error_of_its_module(folder: Write) -> None:

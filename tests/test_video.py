@@ -353,6 +353,30 @@ async def test_a_file_in_real_time_is_not_faster_than_it_is() -> None:
     assert time.monotonic() - began >= 0.99
 
 
+async def test_who_joins_when_a_short_clip_has_ended_already_gets_its_frames_once() -> None:
+    """Between two listeners that begin together a reader may reach the end: each frame is still given once to each."""
+    async with opened("synthetic:?width=64&height=48&frames=3") as source:
+        first, second = Subscription(source, Wanted(capacity=5)), Subscription(source, Wanted(capacity=5))
+        first.join()
+        assert [frame.id for frame in await rest(first)] == [0, 1, 2]
+        await first.ended()
+        second.join()
+        assert [frame.id for frame in await rest(second)] == [0, 1, 2]
+        assert (await rest(first), source.read) == ([], 3)
+
+
+async def test_a_subscription_made_after_the_end_begins_a_new_run_for_itself_alone() -> None:
+    async with opened("synthetic:?width=64&height=48&frames=3") as source:
+        first = Subscription(source, Wanted(capacity=5))
+        first.join()
+        assert len(await rest(first)) == 3
+        await first.ended()
+        late = Subscription(source, Wanted(capacity=5))
+        late.join()
+        assert [frame.id for frame in await rest(late)] == [3, 4, 5]
+        assert await rest(first) == []
+
+
 async def test_a_slow_function_gets_the_newest_frame() -> None:
     """S2.6: with ``latest`` an invocation starts with a frame that is younger than the time between two frames."""
     async with opened("synthetic:?width=64&height=48&fps=20&frames=30", Playing(real_time=True)) as source:

@@ -35,6 +35,8 @@ class Run:
 
     over: bool = False
     end: Future[None] = field(default_factory=Future)
+    served: set[Subscription] = field(default_factory=set)
+    """Those whose frames it reads, or has read: also one that joins only after a short clip has ended."""
 
 
 class Subscription:

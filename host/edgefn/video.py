@@ -110,24 +110,32 @@ class Source:
             self._members.add(subscription)
 
     def join(self, subscription: Subscription) -> Run:
+        """The run that reads for the subscription: the one at work, the one that has read for it, or else a new one."""
         with self.changed:
-            if self._run is None or self._run.over:
-                self._loop = asyncio.get_running_loop()
-                self._active = tuple(each for each in self._members if not each.left)
-                self._run = Run()
-                name = f"video {self.address.shown}"
-                self._thread = threading.Thread(
-                    target=self._read_all, args=(self._run, self._thread), name=name, daemon=True
-                )
-                self._thread.start()
-            elif subscription not in self._active:
+            run = self._run
+            if run is None or (run.over and subscription not in run.served):
+                run = self._begin(without=run.served if run is not None else set())
+            elif subscription not in run.served:
                 self._active += (subscription,)
+                run.served.add(subscription)
             self.changed.notify_all()
-            return self._run
+            return run
+
+    def _begin(self, without: set[Subscription]) -> Run:
+        """Starts the reader for all but those that may still work off the frames of an earlier run."""
+        self._loop = asyncio.get_running_loop()
+        self._active = tuple(each for each in self._members if not each.left and each not in without)
+        self._run = Run(served=set(self._active))
+        name = f"video {self.address.shown}"
+        self._thread = threading.Thread(target=self._read_all, args=(self._run, self._thread), name=name, daemon=True)
+        self._thread.start()
+        return self._run
 
     def leave(self, subscription: Subscription) -> None:
         with self.changed:
             subscription.left = True
+            if self._run is not None:
+                self._run.served.discard(subscription)
             self._active = tuple(each for each in self._active if each is not subscription)
             subscription.clear()
             self.changed.notify_all()
