@@ -399,6 +399,7 @@ async def test_the_status_tells_schedule_zone_and_what_was_and_comes(tmp_path: P
         "next": "2026-09-01T14:05:00+02:00",
         "fired": 1,
         "past_due": 0,
+        "skipped": 0,
         "monitored": True,
     }
 
@@ -519,3 +520,21 @@ def test_a_schedule_that_fires_more_than_once_a_minute_is_not_monitored(
     binding = app_of({"functions/f.py": code}).functions[0].trigger
     assert binding is not None
     assert TimerTriggerKind(services).listener(binding).status()["monitored"] is is_monitored
+
+
+async def test_what_falls_due_while_the_host_is_starting_is_counted_as_skipped(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """S1.5: a model that compiles for 17 minutes."""
+    clock = Clock(NOON, NOON + 20 * MINUTE)
+    options, since = TimerTrigger(schedule=FIVE, use_monitor=False), clock.now()
+    clock.passes(17 * MINUTE)
+    listener, function = TimerListener("f", options, UTC, clock, None, since), Function(clock)
+    listening = asyncio.create_task(listener.listen(function.emit))
+    await clock.over.wait()
+    listening.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await listening
+    assert listener.status()["skipped"] == 3
+    assert min(function.times, default=NOON + 20 * MINUTE) >= NOON + 20 * MINUTE  # none of those before is made up for
+    assert "'f' was due while the host was starting, and was skipped: 3" in caplog.text

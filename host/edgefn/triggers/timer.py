@@ -37,6 +37,8 @@ from edgefn.workers import work
 
 log = logging.getLogger("Host.Triggers.Timer")
 
+MOST_SKIPPED = 10_000
+"""Occurrences that are counted at a start; one that took longer is told of as so many."""
 LOOK = 30.0
 """Seconds after which a sleeping timer looks at the clock again."""
 LATE = timedelta(seconds=LOOK)
@@ -236,7 +238,13 @@ class TimerListener:
     feed = Feed.ENDLESS
 
     def __init__(
-        self, function: str, options: TimerTrigger, zone: tzinfo, clock: Clock, monitor: Monitor | None
+        self,
+        function: str,
+        options: TimerTrigger,
+        zone: tzinfo,
+        clock: Clock,
+        monitor: Monitor | None,
+        since: datetime | None = None,
     ) -> None:
         self._function = function
         self._schedule = options.schedule
@@ -250,6 +258,9 @@ class TimerListener:
         self._first: Firing | None = None
         self._fired = 0
         self._past_due = 0
+        self._since = since
+        """Since when the host has been starting; what falls due until the timer begins is skipped, and counted."""
+        self._skipped = 0
 
     async def listen(self, emit: Emit) -> None:
         async def handle(firing: Firing) -> None:
@@ -267,6 +278,7 @@ class TimerListener:
             "next": record["Next"],
             "fired": self._fired,
             "past_due": self._past_due,
+            "skipped": self._skipped,
             "monitored": self._monitor is not None,
         }
 
@@ -281,7 +293,19 @@ class TimerListener:
         self._first = Firing(None) if self._run_on_startup and not self._fired else None
         if due is not None and due < now:
             self._first = Firing(due, past_due=True)
+        self._count_skipped(now)
         self._tell(now)
+
+    def _count_skipped(self, now: datetime) -> None:
+        """Counts what fell due while the host was starting, once."""
+        at, self._since = self._since, None
+        while at is not None and self._skipped < MOST_SKIPPED:
+            at = self._schedule.next(at, self._zone)
+            if at is None or at > now:
+                break
+            self._skipped += 1
+        if self._skipped:
+            log.warning("'%s' was due while the host was starting, and was skipped: %d", self._function, self._skipped)
 
     def _taken_up(self, kept: Record | None, now: datetime) -> Record:
         """The record to go on with; past due only if the schedule is the one that the record was made by."""
@@ -391,6 +415,7 @@ class TimerTriggerKind:
     def __init__(self, services: Services, clock: Clock | None = None) -> None:
         self._services = services
         self._clock = clock or WallClock()
+        self._loaded = self._clock.now()
 
     def check(self, binding: Binding) -> None:
         self.convert(binding)
@@ -421,7 +446,7 @@ class TimerTriggerKind:
         is_monitored = binding.options.use_monitor and not binding.options.schedule.is_frequent
         monitor = Monitor(path) if is_monitored else None
         zone = time_zone(self._services.settings)
-        return TimerListener(binding.function, binding.options, zone, self._clock, monitor)
+        return TimerListener(binding.function, binding.options, zone, self._clock, monitor, self._loaded)
 
     def manual(self, binding: Binding, text: str) -> Event:
         """An invocation out of turn, which the schedule knows nothing of; a text means nothing to a timer."""
