@@ -36,6 +36,14 @@ def seconds(value: Any) -> Any:
 Seconds = Annotated[float, BeforeValidator(seconds)]
 
 
+def _lower(value: Any) -> Any:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+Word = BeforeValidator(_lower)
+"""For options that are one of some words, written in any case."""
+
+
 class Options(BaseModel):
     """The options of one binding type; camelCase in JSON, snake_case in Python, unknown ones refused."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -41,7 +42,7 @@ class Stdout:
             self._gone()
 
     def _gone(self) -> None:
-        sys.stdout = Path("/dev/null").open("w")  # noqa: SIM115  it is open until the process ends
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  it is open until the process ends
         signal.raise_signal(signal.SIGTERM)
 
 

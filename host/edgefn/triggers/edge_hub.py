@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from edgefn.contracts import EdgeMessage, Emit, Event, Feed, Services, TriggerKind
 from edgefn.errors import BindingError
-from edgefn.function import Binding, Options
+from edgefn.function import Binding, Options, Word
 from edgefn.hookspecs import hookimpl
 from edgefn.spool import Inbox
 from edgefn.values import element_of, message_converter
@@ -22,14 +22,9 @@ class EdgeHubTrigger(Options):
     """The options of ``edgeHubTrigger``."""
 
     input_name: str = Field(default="*", min_length=1)
-    cardinality: Literal["one", "many"] = "one"
+    cardinality: Annotated[Literal["one", "many"], Word] = "one"
     max_batch_size: int = Field(default=64, ge=1)
     max_concurrency: int = Field(default=1, ge=1)
-
-    @field_validator("cardinality", mode="before")
-    @classmethod
-    def _lower(cls, value: Any) -> Any:
-        return value.lower() if isinstance(value, str) else value
 
 
 class EdgeHubListener:

@@ -11,14 +11,14 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from edgefn.contracts import EdgeMessage, Event, Services, TriggerKind
 from edgefn.errors import BindingError, SettingError
-from edgefn.function import Binding, Options
+from edgefn.function import Binding, Options, Word
 from edgefn.hookspecs import hookimpl
 from edgefn.triggers.edge_hub import EdgeHubListener, EdgeHubTrigger
 from edgefn.values import element_of, first_of_union, message_converter
@@ -33,12 +33,7 @@ class EventHubTrigger(Options):
     event_hub_name: str = Field(min_length=1)
     connection: str = ""
     consumer_group: str = ""
-    cardinality: Literal["one", "many"] = "one"
-
-    @field_validator("cardinality", mode="before")
-    @classmethod
-    def _lower(cls, value: Any) -> Any:
-        return value.lower() if isinstance(value, str) else value
+    cardinality: Annotated[Literal["one", "many"], Word] = "one"
 
 
 class EventHubTriggerKind:

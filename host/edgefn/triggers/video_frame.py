@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field
 from edgefn.captures import Address, Asked, SourceKind, finite, recognise
 from edgefn.contracts import Emit, Event, Feed, VideoFrame
 from edgefn.errors import BindingError, SourceError
-from edgefn.function import Binding, Options, Seconds
+from edgefn.function import Binding, Options, Seconds, Word
 from edgefn.hookspecs import hookimpl
 from edgefn.subscription import Subscription, Wanted
 from edgefn.values import element_of, first_of_union
@@ -28,15 +28,8 @@ if TYPE_CHECKING:
 AHEAD = 2  # frames that are read ahead of the invocations
 
 
-def lower(value: Any) -> Any:
-    return value.strip().lower() if isinstance(value, str) else value
-
-
 def text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-Word = BeforeValidator(lower)
 
 
 class VideoFrameTrigger(Options):
