@@ -46,6 +46,26 @@ class HubError(EdgefnError):
     """A message that the hub did not take, or a hub that can not be reached."""
 
 
+class NotConnected(HubError):
+    """The hub can not be reached: the message never left."""
+
+
+class ConnectionLost(HubError):
+    """The connection ended before the acknowledgement: the message may have arrived, or not."""
+
+
+class AckTimeout(HubError):
+    """No acknowledgement in time: the message may have arrived, or not."""
+
+
+class TooLarge(HubError):
+    """A message that the hub never takes, because of its size."""
+
+
+class SpoolError(HubError):
+    """A message that can not be stored: no room, no disk, or a store that can not be used."""
+
+
 class FunctionTimeout(EdgefnError):
     """An invocation that ran longer than its function's time-out."""
 

@@ -27,7 +27,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from edgefn.contracts import EdgeMessage, Hub, HubSink
+from edgefn.contracts import EdgeMessage, Hub, HubSink, HubState, Twin
 from edgefn.errors import HubError, SettingError, nearest
 from edgefn.hookspecs import hookimpl
 from edgefn.metrics import Metrics
@@ -117,12 +117,15 @@ class LocalHub:
     """See the module's text."""
 
     name = "local"
+    window = 1
 
     def __init__(self, options: LocalHubOptions, routes: Routes, state: Path, metrics: Metrics) -> None:
         self.module = options.module_id
         self._device = options.device_id
         self.routes = routes
         self._upstream = UpstreamFile(state / "upstream.jsonl", options.upstream_max_bytes)
+        self.state = HubState.OFFLINE
+        self._reported: dict[str, Any] = {"$version": 0}
         self._sink: HubSink | None = None
         self._counts: Counter[str] = Counter()
         self._counters: dict[tuple[str, str], Any] = {}
@@ -134,9 +137,17 @@ class LocalHub:
             self._upstream.open()
         except OSError as error:
             raise HubError(f"the state folder can not be written: {error}; choose another with --state") from None
+        self.state = HubState.ONLINE
 
     async def stop(self) -> None:
+        self.state = HubState.OFFLINE
         self._upstream.close()
+
+    async def twin(self) -> Twin:
+        return Twin({"$version": 0}, self._reported)
+
+    async def report(self, patch: Mapping[str, Any]) -> None:
+        self._reported.update(patch)
 
     async def publish(self, message: EdgeMessage) -> None:
         """Carries the message along its routes; one that no route takes is dropped and counted, as edgeHub does."""
@@ -186,7 +197,7 @@ class LocalHub:
         counter.inc()
 
     def status(self) -> Mapping[str, Any]:
-        return {"name": self.name, "state": "online", "module": self.module, "messages": dict(self._counts)}
+        return {"name": self.name, "state": self.state, "module": self.module, "messages": dict(self._counts)}
 
 
 def as_line(message: EdgeMessage) -> dict[str, Any]:

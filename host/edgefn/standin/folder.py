@@ -1,0 +1,86 @@
+"""The folder of one hub: its keys, certificates, store and sockets, for this user only."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+from edgefn.errors import HubError
+
+LONGEST_SOCKET_PATH = 107
+"""Bytes that the address of a unix socket has room for, without the zero at its end."""
+
+
+class Folder:
+    """Names the files of a hub; ``open`` makes the folder and keeps others out until the process ends."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self._lock: int | None = None
+
+    @property
+    def store(self) -> Path:
+        return self.path / "hub.db"
+
+    @property
+    def trust_bundle(self) -> Path:
+        """The root certificate, for clients that want a file."""
+        return self.path / "root.pem"
+
+    @property
+    def control_socket(self) -> Path:
+        return self._socket("control.sock")
+
+    @property
+    def workload_socket(self) -> Path:
+        return self._socket("workload.sock")
+
+    def open(self) -> None:
+        """Raises HubError where another hub has the folder, or where it can not be written."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.path.chmod(0o700)
+            self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            text = f"{self.path}: can not be written: {error.strerror}; name a folder of yours with --dir"
+            raise HubError(text) from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            owner = os.pread(self._lock, 32, 0).decode().strip()
+            text = f"{self.path}: process {owner or '?'} runs a hub there; stop it, or name another folder with --dir"
+            raise HubError(text) from None
+        os.truncate(self._lock, 0)
+        os.pwrite(self._lock, str(os.getpid()).encode(), 0)
+        for socket in (self.control_socket, self.workload_socket):
+            socket.parent.mkdir(exist_ok=True, mode=0o700)
+            _check_owner(socket.parent)
+            socket.unlink(missing_ok=True)
+
+    def write(self, name: str, content: bytes) -> Path:
+        """Puts a file that only this user may read in place, whole or not at all."""
+        path = self.path / name
+        part = path.with_name(f"{name}.part")
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "wb") as file:
+            file.write(content)
+        part.replace(path)
+        return path
+
+    def _socket(self, name: str) -> Path:
+        """In the folder, or in a short one of its own where the path would be too long for a socket."""
+        path = self.path / name
+        if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
+            return path
+        mark = hashlib.sha256(os.fsencode(self.path.resolve())).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"edgefn-hub-{mark}" / name
+
+
+def _check_owner(path: Path) -> None:
+    found = path.stat()
+    if found.st_uid != os.getuid():
+        raise HubError(f"{path}: belongs to another user; name a folder with a shorter path with --dir")
+    path.chmod(0o700)
