@@ -272,6 +272,13 @@ class EdgeMessage:
     """Whether the body is known to be JSON in UTF-8, so that nobody has to look."""
 
     @property
+    def size(self) -> int:
+        """Bytes of body, properties and system properties: what edgeHub's limit of 262,144 is about."""
+        texts = (self.message_id, self.correlation_id, self.content_type, self.content_encoding, self.output_name)
+        properties = sum(len(name.encode()) + len(text.encode()) for name, text in self.properties.items())
+        return len(self.body) + properties + sum(len(text.encode()) for text in texts)
+
+    @property
     def text(self) -> str:
         """The body as text, in the message's encoding (UTF-8 when it names none)."""
         return self.body.decode(self.content_encoding or "utf-8")
@@ -471,6 +478,9 @@ class Hub(Protocol):
 
     async def stop(self) -> None:
         """Takes nothing in any more, and disconnects; what is on its way fails with ConnectionLost."""
+
+    def check(self, message: EdgeMessage) -> None:
+        """Raises TooLarge for a message that this hub never takes; asked before a message is stored."""
 
     def publish(self, message: EdgeMessage) -> Awaitable[None]:
         """Hands one message of ``message.output_name`` over; the awaitable ends with the hub's acknowledgement.

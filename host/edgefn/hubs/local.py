@@ -28,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from edgefn.contracts import EdgeMessage, Hub, HubSink, HubState, Twin
-from edgefn.errors import HubError, SettingError, nearest
+from edgefn.errors import HubError, SettingError, TooLarge, nearest
 from edgefn.hookspecs import hookimpl
 from edgefn.metrics import Metrics
 from edgefn.routes import ModuleInput, RouteError, Routes, parse_routes
@@ -38,6 +38,8 @@ log = logging.getLogger("edgefn.hub")
 upstream_log = logging.getLogger("edgefn.upstream")
 
 DEFAULT_MODULE = "edgefn"
+MAX_MESSAGE = 262_144
+"""Bytes of a message, properties included, that edgeHub takes (IoT Edge's documented limit of 256 KiB)."""
 
 
 class LocalHubOptions(BaseModel):
@@ -148,6 +150,13 @@ class LocalHub:
 
     async def report(self, patch: Mapping[str, Any]) -> None:
         self._reported.update(patch)
+
+    def check(self, message: EdgeMessage) -> None:
+        if message.size > MAX_MESSAGE:
+            raise TooLarge(
+                f"a message for output '{message.output_name}' has {message.size} bytes with its properties, edgeHub "
+                f"takes {MAX_MESSAGE}; send less of it, or in parts (a list is sent as one message for each element)"
+            )
 
     async def publish(self, message: EdgeMessage) -> None:
         """Carries the message along its routes; one that no route takes is dropped and counted, as edgeHub does."""
