@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from edgefn.function import Binding, Options
     from edgefn.metrics import Metrics
     from edgefn.settings import HostConfig, Settings
-    from edgefn.spool import Inbox
+    from edgefn.spool import Spool
 
     OptionsModel = type[Options]
 
@@ -56,8 +56,11 @@ class Settlement(Protocol):
     def begin(self) -> None:
         """Forgets what an earlier attempt has put: a new one begins."""
 
-    def put(self, messages: Sequence[EdgeMessage]) -> None:
-        """Adds messages that leave when, and only when, this one is done."""
+    def next_id(self) -> str:
+        """The id for the next message that is put: the same whenever the function runs for this event."""
+
+    def put(self, message: Outgoing) -> None:
+        """Adds a message that leaves when, and only when, this one is done."""
 
     async def failed(self, error: BaseException, delay: float) -> None:
         """Records an attempt that failed, and that the next one is due in ``delay`` seconds."""
@@ -79,6 +82,8 @@ class Outcome:
     value: Any = None
     error: BaseException | None = None
     duration: float = 0.0
+    is_open: bool = False
+    """Whether it is not the last word: the host stopped, or a thread is held, before all attempts were made."""
 
     @property
     def ok(self) -> bool:
@@ -153,11 +158,13 @@ class TriggerKind(Kind, Protocol):
     def listener(self, binding: Binding) -> Listener:
         """Makes the running side. Must be quick; what is slow belongs into ``listen``."""
 
-    # A kind may have two more members; the host looks for them.
+    # A kind may have three more members; the host looks for them.
     #
     # is_call: bool
     #     True where somebody waits for the answer to each event, as with HTTP: outputs do not wait for those of earlier
     #     events, and nothing is retried.
+    # subscribe(binding: Binding) -> None
+    #     Called before the hub delivers anything, and before the function is open: messages are kept from then on.
     # manual(binding: Binding, text: str) -> Event
     #     An event made by hand, of a text: the body of a message or request, the source of a frame. For ``edgefn run``
     #     and the admin endpoint; raises EdgefnError.
@@ -222,7 +229,7 @@ class Services:
     config: HostConfig
     metrics: Metrics
     hub: Hub
-    inbox: Inbox
+    spool: Spool
     session_kinds: Mapping[str, SessionKind]
 
 
@@ -288,6 +295,17 @@ class EdgeMessage:
         import orjson
 
         return orjson.loads(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message on its way to the hub, with what its output says of it."""
+
+    message: EdgeMessage
+    when_full: str = ""
+    """``block``, ``drop_oldest``, ``drop_newest`` or ``dead_letter``; empty for what the spool's options say."""
+    ttl: float | None = None
+    """Seconds after which it is worth nothing; None for as long as the spool keeps messages."""
 
 
 # --- sessions ----------------------------------------------------------------------------------------------------

@@ -256,8 +256,8 @@ async def ended_but_answering(host: Host) -> dict[str, Any]:
     await host.start()
     async with asyncio.timeout(20):
         await host.wait_for_end()
-        await host.app.services.inbox.on_input(EdgeMessage(b"1", input_name="in"))
-        await host.app.services.inbox.idle()
+        await host.app.services.spool.inbox.on_input(EdgeMessage(b"1", input_name="in"))
+        await host.app.services.spool.inbox.idle()
     functions = host.status()["functions"]
     await host.stop()
     return functions

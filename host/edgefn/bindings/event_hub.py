@@ -30,7 +30,7 @@ class EventHubOutputKind:
     options = EventHubOutputOptions
 
     def __init__(self, services: Services) -> None:
-        self._hub = services.hub
+        self._outbox = services.spool.outbox
         self._outputs = services.config.extension("eventHubs").get("outputs") or {}
         if not isinstance(self._outputs, dict):
             raise SettingError(
@@ -44,7 +44,7 @@ class EventHubOutputKind:
         assert isinstance(binding.options, EventHubOutputOptions)
         name = binding.options.event_hub_name
         options = EdgeHubOutputOptions(output_name=str(self._outputs.get(name, name)))
-        return EdgeHubOutput(options, self._hub, Gate(options))
+        return EdgeHubOutput(options, self._outbox, Gate(options))
 
     async def close(self) -> None:
         """Shares nothing."""

@@ -27,7 +27,7 @@ from edgefn.loader.signature import signature_of
 from edgefn.metrics import Metrics
 from edgefn.plugins import KindTable, PluginManager, kind_table, plugin_manager, session_kinds
 from edgefn.settings import HostConfig, Settings, load_host_config, load_settings, timeout
-from edgefn.spool import Inbox
+from edgefn.spool import Spool, spool_options
 
 __all__ = ["App", "load_app"]
 
@@ -42,6 +42,8 @@ class App:
     manager: PluginManager
     kinds: KindTable
     functions: list[Function] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    """All functions that are declared, also those that are not to run."""
     errors: list[str] = field(default_factory=list)
     """What is wrong with modules and plugins; what is wrong with a function is kept there."""
     warnings: list[str] = field(default_factory=list)
@@ -152,7 +154,8 @@ def _services(root: Path, state: Path, config: HostConfig, settings: Settings, m
     metrics = Metrics()
     hub: Hub = manager.hook.edgefn_hub(root=root, state=state, config=config, settings=settings, metrics=metrics)
     kinds = session_kinds(manager, root, state)
-    return Services(root, state, settings, config, metrics, hub, Inbox(metrics), kinds)
+    spool = Spool(state, spool_options(config, str(root / "host.json")), hub, metrics)
+    return Services(root, state, settings, config, metrics, hub, spool, kinds)
 
 
 # --- functions ---------------------------------------------------------------------------------------------------
@@ -176,6 +179,7 @@ def _load_functions(app: App, declared: Sequence[Declared], only: tuple[str, ...
             app.errors += item.errors  # names are keys everywhere: the first function of a name has it
         else:
             app.functions.append(_checked(item, app, policy))
+    app.names = [item.name for item in seen.values()]
     for name in only:
         if name.lower() not in seen:
             names = [item.name for item in seen.values()]

@@ -86,6 +86,10 @@ class ConvertedTrigger:
 
         return converted
 
+    def subscribe(self, binding: Binding) -> None:
+        if (subscribe := getattr(self._kind, "subscribe", None)) is not None:
+            subscribe(binding)
+
     def listener(self, binding: Binding) -> Listener:
         return self._kind.listener(binding)
 

@@ -44,7 +44,7 @@ class EventHubTriggerKind:
     level = logging.INFO
 
     def __init__(self, services: Services) -> None:
-        self._inbox = services.inbox
+        self._inbox = services.spool.inbox
         declared = services.config.extension("eventHubs")
         self._inputs = mapping(declared, "inputs")
         self._batch = _batch_size(declared)
@@ -64,11 +64,17 @@ class EventHubTriggerKind:
             raise BindingError(f"{binding.where()}: {error}; EventHubEvent would do too") from None
         return (lambda messages: [one(message) for message in messages]) if many else one
 
+    def subscribe(self, binding: Binding) -> None:
+        self._inbox.subscribe(binding.function, self._input(binding))
+
     def listener(self, binding: Binding) -> EdgeHubListener:
-        options = _options(binding)
-        name = self._inputs.get(options.event_hub_name, options.event_hub_name)
-        taken = EdgeHubTrigger(input_name=name, cardinality=options.cardinality, max_batch_size=self._batch)
-        return EdgeHubListener(taken, self._inbox)
+        name, cardinality = self._input(binding), _options(binding).cardinality
+        taken = EdgeHubTrigger(input_name=name, cardinality=cardinality, max_batch_size=self._batch)
+        return EdgeHubListener(taken, self._inbox.subscribe(binding.function, name))
+
+    def _input(self, binding: Binding) -> str:
+        name = _options(binding).event_hub_name
+        return self._inputs.get(name, name)
 
     def manual(self, binding: Binding, text: str) -> Event:
         """The text as the body of an event."""
