@@ -138,6 +138,64 @@ def run(
     raise typer.Exit(run_function(asked))
 
 
+Json = Annotated[bool, typer.Option("--json", help="One JSON value.")]
+Numbers = Annotated[list[int] | None, typer.Argument(help="The numbers of dead letters.")]
+Everything = Annotated[bool, typer.Option("--all", help="All of them.")]
+
+
+@commands.command()
+def spool(root: Root = None, state: State = None, as_json: Json = False) -> None:
+    """Show how many messages wait, and since when."""
+    from edgefn.cli.spool import show_spool
+
+    raise typer.Exit(show_spool(root, state, as_json=as_json))
+
+
+dead_letter = typer.Typer(help="Messages that failed for good.", no_args_is_help=True, rich_markup_mode=None)
+commands.add_typer(dead_letter, name="dead-letter")
+
+
+@dead_letter.command("list")
+def list_dead_letters(
+    root: Root = None,
+    state: State = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many, the newest.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """Show dead letters, a line each."""
+    from edgefn.cli.spool import list_letters
+
+    raise typer.Exit(list_letters(root, state, limit, as_json=as_json))
+
+
+@dead_letter.command("show")
+def show_dead_letter(number: int, root: Root = None, state: State = None) -> None:
+    """Show one with its body, reason and traceback."""
+    from edgefn.cli.spool import show_letter
+
+    raise typer.Exit(show_letter(root, state, number))
+
+
+@dead_letter.command("replay")
+def replay_dead_letters(
+    numbers: Numbers = None, everything: Everything = False, root: Root = None, state: State = None
+) -> None:
+    """Put them back: their function, or the hub, gets them again."""
+    from edgefn.cli.spool import replay_letters
+
+    raise typer.Exit(replay_letters(root, state, numbers or [], everything=everything))
+
+
+@dead_letter.command("discard")
+def discard_dead_letters(
+    numbers: Numbers = None, everything: Everything = False, root: Root = None, state: State = None
+) -> None:
+    """Remove them for good."""
+    from edgefn.cli.spool import discard_letters
+
+    raise typer.Exit(discard_letters(root, state, numbers or [], everything=everything))
+
+
 settings = typer.Typer(help="Show and change local.settings.json.", no_args_is_help=True, rich_markup_mode=None)
 commands.add_typer(settings, name="settings")
 

@@ -330,6 +330,8 @@ class Subscription:
         self._ended = asyncio.Event()
         self.is_heard = False
         """Whether a listener takes its messages."""
+        self._is_waiting = False
+        """Whether the next message is not due yet."""
 
     async def _page(self, after: int, count: int) -> list[Received]:
         query = (
@@ -384,7 +386,12 @@ class Subscription:
         """Waits until a message is to be tried again, where it failed before the host was started."""
         left = row.due - self._store.clock.now()
         if left > 0:
-            await asyncio.sleep(left)
+            self._is_waiting = True
+            self._ended.set()
+            try:
+                await asyncio.sleep(left)
+            finally:
+                self._is_waiting = False
 
     async def _begin(self, in_hand: int) -> None:
         """Notes that the function may have messages in hand, for the case that the process is killed."""
@@ -431,6 +438,7 @@ class Subscription:
         due = self._store.clock.now() + delay
         for row in rows:
             row.attempts += 1
+            row.due = due
         values = [(row.attempts, due, reason_of(error)[0], row.id) for row in rows]
         await self._store.run(
             lambda connection: (
@@ -458,10 +466,10 @@ class Subscription:
 
     @property
     def is_idle(self) -> bool:
-        return not self.is_heard or not (self.tail.has_more or self.tail.out)
+        return not self.is_heard or self._is_waiting or not (self.tail.has_more or self.tail.out)
 
     async def idle(self) -> None:
-        """Returns when no message waits or runs."""
+        """Returns when no message runs or waits, but for those that are to be tried again later."""
         while not self.is_idle:
             self._ended.clear()
             await self._ended.wait()

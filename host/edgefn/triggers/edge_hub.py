@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from edgefn.contracts import EdgeMessage, Emit, Event, Feed, Outcome, Services, TriggerKind
-from edgefn.errors import BindingError, SpoolError
+from edgefn.errors import BindingError, SpoolError, StillRunning
 from edgefn.function import Binding, Options, Word
 from edgefn.hookspecs import hookimpl
 from edgefn.spool import Subscription
@@ -75,7 +75,8 @@ class EdgeHubListener:
         outcome = await emit(Event(messages if self._many else messages[0], reason, settlement=settlement))
         if outcome.is_open:
             self._subscription.back(rows)
-            await asyncio.sleep(AGAIN)
+            if isinstance(outcome.error, StillRunning):
+                await asyncio.sleep(AGAIN)
         else:
             await self._settle(rows, settlement, outcome)
 
