@@ -95,9 +95,8 @@ def f(m, context):
     await host.stop()
     assert host.app.services.spool.inbox.totals()[0] == 1
     again = await host_of(app_of, code)
-    await again.app.services.spool.idle()
+    await until(lambda: upstream(again) == [2])
     await again.stop()
-    assert upstream(again) == [2]
 
 
 async def test_a_message_waits_for_a_function_whose_thread_is_held(app_of: AppIn) -> None:
