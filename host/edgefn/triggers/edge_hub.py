@@ -11,7 +11,7 @@ from pydantic import Field
 
 from edgefn.contracts import EdgeMessage, Emit, Event, Feed, Services, TriggerKind
 from edgefn.errors import BindingError
-from edgefn.function import Binding, Options, Word
+from edgefn.function import Binding, Options, Word, named
 from edgefn.hookspecs import hookimpl
 from edgefn.spool import Inbox
 from edgefn.values import element_of, message_converter
@@ -21,7 +21,7 @@ from edgefn.workers import work
 class EdgeHubTrigger(Options):
     """The options of ``edgeHubTrigger``."""
 
-    input_name: str = Field(default="*", min_length=1)
+    input_name: Annotated[str, named("an input of the module, or * for all")] = "*"
     cardinality: Annotated[Literal["one", "many"], Word] = "one"
     max_batch_size: int = Field(default=64, ge=1)
     max_concurrency: int = Field(default=1, ge=1)
