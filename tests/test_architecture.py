@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parents[1] / "host" / "edgefn"
 DOCS = Path(__file__).parents[1] / "docs"
 
 LAYERS = [
-    {"errors", "ids", "routes", "scene", "ncrontab"},
+    {"errors", "redaction", "ids", "routes", "scene", "ncrontab"},
     {"logs", "contracts", "metrics", "function"},
     {
         "settings",
@@ -35,14 +35,22 @@ LAYERS = [
     {"pacing", "captures", "subscription", "video"},
     {"triggers", "bindings", "sessions", "hubs"},
     {"plugins", "imports", "loader", "invocation", "heartbeat", "host"},
-    {"web", "deploy", "cli", "testing", "__main__"},
+    {"web", "deploy", "cli", "standin", "testing", "__main__"},
 ]
 ROOMS = {"triggers", "bindings", "sessions", "hubs"}
 HEAVY = {
     "cv2": {"captures.py", "scene/__init__.py", "scene/drawing.py", "sessions/pictures.py"},
     "openvino": {"sessions/openvino.py"},
-    "uvicorn": {"web/server.py"},
-    "starlette": {"web/server.py", "web/admin.py", "web/pages.py"},
+    "uvicorn": {"web/server.py", "standin/server.py"},
+    "starlette": {
+        "web/server.py",
+        "web/admin.py",
+        "web/pages.py",
+        "standin/server.py",
+        "standin/workload.py",
+        "standin/control_api.py",
+    },
+    "cryptography": {"standin/certificates.py"},
 }
 
 

@@ -8,13 +8,13 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 import orjson
 from pydantic import Field, field_validator, model_validator
 
 from edgefn.contracts import EdgeMessage, Event, Outgoing, OutputKind, Services
-from edgefn.function import Binding, Options, Seconds
+from edgefn.function import Binding, Options, Seconds, Truth
 from edgefn.hookspecs import hookimpl
 from edgefn.ids import new_id
 from edgefn.spool import Outbox
@@ -23,7 +23,6 @@ from edgefn.spool.options import WhenFull
 JSON = "application/json"
 OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 RATE = re.compile(r"^\s*(\d+)\s*/\s*(second|minute|hour|s|m|h)\s*$", re.IGNORECASE)
-SPELLED = {**dict.fromkeys(("true", "yes", "on", "1"), True), **dict.fromkeys(("false", "no", "off", "0"), False)}
 WINDOWS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -32,13 +31,13 @@ class EdgeHubOutputOptions(Options):
 
     output_name: str = ""
     interval: Seconds = Field(default=0.0, ge=0.0)
-    on_change: bool | str | list[str] = False
+    on_change: Annotated[bool | str | list[str], Truth] = False
     rate: str = ""
     properties: dict[str, str] = Field(default_factory=dict)
     content_type: str = ""
     ttl: Seconds | None = Field(default=None, gt=0.0)
     when_full: WhenFull | None = None
-    durable: bool = True
+    durable: Truth = True
 
     @model_validator(mode="after")
     def _kept_or_not(self) -> Self:
@@ -53,11 +52,6 @@ class EdgeHubOutputOptions(Options):
         if value and (match is None or int(match[1]) < 1):
             raise ValueError("should be a number of messages in a window, like 6/minute or 10/second")
         return value
-
-    @field_validator("on_change", mode="before")
-    @classmethod
-    def _on_change(cls, value: Any) -> Any:
-        return SPELLED.get(value.lower(), value) if isinstance(value, str) else value
 
     def limit(self) -> tuple[int, float] | None:
         """Messages and the seconds of the window in which at most so many leave."""

@@ -6,20 +6,19 @@ The output has the name of the event hub, unless host.json maps it: ``extensions
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from pydantic import Field
+from typing import Annotated
 
 from edgefn.bindings.edge_hub import EdgeHubOutput, EdgeHubOutputOptions, Gate
 from edgefn.contracts import OutputKind, Services
 from edgefn.errors import SettingError
-from edgefn.function import Binding, Options
+from edgefn.function import Binding, Options, named
 from edgefn.hookspecs import hookimpl
 
 
 class EventHubOutputOptions(Options):
     """The options of ``eventHub``; ``connection`` means nothing next to the camera."""
 
-    event_hub_name: str = Field(min_length=1)
+    event_hub_name: Annotated[str, named("an event hub")]
     connection: str = ""
 
 

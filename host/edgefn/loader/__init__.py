@@ -26,6 +26,7 @@ from edgefn.loader.policies import is_disabled, retry_policy
 from edgefn.loader.signature import signature_of
 from edgefn.metrics import Metrics
 from edgefn.plugins import KindTable, PluginManager, kind_table, plugin_manager, session_kinds
+from edgefn.redaction import hold, secrets_in
 from edgefn.settings import HostConfig, Settings, load_host_config, load_settings, timeout
 from edgefn.spool import Spool, spool_options
 
@@ -60,10 +61,12 @@ def load_app(
     """Loads the app in ``root``; opens and starts nothing.
 
     ``given`` are settings over those of the environment, ``only`` the functions to load (all when empty), ``state``
-    the folder for the host's files. Raises SettingError when host.json or local.settings.json can not be used.
+    the folder for the host's files. From now on no text that leaves shows what of the settings is secret. Raises
+    SettingError when host.json or local.settings.json can not be used.
     """
     root = root.resolve()
     settings = load_settings(root, environment, given or {})
+    hold(f"settings of {root}", secrets_in(settings.values))
     config = load_host_config(root, settings.values)
     script = settings.get("PYTHON_SCRIPT_FILE_NAME") or ""
     manager, errors = plugin_manager()

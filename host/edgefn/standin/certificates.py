@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from edgefn.errors import HubError
 from edgefn.standin.folder import Folder
 
 AUTHORITY_DAYS, SERVER_DAYS = 3650, 90
@@ -147,4 +148,8 @@ def _alternative_name(name: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
+        pass
+    try:
         return x509.DNSName(name)
+    except ValueError:
+        raise HubError(f"{name}: no name for a certificate; letters, digits, - and . would be right") from None

@@ -38,6 +38,11 @@ class Folder:
     def workload_socket(self) -> Path:
         return self._socket("workload.sock")
 
+    @property
+    def workload_aside(self) -> Path:
+        """Where the socket is while nobody shall find it."""
+        return self.workload_socket.with_suffix(".gone")
+
     def open(self) -> None:
         """Raises HubError where another hub has the folder, or where it can not be written."""
         try:
@@ -59,6 +64,7 @@ class Folder:
             socket.parent.mkdir(exist_ok=True, mode=0o700)
             _check_owner(socket.parent)
             socket.unlink(missing_ok=True)
+        self.workload_aside.unlink(missing_ok=True)
 
     def write(self, name: str, content: bytes) -> Path:
         """Puts a file that only this user may read in place, whole or not at all."""

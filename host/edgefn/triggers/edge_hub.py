@@ -12,7 +12,7 @@ from pydantic import Field
 
 from edgefn.contracts import EdgeMessage, Emit, Event, Feed, Outcome, Services, TriggerKind
 from edgefn.errors import BindingError, SpoolError, StillRunning
-from edgefn.function import Binding, Options, Word
+from edgefn.function import Binding, Options, Word, named
 from edgefn.hookspecs import hookimpl
 from edgefn.spool import Subscription
 from edgefn.spool.inbox import MessageSettlement, Received
@@ -26,7 +26,7 @@ AGAIN = 1.0
 class EdgeHubTrigger(Options):
     """The options of ``edgeHubTrigger``."""
 
-    input_name: str = Field(default="*", min_length=1)
+    input_name: Annotated[str, named("an input of the module, or * for all")] = "*"
     cardinality: Annotated[Literal["one", "many"], Word] = "one"
     max_batch_size: int = Field(default=64, ge=1)
     max_concurrency: int = Field(default=1, ge=1)

@@ -14,11 +14,10 @@ from types import SimpleNamespace
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import Field
 
 from edgefn.contracts import EdgeMessage, Event, Services, TriggerKind
 from edgefn.errors import BindingError, SettingError
-from edgefn.function import Binding, Options, Word
+from edgefn.function import Binding, Options, Word, named
 from edgefn.hookspecs import hookimpl
 from edgefn.triggers.edge_hub import EdgeHubListener, EdgeHubTrigger
 from edgefn.values import element_of, first_of_union, message_converter
@@ -30,7 +29,7 @@ BATCH = 100
 class EventHubTrigger(Options):
     """The options of ``eventHubTrigger``; ``connection`` and ``consumerGroup`` mean nothing next to the camera."""
 
-    event_hub_name: str = Field(min_length=1)
+    event_hub_name: Annotated[str, named("an event hub")]
     connection: str = ""
     consumer_group: str = ""
     cardinality: Annotated[Literal["one", "many"], Word] = "one"

@@ -18,6 +18,7 @@ from edgefn import __version__
 from edgefn.contracts import Event
 from edgefn.errors import EdgefnError
 from edgefn.host import Host, Running
+from edgefn.redaction import redact, redacted
 from edgefn.web.http import REASON, HttpTriggerKind
 from edgefn.web.keys import SCOPES, Keys
 from edgefn.web.requests import Buffered, Gone, Refused, body_of, headers_of
@@ -92,7 +93,7 @@ class Admin:
             "processUptime": round((time.monotonic() - self._started) * 1000),
             "functionAppContentEditingState": "NotAllowed",
         }
-        return JSONResponse({**status, **({"errors": app.errors} if app.errors else {})})
+        return JSONResponse({**status, **({"errors": redacted(app.errors)} if app.errors else {})})
 
     async def _ping(self, request: Request) -> Response:
         return Response()
@@ -150,7 +151,7 @@ class Admin:
         running = self._named(request)
         if running is None:
             return Response(status_code=404)
-        errors = running.function.errors
+        errors = redacted(running.function.errors)
         return JSONResponse({"errors": errors} if errors else {})
 
     def _described(self, running: Running, request: Request) -> dict[str, Any]:
@@ -170,7 +171,7 @@ class Admin:
                 "name": function.name,
                 "scriptFile": function.place.file,
                 "language": "python",
-                "bindings": [binding.json() for binding in function.bindings],
+                "bindings": [redacted(binding.json()) for binding in function.bindings],
             },
             "files": None,
             "test_data": None,
@@ -188,7 +189,7 @@ class Admin:
         if document is None:
             return _wrong('the body should be a JSON object: {"input": "..."}')
         if running.function.errors:
-            return JSONResponse({"errors": running.function.errors}, 409)
+            return JSONResponse({"errors": redacted(running.function.errors)}, 409)
         if running.invoker is None or self._host.state != "running":
             return _busy(self._host.state)
         if len(self._tasks) >= RUNS_AT_ONCE:
@@ -282,7 +283,7 @@ def _busy(state: str) -> Response:
 
 
 def _wrong(text: str) -> Response:
-    return JSONResponse({"error": text}, 400)
+    return JSONResponse({"error": redact(text)}, 400)
 
 
 def _json(document: Any, status: int = 200) -> Response:
