@@ -37,7 +37,7 @@ class EdgeHubOutputOptions(Options):
     content_type: str = ""
     ttl: Seconds | None = Field(default=None, gt=0.0)
     when_full: WhenFull | None = None
-    durable: Truth = True
+    durable: Annotated[bool, Truth] = True
 
     @model_validator(mode="after")
     def _kept_or_not(self) -> Self:
