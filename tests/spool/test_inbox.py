@@ -125,7 +125,7 @@ async def test_a_sender_that_counts_anew_after_its_restart_loses_nothing(tmp_pat
     async with spool_in(tmp_path) as spool:
         spool.inbox.subscribe("f", "in")
         for start in range(3):
-            spool.on_state(HubState.ONLINE)
+            spool.on_state(HubState.CONNECTING)
             for number in range(10):
                 await spool.inbox.on_input(came(f"value {start}.{number}", message_id=str(number)))
         assert spool.inbox.totals()[0] == 30
@@ -135,7 +135,7 @@ async def test_an_equal_message_after_a_redelivered_one_is_a_new_one(tmp_path: P
     async with spool_in(tmp_path) as spool:
         spool.inbox.subscribe("f", "in")
         for _ in range(2):
-            spool.on_state(HubState.ONLINE)
+            spool.on_state(HubState.CONNECTING)
             await spool.inbox.on_input(came("x", message_id="1"))
         await spool.inbox.on_input(came("x", message_id="1"))
         assert spool.inbox.totals()[0] == 2

@@ -109,8 +109,8 @@ class Spool:
 
     def on_state(self, state: HubState) -> None:
         """The hub came or went."""
-        if state is HubState.ONLINE:
-            self.inbox.reconnected()
+        if state is not HubState.ONLINE:
+            self.inbox.disconnected()
         self.sender.on_state(state)
 
     @property

@@ -116,8 +116,8 @@ class Inbox:
 
     # --- taking in -----------------------------------------------------------------------------------------------
 
-    def reconnected(self) -> None:
-        """A connection to the hub begins: what was not acknowledged on the last one comes again."""
+    def disconnected(self) -> None:
+        """A connection to the hub has ended: what was not acknowledged on it comes again on the next."""
         self._connection += 1
 
     async def on_input(self, message: EdgeMessage) -> None:
