@@ -16,7 +16,7 @@ import threading
 import time
 from pathlib import Path
 
-from tests.faults.box import Box, box
+from tests.faults.box import WORK, Box, box
 from tests.standin.hubs import wait_until
 
 CAMERA = """
@@ -52,7 +52,7 @@ def killed_again_and_again(folder: Path, kills: int, seed: int = 0) -> dict[str,
             there.host.kill()
         ended.set()
         coming_and_going.join()
-        there.host.write({"functions/see.py": "import edgefn\napp = edgefn.FunctionApp()\n"})
+        there.host.write({"functions/see.py": WORK})  # nothing new is published; what waits is sent
         there.host.spawn()
         done = set((folder / "app" / "done.txt").read_text().split())
         wait_until(lambda: done <= set(_arrived(there)) or there.host.spool()["outbox"]["messages"] == 0, within=120)

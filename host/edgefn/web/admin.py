@@ -50,6 +50,7 @@ class Admin:
         scope = "{scope:str}"
         table: list[tuple[str, list[str], Answer]] = [
             ("/admin/host/status", ["GET"], self._host_status),
+            ("/admin/edgefn/status", ["GET"], self._whole_status),
             ("/admin/host/ping", ["GET", "POST"], self._ping),
             ("/admin/host/drain", ["POST"], self._drained),
             ("/admin/host/drain/status", ["GET"], self._drain_status),
@@ -94,6 +95,10 @@ class Admin:
             "functionAppContentEditingState": "NotAllowed",
         }
         return JSONResponse({**status, **({"errors": redacted(app.errors)} if app.errors else {})})
+
+    async def _whole_status(self, request: Request) -> Response:
+        """All that the host tells of itself: hub, spool, functions with their triggers, inputs and outputs."""
+        return _json(redacted(self._host.status()))
 
     async def _ping(self, request: Request) -> Response:
         return Response()
