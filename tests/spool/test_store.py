@@ -159,6 +159,7 @@ async def test_a_folder_that_can_not_be_made_stops_nothing_and_is_tried_again(tm
         blocked.unlink()
         await until(lambda: spool.fault == "")
         await spool.outbox.put([out("b")])
+        await until(lambda: spool.inbox._epoch == "1")
 
 
 async def test_a_file_that_another_process_holds_fails_after_a_while(

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -44,6 +45,10 @@ class Spool:
         self.sender = Sender(self.outbox, hub, metrics)
         self._measured: dict[str, list[float]] = {box: [0, 0, 0.0] for box in BOXES}
         self._changes = -1
+        self._functions: Sequence[str] | None = None
+        self._opened = asyncio.Event()
+        self._store.changed.append(self._opened.set)
+        self._beginning: asyncio.Task[None] | None = None
         self._store.measure = self._measure
         self._gauges(metrics)
 
@@ -87,13 +92,27 @@ class Spool:
 
         ``functions`` are all that the app declares; None when some may be missing, since a part of it is in error.
         """
-        with contextlib.suppress(SpoolError):
-            await self.inbox.begin(functions)
+        self._functions = functions
+        await self._begin()
         self.sender.start()
+
+    async def _begin(self) -> None:
+        try:
+            await self.inbox.begin(self._functions)
+        except SpoolError:
+            self._beginning = asyncio.create_task(self._begin_when_open(), name="begin spool")
+
+    async def _begin_when_open(self) -> None:
+        """Begins late, where the file could not be opened at the start of the host."""
+        self._opened.clear()
+        await self._opened.wait()
+        await self._begin()
 
     async def close(self) -> None:
         """Stops sending, and closes the file; everything in it stays."""
         await self.sender.stop()
+        if self._beginning is not None:
+            self._beginning.cancel()
         with contextlib.suppress(SpoolError):
             await self.inbox.end()
         await self._store.close()
