@@ -27,7 +27,7 @@ from typing import Any
 import edgefn
 from edgefn.standin.control import Control
 
-LONGEST = 30.0
+LONGEST = 60.0
 """Seconds that any wait takes at most."""
 READY = ("Hub ready:", '"ready": true')
 PACKAGE = Path(edgefn.__file__).parents[1]
@@ -64,6 +64,11 @@ class HubProcess:
         self._came = threading.Condition()
         self._reader: threading.Thread | None = None
 
+    @property
+    def python(self) -> dict[str, str]:
+        """The environment of a process that finds the package, also where it is not installed."""
+        return {**os.environ, "PYTHONPATH": str(PACKAGE)}
+
     # --- the process ---------------------------------------------------------------------------------------------
 
     def start(self, *more: str) -> None:
@@ -81,7 +86,7 @@ class HubProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(PACKAGE)},
+            env=self.python,
         )
         self._reader = threading.Thread(target=self._read, args=(self.process,), name="log of the hub")
         self._reader.start()

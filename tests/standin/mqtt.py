@@ -19,6 +19,16 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from tests.standin.hubs import LONGEST, HubProcess
 
+CODES = (
+    "Success",
+    "Unsupported protocol version",
+    "Client identifier not valid",
+    "Server unavailable",
+    "Bad user name or password",
+    "Not authorized",
+)
+"""Those of a CONNACK, as paho calls them."""
+
 
 def parts_of(connection_string: str) -> dict[str, str]:
     return dict(part.split("=", 1) for part in connection_string.split(";"))
@@ -129,8 +139,7 @@ class Module:
         self._client.loop_stop()
 
     def _on_connect(self, _client: Client, _data: Any, flags: Any, reason: Any, _properties: Any) -> None:
-        codes = {"Success": 0, "Unsupported protocol version": 1, "Not authorized": 5, "Server unavailable": 3}
-        self.code = codes.get(reason.getName(), reason.value)
+        self.code = CODES.index(reason.getName())
         self.session_present = flags.session_present
         self._connected.set()
 
@@ -150,3 +159,11 @@ def module(hub: HubProcess, name: str, **options: Any) -> Iterator[Module]:
         yield connected
     finally:
         connected.leave()
+
+
+def connect_packet(client: Module, *, keep_alive: int = 60) -> bytes:
+    """CONNECT on the wire, for what no client does by itself."""
+    texts = ("MQTT", client.client_id, client.username, client.password)
+    name, *fields = (len(text.encode()).to_bytes(2) + text.encode() for text in texts)
+    body = name + b"\x04\xc2" + keep_alive.to_bytes(2) + b"".join(fields)
+    return b"\x10" + bytes([len(body) % 128 | 128, len(body) // 128]) + body

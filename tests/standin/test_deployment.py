@@ -46,9 +46,11 @@ def test_a_message_that_matches_several_sinks_goes_to_each_once(tmp_path: Path) 
         "two": f"FROM /messages/* {TO_LOG}",
         "three": "FROM /messages/* INTO $upstream",
     }
-    with running_hub(tmp_path, "-d", manifest(tmp_path, routes)) as hub, module(hub, "cam") as cam:
+    with running_hub(tmp_path, "--verbose", "-d", manifest(tmp_path, routes)) as hub, module(hub, "cam") as cam:
         cam.publish("a", "1")
         assert upstream(hub) == ["1"]
+        told = hub.wait_for_line("/messages/modules/cam/outputs/a: 1 bytes -> ")
+        assert told.endswith('BrokeredEndpoint("/modules/log/inputs/in") by one, $upstream by three')
         assert hub.client("log")["queued"] == 1
 
 
@@ -96,7 +98,7 @@ def test_the_hubs_own_time_to_live_counts_where_the_route_has_none(tmp_path: Pat
 def test_a_module_that_nobody_knows_yet_finds_its_messages_when_it_comes(tmp_path: Path) -> None:
     routes = {"new": f'{CAM}/a INTO BrokeredEndpoint("/modules/newcomer/inputs/in")'}
     with running_hub(tmp_path, "-d", manifest(tmp_path, routes)) as hub:
-        assert 'route "new" leads to the unknown module "newcomer"; there are cam, log' in hub.log
+        hub.wait_for_line('route "new" leads to the unknown module "newcomer"; there are cam, log')
         with module(hub, "cam") as cam:
             cam.publish("a", "1")
         hub.restart()
@@ -129,7 +131,7 @@ def test_a_condition_on_the_body_warns_of_messages_that_do_not_say_what_they_are
     routes = {"hot": f"{CAM}/t WHERE $body.t > 20 INTO $upstream"}
     with running_hub(tmp_path, "-d", manifest(tmp_path, routes)) as hub, module(hub, "cam") as cam:
         cam.publish("t", '{"t": 30}')
-        assert "route hot looks at $body, but its messages do not say contentType application/json" in hub.log
+        hub.wait_for_line("route hot looks at $body, but its messages do not say contentType application/json")
         cam.publish("t", '{"t": 31}', "%24.ct=application%2Fjson&%24.ce=utf-8")
         cam.publish("t", '{"t": 10}', "%24.ct=application%2Fjson&%24.ce=utf-8")
         assert upstream(hub) == ['{"t": 31}']

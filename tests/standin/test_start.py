@@ -128,6 +128,14 @@ def test_keys_and_certificates_stay_and_the_certificate_names_a_new_address(tmp_
             client.publish("out", "x")
 
 
+def test_a_broken_certificate_is_said(tmp_path: Path) -> None:
+    with running_hub(tmp_path) as hub:
+        hub.kill()
+        (hub.folder / "authority.pem").write_text("nothing")
+        (hub.folder / "server.pem").write_text("nothing")
+        assert f"{hub.folder}: a certificate can not be read: " in refused(hub)
+
+
 def test_clients_may_find_it_by_another_name(tmp_path: Path) -> None:
     with running_hub(tmp_path, "--gateway", "edgehub.example", "--device-id", "box") as hub:
         variables = hub.env("cam")

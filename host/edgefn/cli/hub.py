@@ -16,13 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from edgefn.cli.display import Stdout
 from edgefn.errors import EdgefnError, HubError
-from edgefn.logs import logging_to
 from edgefn.standin.control import Control, Outgoing, UpstreamMessage
 
 if TYPE_CHECKING:
-    from edgefn.standin.hub import Options
+    from edgefn.standin.options import Options
 
 log = logging.getLogger("edgefn.standin")
 
@@ -48,6 +46,9 @@ class HubStart:
 
 def start_hub(asked: HubStart) -> int:
     """Serves until a signal; 1 when it could not."""
+    from edgefn.cli.display import Stdout
+    from edgefn.logs import logging_to
+
     os.umask(0o077)
     level = logging.DEBUG if asked.verbose else logging.INFO
     with logging_to(Stdout(), as_json=asked.as_json, level=level):  # type: ignore[arg-type]
@@ -85,7 +86,7 @@ async def _serve(asked: HubStart) -> None:
 def _options(asked: HubStart) -> Options:
     """Raises an EdgefnError for a wrong manifest or fault."""
     from edgefn.standin.faults import parse_fault
-    from edgefn.standin.hub import Options
+    from edgefn.standin.options import Options
 
     options = Options(
         folder=asked.folder or FOLDER,

@@ -52,11 +52,16 @@ class Certificates:
         return self._folder.trust_bundle.read_text()
 
     def open(self) -> None:
-        """Makes what is missing."""
-        if not (self._folder.path / _ROOT).exists() or not (self._folder.path / _AUTHORITY).exists():
-            self.rotate()
-        elif not self._fits():
-            self._make_server(self._names, _CHAIN)
+        """Makes what is missing; raises HubError for what is broken."""
+        try:
+            if not (self._folder.path / _ROOT).exists() or not (self._folder.path / _AUTHORITY).exists():
+                self.rotate()
+            elif not self._fits():
+                self._make_server(self._names, _CHAIN)
+            self.context()
+        except (ValueError, OSError) as error:
+            text = f"{self._folder.path}: a certificate can not be read: {error}; remove *.pem there for new ones"
+            raise HubError(text) from None
 
     def rotate(self) -> None:
         """A new root with a new intermediate; nobody who trusts the old root trusts this hub now."""

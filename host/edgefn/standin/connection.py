@@ -72,7 +72,7 @@ class Connection(asyncio.Protocol):
                 if self._transport is None:
                     return
         except PacketError as error:
-            self._requests.refused(self.name or "a client", str(error))
+            self._store.counters["refused_packets"] += 1
             self.drop(str(error))
         if self._faults:
             self._abort_packet()
@@ -91,7 +91,7 @@ class Connection(asyncio.Protocol):
     def drop(self, reason: str) -> None:
         """Ends the connection at once."""
         if (transport := self._transport) is not None:
-            log.info("%s: connection closed: %s", self.name or "a client", reason)
+            log.warning("%s: connection closed: %s", self.name or "a client", reason)
             self._leave()
             transport.abort()
 

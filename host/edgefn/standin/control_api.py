@@ -14,7 +14,8 @@ from starlette.routing import Route
 
 from edgefn.errors import HubError
 from edgefn.standin.faults import parse_fault
-from edgefn.standin.hub import SENDER, Hub, Injected
+from edgefn.standin.hub import Hub
+from edgefn.standin.messages import SENDER, Injected
 from edgefn.standin.store import Upstream
 
 LONGEST_WAIT = 60.0
@@ -29,11 +30,11 @@ class ControlApi:
     def routes(self) -> list[Route]:
         return [
             Route("/status", self._status),
-            Route("/environment/{name}", self._environment, methods=["POST"]),
+            Route("/environment/{name:path}", self._environment, methods=["POST"]),
             Route("/inputs/{module}/{input:path}", self._send, methods=["POST"]),
             Route("/upstream", self._upstream),
-            Route("/twins/{name}", self._twin, methods=["GET"]),
-            Route("/twins/{name}", self._set_twin, methods=["PATCH", "PUT"]),
+            Route("/twins/{name:path}", self._twin, methods=["GET"]),
+            Route("/twins/{name:path}", self._set_twin, methods=["PATCH", "PUT"]),
             Route("/methods/{name}/{method:path}", self._invoke, methods=["POST"]),
             Route("/faults", self._faults, methods=["GET"]),
             Route("/faults", self._fault, methods=["POST"]),

@@ -67,13 +67,16 @@ class Folder:
         self.workload_aside.unlink(missing_ok=True)
 
     def write(self, name: str, content: bytes) -> Path:
-        """Puts a file that only this user may read in place, whole or not at all."""
+        """Puts a file that only this user may read in place, whole or not at all; raises HubError."""
         path = self.path / name
         part = path.with_name(f"{name}.part")
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(descriptor, "wb") as file:
-            file.write(content)
-        part.replace(path)
+        try:
+            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with open(descriptor, "wb") as file:
+                file.write(content)
+            part.replace(path)
+        except OSError as error:
+            raise HubError(f"{path}: can not be written: {error.strerror}; make room, or name another --dir") from None
         return path
 
     def _socket(self, name: str) -> Path:

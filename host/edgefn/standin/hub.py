@@ -6,77 +6,33 @@ import asyncio
 import contextlib
 import logging
 import os
-import socket
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import orjson
 
 from edgefn.errors import HubError
-from edgefn.routes import DEFAULT_PRIORITY, ModuleInput, Routes, parse_routes
+from edgefn.routes import DEFAULT_PRIORITY, ModuleInput
 from edgefn.standin import topics
 from edgefn.standin.broker import Broker
 from edgefn.standin.certificates import Certificates
 from edgefn.standin.clients import Client, Clients
 from edgefn.standin.faults import Fault, Faults
 from edgefn.standin.folder import Folder
-from edgefn.standin.identities import Place
-from edgefn.standin.messages import Message
+from edgefn.standin.identities import Gateway
+from edgefn.standin.messages import Injected, Message
 from edgefn.standin.methods import Answer, Methods
+from edgefn.standin.options import Options
 from edgefn.standin.requests import Requests
-from edgefn.standin.router import DEFAULT_TIME_TO_LIVE, Router
+from edgefn.standin.router import Router
 from edgefn.standin.store import Store, Upstream
+from edgefn.standin.trouble import Trouble
 
 log = logging.getLogger("edgefn.standin")
 
-EVERYTHING_UPSTREAM = {"upstream": "FROM /messages/* INTO $upstream"}
-SENDER = "hub"
-"""The module that messages of ``send`` seem to come from, unless they say another."""
 CLEAN_EVERY = 60.0
 """Seconds between two looks for messages that expired; edgeHub looks each half hour."""
-IOT_HUB = "stand-in.azure-devices.invalid"
-DEVICE = "edge"
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What a hub is started with."""
-
-    folder: Path
-    host: str = "127.0.0.1"
-    port: int = 8883
-    gateway: str = ""
-    device: str = DEVICE
-    iot_hub: str = IOT_HUB
-    ack_timeout: float = 30.0
-    max_upstream: int = 100_000_000
-    routes: Routes = field(default_factory=lambda: parse_routes(EVERYTHING_UPSTREAM))
-    time_to_live: float | None = DEFAULT_TIME_TO_LIVE
-    modules: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
-    """The modules of the manifest, with their desired properties where it declares some."""
-    warnings: Sequence[str] = ()
-    """What to say at the start."""
-    faults: Sequence[Fault] = ()
-
-    @property
-    def gateway_name(self) -> str:
-        """The name that clients look for in the server's certificate."""
-        if self.gateway:
-            return self.gateway
-        return socket.gethostname() if self.host in ("0.0.0.0", "::", "") else self.host
-
-
-@dataclass(frozen=True, slots=True)
-class Injected:
-    """A message that ``send`` puts into the queue of a module."""
-
-    body: bytes
-    properties: Mapping[str, str] = field(default_factory=dict)
-    system: Mapping[str, str] = field(default_factory=dict)
-    sender: str = SENDER
 
 
 class Hub:
@@ -87,26 +43,25 @@ class Hub:
         self.options = options
         self.folder = Folder(options.folder)
         self.faults = Faults()
-        names = dict.fromkeys((options.gateway_name, options.host, "localhost", "127.0.0.1", socket.gethostname()))
-        self.certificates = Certificates(self.folder, tuple(names))
+        self.certificates = Certificates(self.folder, options.names)
         self.store = Store(self.folder.store, options.max_upstream, loop.call_soon, self._wake_waiting)
         self.clients = Clients(options.device, self.store, options.ack_timeout)
         self.router = Router(options.routes, options.time_to_live, self.store, self.clients.wake)
         self.methods = Methods(self.faults)
         requests = Requests(self.router, self.methods, self.store, self.faults)
         self._broker = Broker(self.certificates, self.clients, requests, self.store, self.faults, options.iot_hub)
+        self._trouble = Trouble(self.faults, self._broker, self.clients, self.certificates, self.folder)
         self._arrived = asyncio.Event()
-        self._served = asyncio.Event()
         self._stopping = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._cleaning: asyncio.Task[None] | None = None
         self.port = options.port
 
     @property
-    def place(self) -> Place:
-        """Where clients find it."""
+    def gateway(self) -> Gateway:
+        """What clients are told of it."""
         options, folder = self.options, self.folder
         workload = f"unix://{folder.workload_socket}"
-        return Place(options.iot_hub, options.device, options.gateway_name, workload, str(folder.trust_bundle))
+        return Gateway(options.iot_hub, options.gateway_name, workload, str(folder.trust_bundle))
 
     def open(self) -> None:
         """Takes the folder; raises HubError where it can not be had."""
@@ -126,9 +81,9 @@ class Hub:
 
     def listen(self) -> None:
         """Lets modules in, when the workload API is served; raises HubError where the address can not be had."""
-        self._served.set()
+        self._trouble.served.set()
         self.port = self._broker.start(self.options.host, self.port)
-        self._own(asyncio.create_task(self._clean(), name="clean-up"))
+        self._cleaning = asyncio.create_task(self._clean(), name="clean-up")
 
     def release(self) -> None:
         """Lets go all who wait for something of it; nobody waits from now on."""
@@ -146,29 +101,32 @@ class Hub:
             await asyncio.sleep(CLEAN_EVERY)
             self.store.forget_expired(time.time())
 
-    def _own(self, task: asyncio.Task[None]) -> None:
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
+        if self._cleaning is not None:
+            self._cleaning.cancel()
+            await asyncio.wait([self._cleaning])
+        await self._trouble.stop()
         await self._broker.stop()
         self.store.close()
 
     # --- what can be asked of it ---------------------------------------------------------------------------------
 
     def environment(self, name: str, form: str) -> dict[str, str]:
-        """The variables of a module (``module``, ``connection-string``) or of a leaf device (``device``)."""
+        """The variables of a module (``module``, or ``debug``) or of a leaf device (``device``); raises HubError."""
         if form == "device":
-            return self.place.device_variables(self.clients.leaf(name).identity)
+            return self.gateway.device_variables(self.clients.leaf(name).identity)
         identity = self.clients.module(name).identity
-        return self.place.debug_variables(identity) if form == "debug" else self.place.module_variables(identity)
+        forms = {"module": self.gateway.module_variables, "debug": self.gateway.debug_variables}
+        if form not in forms:
+            raise HubError(f"environment of {name}: no form {form!r}; module, debug or device would be right")
+        return forms[form](identity)
 
     async def send(self, module: str, name: str, messages: Sequence[Injected]) -> None:
         """Puts messages into the queue of a module, known or not; returns when they are committed."""
-        if self.clients.find(module) is not None and self.clients.find(f"{self.options.device}/{module}") is None:
-            raise HubError(f"{module}: is a device, which has no inputs; a module would be right")
+        if self.clients.find(f"{self.options.device}/{module}") is None:
+            if self.clients.find(module) is not None:
+                raise HubError(f"{module}: is a device, which has no inputs; a module would be right")
+            log.warning("%s: no such module yet; its messages wait for it", module)
         for sent in messages:
             system = {"connectionDeviceId": self.options.device, "connectionModuleId": sent.sender, **sent.system}
             message = Message("", self.options.device, sent.sender, sent.properties, system, sent.body)
@@ -211,9 +169,9 @@ class Hub:
             "pid": os.getpid(),
             "host": self.options.host,
             "port": self.port,
-            "gateway": self.place.gateway,
+            "gateway": self.gateway.host_name,
             "device": self.options.device,
-            "workload": self.place.workload_uri,
+            "workload": self.gateway.workload_uri,
             "folder": str(self.folder.path),
             "clients": [_status_of(client, sizes) for client in self.clients],
             "counters": dict(sorted(self.store.counters.items())),
@@ -221,59 +179,16 @@ class Hub:
             "faults": self.faults.status(),
         }
 
+    def fault(self, fault: Fault) -> None:
+        """Lets it hold from now on, or happen once."""
+        self._trouble.begin(fault)
+
     async def committed(self) -> None:
         """Returns when all that was added until now is; raises HubError where it could not be."""
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.store.on_commit(done.set_result)
         if not await done:
             raise HubError(f"{self.folder.store}: could not be written; the hub's log says why")
-
-    # --- faults --------------------------------------------------------------------------------------------------
-
-    def fault(self, fault: Fault) -> None:
-        """Lets it hold from now on, or happen once."""
-        log.info("fault: %s", fault.status())
-        happen = {
-            "kill-connections": self._kill_connections,
-            "forget-sessions": self._forget_sessions,
-            "rotate-ca": self._rotate_ca,
-            "freeze": self._freeze,
-        }
-        if not fault.kind.holds:
-            happen[fault.kind.name](fault)
-            return
-        self.faults.hold(fault, asyncio.get_running_loop().call_later)
-        if fault.kind.name == "workload-gone":
-            self._own(asyncio.create_task(self._without_workload(fault), name="workload-gone"))
-
-    def _kill_connections(self, fault: Fault) -> None:
-        self._broker.drop_all("killed, as asked for", fault.module)
-
-    def _forget_sessions(self, fault: Fault) -> None:
-        for client in self.clients:
-            if fault.module in ("", client.identity.name):
-                client.forget_session()
-        self._broker.drop_all("its session is forgotten, as asked for", fault.module)
-
-    def _rotate_ca(self, _fault: Fault) -> None:
-        self.certificates.rotate()
-        self._broker.renew()
-        self._broker.drop_all("the certificates are new, as asked for")
-
-    def _freeze(self, fault: Fault) -> None:
-        loop = asyncio.get_running_loop()
-        loop.call_later(
-            0.05, time.sleep, fault.number("seconds")
-        )  # the loop stands, when who asked for it has his answer
-
-    async def _without_workload(self, fault: Fault) -> None:
-        await self._served.wait()
-        path, aside = self.folder.workload_socket, self.folder.workload_aside
-        path.rename(aside)
-        try:
-            await fault.over.wait()
-        finally:
-            aside.rename(path)
 
 
 @contextlib.asynccontextmanager

@@ -61,12 +61,11 @@ def new_identity(device: str, module: str) -> Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where clients find the hub."""
+class Gateway:
+    """What clients are told of the hub."""
 
     iot_hub: str
-    device: str
-    gateway: str
+    host_name: str
     workload_uri: str
     trust_bundle: str
 
@@ -76,7 +75,7 @@ class Place:
             "IOTEDGE_IOTHUBHOSTNAME": self.iot_hub,
             "IOTEDGE_DEVICEID": identity.device,
             "IOTEDGE_MODULEID": identity.module,
-            "IOTEDGE_GATEWAYHOSTNAME": self.gateway,
+            "IOTEDGE_GATEWAYHOSTNAME": self.host_name,
             "IOTEDGE_MODULEGENERATIONID": identity.generation,
             "IOTEDGE_WORKLOADURI": self.workload_uri,
             "IOTEDGE_APIVERSION": API_VERSION,
@@ -100,7 +99,7 @@ class Place:
             "DeviceId": identity.device,
             "ModuleId": identity.module,
             "SharedAccessKey": identity.key,
-            "GatewayHostName": self.gateway,
+            "GatewayHostName": self.host_name,
         }
         return ";".join(f"{name}={value}" for name, value in parts.items() if value)
 

@@ -12,6 +12,9 @@ from edgefn.standin.store import Store, Waiting
 if TYPE_CHECKING:
     from edgefn.standin.clients import Client
 
+RETRY_AFTER = 1.0
+"""Seconds until another try, where the store could not be written."""
+
 
 class Inputs:
     """Sends the next message when the module is there, has subscribed, and owes no acknowledgement."""
@@ -36,16 +39,17 @@ class Inputs:
         if (waiting := self._next()) is not None:
             self._send(waiting, qos)
             if not qos:
-                self._finish(waiting)
-                asyncio.get_running_loop().call_soon(self.pump)
+                self._again_in(0.0 if self._finish(waiting) else RETRY_AFTER)
 
     def acknowledged(self, packet_id: int) -> None:
         if self._sent is None or packet_id != self._packet_id:
             return
         sent = self._sent
         self.reset()
-        self._finish(sent)
-        self.pump()
+        if self._finish(sent):
+            self.pump()
+        else:
+            self._again_in(RETRY_AFTER)
 
     def reset(self) -> None:
         """Nothing is on the way: the connection has ended, or the acknowledgement came."""
@@ -59,8 +63,10 @@ class Inputs:
         while (waiting := self._store.next_queued(self._client.identity.module)) is not None:
             if waiting.expires is None or waiting.expires > time.time():
                 return waiting
+            if not self._store.remove_queued(waiting.number):
+                self._again_in(RETRY_AFTER)
+                return None
             self._store.counters["dropped.ttl_expiry"] += 1
-            self._store.remove_queued(waiting.number)
         return None
 
     def _send(self, waiting: Waiting, qos: int) -> None:
@@ -74,13 +80,20 @@ class Inputs:
         self._store.counters["redelivered" if again else "sent"] += 1
         if qos:
             self._sent = waiting
-            self._timer = asyncio.get_running_loop().call_later(self._ack_timeout, self._late)
+            self._again_in(self._ack_timeout)
 
-    def _late(self) -> None:
-        """No acknowledgement in time: the same message again."""
+    def _again_in(self, seconds: float) -> None:
+        """Looks again, also for the message that is on the way: it was not acknowledged in time."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._look_again)
+
+    def _look_again(self) -> None:
         self.reset()
         self.pump()
 
-    def _finish(self, waiting: Waiting) -> None:
-        self._store.counters["delivered"] += 1
-        self._store.remove_queued(waiting.number)
+    def _finish(self, waiting: Waiting) -> bool:
+        """Gives whether the message is out of the way; else it comes again, as after any lost acknowledgement."""
+        removed = self._store.remove_queued(waiting.number)
+        self._store.counters["delivered"] += removed
+        return removed

@@ -49,16 +49,13 @@ class Requests:
         text = topic.decode(errors="replace")
         if asked := topics.twin_request(text):
             method, request = asked
+            log.debug("%s: %s of its twin", client.identity.client_id, method)
             answer = self._get_twin if method == "GET" else self._patch_reported
             answer(client, request, body)
         elif answered := topics.method_answer(text):
             self._methods.answered(client, *answered, body)
         else:
             self._router.drop("unreadable", _source(client, ""), f"edgeHub knows no topic {text[:200]!r}")
-
-    def refused(self, name: str, text: str) -> None:
-        self._store.counters["refused_packets"] += 1
-        log.warning("%s: %s", name, text)
 
     def _get_twin(self, client: Client, request: str, _body: bytes) -> None:
         self._answer(client, topics.twin_answer(200, request), orjson.dumps(client.twin.document()))

@@ -33,6 +33,7 @@ class Router:
         self._wake = wake
         self._said: set[tuple[str, str]] = set()
         self._looked_at: set[str] = set()
+        self._tells = log.isEnabledFor(logging.DEBUG)
 
     def take(self, message: Message) -> None:
         """One that is too large, or that no route takes, is dropped and counted, as edgeHub does."""
@@ -45,6 +46,9 @@ class Router:
         deliveries = self._routes.sinks_for(message)
         if not deliveries:
             self._store.counters["dropped.no_route"] += 1
+        if self._tells:
+            ways = ", ".join(f"{delivery.sink} by {delivery.route}" for delivery in deliveries) or "nowhere"
+            log.debug("%s: %d bytes -> %s", message.source, len(message.body), ways)
         for delivery in deliveries:
             self._deliver(message, delivery)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -16,15 +17,23 @@ from starlette.routing import Route
 
 from edgefn.errors import EdgefnError, HubError
 
+log = logging.getLogger("edgefn.standin")
+
 
 @contextlib.asynccontextmanager
 async def serving(path: Path, routes: Sequence[Route]) -> AsyncIterator[None]:
     """Answers on the socket while it lasts; raises HubError where the socket can not be made."""
-    application = Starlette(routes=list(routes), exception_handlers={EdgefnError: _refused, ValueError: _refused})
+    handlers = {EdgefnError: _refused, ValueError: _refused, Exception: _failed}
     config = uvicorn.Config(
-        application, log_config=None, log_level="error", access_log=False, lifespan="off", ws="none", http="h11",
+        Starlette(routes=list(routes), exception_handlers=handlers),
+        http="h11",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        log_level="critical",  # what it would say of requests that are cancelled at the end; the rest is logged here
         timeout_graceful_shutdown=1,
-    )  # fmt: skip
+    )
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)  # as its serve(), which would take the signals too
@@ -53,3 +62,8 @@ def _bound(path: Path) -> socket.socket:
 
 async def _refused(_request: Request, error: Exception) -> Response:
     return JSONResponse({"error": str(error)}, 400)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return JSONResponse({"error": f"the hub failed: {error!r}; its log says where"}, 500)
