@@ -146,6 +146,11 @@ class ConvertedOutput:
         if encoded is not None:
             await self._output.send(encoded, event)
 
+    def adopt(self, binding: Binding) -> Callable[[], None] | None:
+        adopt = getattr(self._output, "adopt", None)
+        change: Callable[[], None] | None = adopt(binding) if adopt is not None else None
+        return change
+
     def status(self) -> Mapping[str, Any]:
         return self._output.status()
 
