@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from edgefn.desired import Desired
     from edgefn.function import Binding, Options
+    from edgefn.methods import Methods
     from edgefn.metrics import Metrics
     from edgefn.settings import HostConfig, Settings
     from edgefn.spool import Inbox
@@ -115,6 +117,8 @@ class Listener(Protocol):
     def status(self) -> Mapping[str, Any]:
         """Numbers and states to be shown, as JSON values."""
 
+    # A listener may have ``adopt``, as inputs and outputs; see Input.
+
 
 # --- what plugins provide ----------------------------------------------------------------------------------------
 
@@ -133,11 +137,14 @@ class Kind(Protocol):
     def check(self, binding: Binding) -> None:
         """Raises BindingError when the parameter's annotation or the options together make no sense.
 
-        Called once while the app loads; opens nothing.
+        Called while the app loads, and again whenever the twin changes options or settings; opens nothing.
         """
 
     async def close(self) -> None:
         """Releases what the kind shares between functions."""
+
+    # A kind may have ``fixed``, the options (names in JSON) that do not change while the host runs: the twin's are
+    # refused then.
 
 
 class TriggerKind(Kind, Protocol):
@@ -174,6 +181,12 @@ class Input(Protocol):
 
     async def close(self) -> None: ...
 
+    # An opened input may have
+    #
+    # adopt(binding: Binding) -> Callable[[], None] | None
+    #     What is to be called so that it goes on with the options and settings of its binding declared anew, at once
+    #     and without a fault; None where it can not, and another one is to be opened in its place. Raises EdgefnError.
+
 
 class InputKind(Kind, Protocol):
     """A binding type that gives a function something to work with."""
@@ -186,7 +199,7 @@ class Output(Protocol):
     """An opened output binding."""
 
     # An output may have ``required: bool``: True where a function that returns None has made a mistake, as with HTTP;
-    # the None is then given to ``encode``.
+    # the None is then given to ``encode``. It may also have ``adopt``; see Input.
 
     def encode(self, value: Any) -> Any:
         """Turns what the function set into what ``send`` takes, at once, so that later changes do not show.
@@ -224,6 +237,8 @@ class Services:
     hub: Hub
     inbox: Inbox
     session_kinds: Mapping[str, SessionKind]
+    methods: Methods
+    desired: Desired
 
 
 # --- frames and messages -----------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from edgefn.contracts import EdgeMessage, HubState, MethodReply, MethodRequest
+from edgefn.contracts import EdgeMessage
 from edgefn.errors import HubError
 from edgefn.metrics import Metrics
 
@@ -100,15 +100,6 @@ class Inbox:
             self._unheard_of(message.input_name)
         for subscription in listening:
             await subscription.put(message)
-
-    async def on_method(self, request: MethodRequest) -> MethodReply:
-        return MethodReply(404, {"Response": f"Direct method not defined: {request.name}"})
-
-    async def on_desired(self, patch: Mapping[str, Any]) -> None:
-        """Nothing listens to the twin yet."""
-
-    def on_state(self, state: HubState) -> None:
-        """Nothing waits for the hub yet."""
 
     def _unheard_of(self, name: str) -> None:
         self._dropped.labels(name).inc()
