@@ -8,6 +8,7 @@ import pytest
 
 from edgefn.captures import Address, Asked, SourceKind, finite, open_capture, recognise
 from edgefn.errors import SourceError
+from edgefn.redaction import hold
 
 PIXEL = bytes.fromhex(  # a PNG of one pixel
     "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c49444154789c63606060000000040001f61738550000"
@@ -62,6 +63,22 @@ def test_a_missing_file_names_both_places_and_the_clips_beside_it(tmp_path: Path
 def test_relative_paths_start_at_the_app_root(tmp_path: Path) -> None:
     (tmp_path / "clips").mkdir()
     assert recognise("clips", tmp_path).target == str(tmp_path / "clips")
+
+
+@pytest.mark.parametrize("value", ["cam", "CAM", " Cam "])
+def test_cam_is_the_first_camera(tmp_path: Path, value: str) -> None:
+    (tmp_path / "cam").mkdir()
+    address = recognise(value, tmp_path)
+    assert (address.kind, address.shown) == (SourceKind.CAMERA, value.strip())
+    assert address == recognise("0", tmp_path)
+    assert recognise("./cam", tmp_path).kind is SourceKind.FOLDER
+
+
+def test_a_secret_of_a_setting_is_not_shown(tmp_path: Path) -> None:
+    hold("test", ["s3cr3t-path"])
+    address = recognise("rtsp://10.0.0.7/s3cr3t-path/live", tmp_path)
+    hold("test", ())
+    assert (address.target, address.shown) == ("rtsp://10.0.0.7/s3cr3t-path/live", "rtsp://10.0.0.7/***/live")
 
 
 def test_credentials_are_never_shown(tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ async def test_messages_for_an_input_without_a_function_are_dropped_and_said_onc
     host = Host(app)
     await host.start()
     for _ in range(3):
-        await app.services.inbox.on_input(EdgeMessage(b"1", input_name="other"))
+        await app.services.spool.inbox.on_input(EdgeMessage(b"1", input_name="other"))
     await host.stop()
     assert [r.levelno for r in caplog.records if "input 'other'" in r.getMessage()] == [logging.WARNING]
     assert "inputs heard: heard" in caplog.text

@@ -171,8 +171,8 @@ async def test_a_message_that_is_no_json_fails_with_the_parameter_named(
     app = app_of({"functions/f.py": code})
     host = Host(app)
     await host.start()
-    await app.services.inbox.on_input(EdgeMessage(b"no json", input_name="input1"))
-    await app.services.inbox.idle()
+    await app.services.spool.inbox.on_input(EdgeMessage(b"no json", input_name="input1"))
+    await app.services.spool.inbox.idle()
     await host.stop()
     assert "functions/f.py:6: the event does not fit parameter 'm' of function 'f'" in caplog.text
     assert "invocation.py" not in caplog.text

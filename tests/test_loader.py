@@ -72,8 +72,8 @@ async def invoked(app: App, *bodies: bytes, **properties: Any) -> tuple[list[Out
     app.manager.register(watch)
     await host.start()
     for body in bodies:
-        await app.services.inbox.on_input(EdgeMessage(body, input_name="i", **properties))
-        await app.services.inbox.idle()
+        await app.services.spool.inbox.on_input(EdgeMessage(body, input_name="i", **properties))
+        await app.services.spool.inbox.idle()
     await host.stop()
     lines = (app.services.state / "upstream.jsonl").read_text().splitlines()
     return watch.outcomes, [json.loads(line)["body"] for line in lines]

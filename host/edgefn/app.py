@@ -184,6 +184,9 @@ class EdgeDecorators(TriggerApi, BindingApi):
         rate: str | None = None,
         properties: Mapping[str, str] | None = None,
         content_type: str | None = None,
+        ttl: float | str | None = None,
+        when_full: str | None = None,
+        durable: bool | str | None = None,
         **other: Any,
     ) -> Decorator:
         """Sends what the function sets, or returns with ``arg_name="$return"``, to the output ``output_name``.
@@ -196,6 +199,11 @@ class EdgeDecorators(TriggerApi, BindingApi):
             At most so many in a window, e.g. ``6/minute``.
         properties, content_type
             Application properties and content type of each message.
+        ttl, when_full
+            Seconds after which an unsent message is worth nothing; and what goes when there is no room:
+            ``drop_oldest``, ``drop_newest``, ``dead_letter``, or ``block`` to let the function wait.
+        durable
+            False for messages that may be lost: sent at once or not at all, and never stored.
         """
         options = _given(locals(), "arg_name")
         return cast("Decorator", self.generic_output_binding(arg_name, type="edgeHub", **options))

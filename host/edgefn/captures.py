@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qsl
 
 from edgefn.errors import SourceError, listing, nearest
+from edgefn.redaction import redact
 
 if TYPE_CHECKING:
     import cv2
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     Image = NDArray[np.uint8]
 
 LINUX = sys.platform == "linux"
+CAM = "cam"
+"""The first camera, as ``0`` is."""
 SCHEMES = ("rtsp", "rtsps", "http", "https", "udp", "tcp")
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 CLIPS = frozenset({".mp4", ".mkv", ".avi", ".mov", ".m4v", ".webm", ".ts", ".mpg", ".mpeg", ".wmv", ".flv"})
@@ -58,8 +61,8 @@ class Address:
     kind: SourceKind
     target: str = field(repr=False)
     """What is opened; it may hold credentials, so it is never shown."""
-    shown: str
-    """The source as declared, without credentials."""
+    shown: str = field(compare=False)
+    """The source as declared, without credentials and other secrets."""
 
     @property
     def live(self) -> bool:
@@ -102,21 +105,25 @@ class Capture(Protocol):
 
 
 def recognise(value: str, root: Path) -> Address:
-    """Tells by its value what a source is. Relative paths start at ``root``, or else at the working directory.
+    """Tells by its value what a source is; a file that is named ``cam`` is written ``./cam``.
+
+    Relative paths start at ``root``, or else at the working directory.
 
     Opens nothing. Raises SourceError for a scheme that is not known, for wrong parameters of ``synthetic:``, and for a
     file or folder that is not there. A camera or stream that is not there is no error: it may come.
     """
     value = value.strip()
-    if value.isascii() and value.isdigit():
-        return Address(SourceKind.CAMERA, f"/dev/video{int(value)}" if LINUX else value, value)
+    shown = redact(without_credentials(value))
+    if (value.isascii() and value.isdigit()) or value.lower() == CAM:
+        number = "0" if value.lower() == CAM else value
+        return Address(SourceKind.CAMERA, f"/dev/video{int(number)}" if LINUX else number, shown)
     if value.startswith("/dev/"):
-        return Address(SourceKind.CAMERA, value, value)
+        return Address(SourceKind.CAMERA, value, shown)
     if value.lower().startswith("synthetic:"):
         synthetic_parameters(value)
-        return Address(SourceKind.SYNTHETIC, value, value)
+        return Address(SourceKind.SYNTHETIC, value, shown)
     if match := URL.match(value):
-        scheme, shown = match[1].lower(), without_credentials(value)
+        scheme = match[1].lower()
         if scheme not in SCHEMES:
             known = listing(f"{name}://" for name in SCHEMES)
             raise SourceError(f"{shown}: unknown scheme '{scheme}://'; known are {known}, or synthetic:, or a path")
@@ -140,9 +147,9 @@ def _on_disk(value: str, root: Path) -> Address:
     places = list(dict.fromkeys((root / value, Path.cwd() / value)))
     for path in places:
         if path.is_dir():
-            return Address(SourceKind.FOLDER, str(path), value)
+            return Address(SourceKind.FOLDER, str(path), redact(value))
         if path.exists():
-            return Address(SourceKind.FILE, str(path), value)
+            return Address(SourceKind.FILE, str(path), redact(value))
     beside = [each for path in places for each in _clips_in(path.parent)]
     there = f"there are {listing(sorted(set(beside)))}" if beside else "there are no clips beside it"
     looked = " and ".join(str(path) for path in places)

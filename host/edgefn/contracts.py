@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edgefn.methods import Methods
     from edgefn.metrics import Metrics
     from edgefn.settings import HostConfig, Settings
-    from edgefn.spool import Inbox
+    from edgefn.spool import Spool
 
     OptionsModel = type[Options]
 
@@ -58,8 +58,11 @@ class Settlement(Protocol):
     def begin(self) -> None:
         """Forgets what an earlier attempt has put: a new one begins."""
 
-    def put(self, messages: Sequence[EdgeMessage]) -> None:
-        """Adds messages that leave when, and only when, this one is done."""
+    def next_id(self) -> str:
+        """The id for the next message that is put: the same whenever the function runs for this event."""
+
+    def put(self, message: Outgoing) -> None:
+        """Adds a message that leaves when, and only when, this one is done."""
 
     async def failed(self, error: BaseException, delay: float) -> None:
         """Records an attempt that failed, and that the next one is due in ``delay`` seconds."""
@@ -81,6 +84,8 @@ class Outcome:
     value: Any = None
     error: BaseException | None = None
     duration: float = 0.0
+    is_open: bool = False
+    """Whether it is not the last word: the host stopped, or a thread is held, before all attempts were made."""
 
     @property
     def ok(self) -> bool:
@@ -160,11 +165,15 @@ class TriggerKind(Kind, Protocol):
     def listener(self, binding: Binding) -> Listener:
         """Makes the running side. Must be quick; what is slow belongs into ``listen``."""
 
-    # A kind may have two more members; the host looks for them.
+    # A kind may have four more members; the host looks for them.
     #
     # is_call: bool
     #     True where somebody waits for the answer to each event, as with HTTP: outputs do not wait for those of earlier
     #     events, and nothing is retried.
+    # subscribe(binding: Binding) -> None
+    #     Called before the hub delivers anything, and before the function is open: messages are kept from then on.
+    # unsubscribe(binding: Binding) -> None
+    #     Called when the twin has disabled the function: messages that come from now on are not for it.
     # manual(binding: Binding, text: str) -> Event
     #     An event made by hand, of a text: the body of a message or request, the source of a frame. For ``edgefn run``
     #     and the admin endpoint; raises EdgefnError.
@@ -235,7 +244,7 @@ class Services:
     config: HostConfig
     metrics: Metrics
     hub: Hub
-    inbox: Inbox
+    spool: Spool
     session_kinds: Mapping[str, SessionKind]
     methods: Methods
     desired: Desired
@@ -287,6 +296,13 @@ class EdgeMessage:
     """Whether the body is known to be JSON in UTF-8, so that nobody has to look."""
 
     @property
+    def size(self) -> int:
+        """Bytes of body, properties and system properties: what edgeHub's limit of 262,144 is about."""
+        texts = (self.message_id, self.correlation_id, self.content_type, self.content_encoding, self.output_name)
+        properties = sum(len(name.encode()) + len(text.encode()) for name, text in self.properties.items())
+        return len(self.body) + properties + sum(len(text.encode()) for text in texts)
+
+    @property
     def text(self) -> str:
         """The body as text, in the message's encoding (UTF-8 when it names none)."""
         return self.body.decode(self.content_encoding or "utf-8")
@@ -296,6 +312,17 @@ class EdgeMessage:
         import orjson
 
         return orjson.loads(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message on its way to the hub, with what its output says of it."""
+
+    message: EdgeMessage
+    when_full: str = ""
+    """``block``, ``drop_oldest``, ``drop_newest`` or ``dead_letter``; empty for what the spool's options say."""
+    ttl: float | None = None
+    """Seconds after which it is worth nothing; None for as long as the spool keeps messages."""
 
 
 # --- sessions ----------------------------------------------------------------------------------------------------
@@ -486,6 +513,9 @@ class Hub(Protocol):
 
     async def stop(self) -> None:
         """Takes nothing in any more, and disconnects; what is on its way fails with ConnectionLost."""
+
+    def check(self, message: EdgeMessage) -> None:
+        """Raises TooLarge for a message that this hub never takes; asked before a message is stored."""
 
     def publish(self, message: EdgeMessage) -> Awaitable[None]:
         """Hands one message of ``message.output_name`` over; the awaitable ends with the hub's acknowledgement.

@@ -1,7 +1,7 @@
 """Errors that a user can mend, and the place where each one lies.
 
 The text of every error here has one form: ``<where>: <what is wrong>; <what would be right>``. The host prints it
-as it is; a traceback of ours is never part of it.
+as it is; a traceback of ours is never part of it, and no secret is.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+from edgefn.redaction import redact
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,13 @@ class Place:
 
 
 class EdgefnError(Exception):
-    """A mistake in an app, its settings or its surroundings; its text says where, what, and what would be right."""
+    """A mistake in an app, its settings or its surroundings; its text says where, what, and what would be right.
+
+    Since it may quote a value of the user's, its text is without secrets, wherever it goes.
+    """
+
+    def __str__(self) -> str:
+        return redact(super().__str__())
 
 
 class BindingError(EdgefnError):

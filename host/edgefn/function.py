@@ -46,6 +46,34 @@ def _lower(value: Any) -> Any:
 Word = BeforeValidator(_lower)
 """For options that are one of some words, written in any case."""
 
+SPELLED = {
+    **dict.fromkeys(("true", "t", "yes", "y", "on", "1"), True),
+    **dict.fromkeys(("false", "f", "no", "n", "off", "0", ""), False),
+}
+
+
+def _truth(value: Any) -> Any:
+    return SPELLED.get(value.strip().lower(), value) if isinstance(value, str) else value
+
+
+Truth = BeforeValidator(_truth)
+"""For options that are true or false: settings spell that in many ways, and an empty one is false."""
+
+
+def named(what: str) -> BeforeValidator:
+    """For options that have to name something, such as ``what``.
+
+    Empty, ``none`` and ``null``, in any case, are how a setting is left out where it can not be taken away: they count
+    as not set.
+    """
+
+    def check(value: Any) -> Any:
+        if value is None or (isinstance(value, str) and value.strip().lower() in ("", "none", "null")):
+            raise ValueError(f"names nothing: empty and none count as not set; give {what}")
+        return value
+
+    return BeforeValidator(check)
+
 
 class Options(BaseModel):
     """The options of one binding type; camelCase in JSON, snake_case in Python, unknown ones refused."""

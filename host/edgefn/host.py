@@ -6,6 +6,7 @@ It knows no trigger, no transport and no library of inference: only the contract
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import random
@@ -76,8 +77,12 @@ class Host:
     # --- start ---------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Connects the hub, opens what the functions need, and listens; what can not be opened is left out."""
+        """Connects the hub, opens what the functions need, and listens; what can not be opened is left out.
+
+        Raises EdgefnError when another host has the state folder.
+        """
         services = self.app.services
+        await services.spool.open()
         self.threads = Threads(_thread_count(services.settings.get("PYTHON_THREADPOOL_THREAD_COUNT")))
         self._heartbeat.start()
         await self._overlay()
@@ -86,6 +91,8 @@ class Host:
                 running.state = "error"
             elif running.function.disabled:
                 running.state = "disabled"
+        self._subscribe()
+        await services.spool.begin(None if self.app.errors else self.app.names)
         await services.hub.start(self.operation.sink)
         await asyncio.gather(*(self._guarded(running, self._open) for running in self._healthy()))
         for running in self._healthy():
@@ -101,6 +108,16 @@ class Host:
         for function in await self.operation.open():
             running = next(each for each in self.running if each.function.name == function.name)
             self.app.functions[self.app.functions.index(running.function)] = running.function = function
+
+    def _subscribe(self) -> None:
+        """Has messages kept for every function that may run some day, before the hub delivers the first."""
+        for running in self.running:
+            trigger = running.function.trigger
+            if trigger is None or running.state == "disabled":
+                continue
+            kind = self.app.kinds.triggers[trigger.type.lower()]
+            if (subscribe := getattr(kind, "subscribe", None)) is not None:
+                subscribe(trigger)
 
     def _healthy(self) -> list[Running]:
         return [running for running in self.running if running.state not in ("error", "disabled")]
@@ -186,10 +203,12 @@ class Host:
     # --- run -----------------------------------------------------------------------------------------------------
 
     async def wait_for_end(self) -> None:
-        """Returns when every trigger that ends by itself has ended, and the messages that came of it are worked off."""
+        """Returns when every trigger that ends by itself has ended, and the messages that came of it are worked off and
+        sent, or the hub takes none.
+        """
         finite = [r for r in self.running if r.listener is not None and r.listener.feed is Feed.FINITE]
         await asyncio.gather(*(r.task for r in finite if r.task is not None), return_exceptions=True)
-        await self.app.services.inbox.idle()
+        await self.app.services.spool.idle()
 
     def status(self) -> dict[str, Any]:
         """How the host and its functions are, as JSON values."""
@@ -198,6 +217,7 @@ class Host:
             "state": self.state,
             "uptime": round(time.monotonic() - self._started, 1),
             "hub": dict(services.hub.status()),
+            "spool": dict(services.spool.status()),
             "functions": {running.function.name: self._function_status(running) for running in self.running},
             "blocked": dict(self._heartbeat.lines),
             "errors": list(self.app.errors),
@@ -220,7 +240,7 @@ class Host:
         self._stop_retries()
         fed = self._fed()
         await self._end([r for r in self.running if r not in fed], None)
-        await self.app.services.inbox.idle()
+        await self.app.services.spool.inbox.idle()
         await self._end(fed, None)
         if self.state == "draining":
             self.state = "drained"
@@ -261,7 +281,10 @@ class Host:
                 running.invoker.stop()
 
     async def stop(self) -> None:
-        """Drains within the grace time, sources first and what works off their messages last; then closes."""
+        """Drains within the grace time, sources first and what works off their messages last; then closes.
+
+        Messages that are left over stay in the spool, for the next start.
+        """
         began = time.monotonic()
         self.state = "stopping"
         await self.operation.stop()
@@ -270,10 +293,13 @@ class Host:
         await self._end([r for r in self.running if r not in fed], self.grace)
         try:
             async with asyncio.timeout(max(0.1, self.grace - (time.monotonic() - began))):
-                await self.app.services.inbox.idle()
+                await self.app.services.spool.idle()
         except TimeoutError:
-            log.warning("Messages were left over when the grace time of %.1f s was over", self.grace)
+            log.warning("Messages were left over when the grace time of %.1f s was over; they are kept", self.grace)
         await self._end(fed, max(0.1, self.grace - (time.monotonic() - began)))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.5, self.grace - (time.monotonic() - began))):
+                await self.app.services.spool.sender.idle()
         await self._close()
         self.state = "stopped"
         self.app.manager.hook.edgefn_host_stopped(services=self.app.services)
@@ -306,6 +332,7 @@ class Host:
             await self._quietly(kind.close())
         for session_kind in services.session_kinds.values():
             await asyncio.to_thread(session_kind.close)
+        await self._quietly(services.spool.close())
         await self._quietly(services.hub.stop())
         await self.operation.close()
         self.threads.close()

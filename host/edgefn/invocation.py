@@ -7,6 +7,7 @@ value is converted, which parameters there are.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
 from collections import Counter, deque
@@ -164,7 +165,8 @@ class Invoker:
         if self._held.threads:
             return self._refused(event)
         ticket = self._order.enter()
-        invocation = Invocation(new_id(), self.function.name)
+        tried = event.settlement.attempts if event.settlement is not None else 0
+        invocation = Invocation(new_id(), self.function.name, tried)
         token = CURRENT.set(invocation)
         self.running += 1
         logs = self._log.isEnabledFor(self._level)
@@ -217,8 +219,12 @@ class Invoker:
     ) -> BaseException | None:
         """Runs the function as often as its policy says, or until it succeeds; gives the last error."""
         assert self._retry is not None
-        for number, delay in enumerate(delays(self._retry), 1):
+        before = invocation.retry_count
+        for number, delay in enumerate(itertools.islice(delays(self._retry), before, None), before + 1):
+            if event.settlement is not None:
+                await event.settlement.failed(error, delay)
             if self.stuck or not await self._pause(delay, number):
+                outcome.is_open = True
                 return error
             invocation.retry_count, invocation.error = number, error
             failed = await self._attempt(event, invocation, ticket, outcome)
@@ -248,6 +254,8 @@ class Invoker:
         self._stopping.set()
 
     async def _pass(self, event: Event, invocation: Invocation, ticket: Ticket, outcome: Outcome) -> None:
+        if event.settlement is not None:
+            event.settlement.begin()
         arguments = self._bind(event, invocation)
         parameters = {name: OutParameter(output) for name, output in self._outputs.items()}
         value = outcome.value = await self._run({**arguments, **parameters}, invocation)
@@ -346,7 +354,7 @@ class Invoker:
             f"{self.function.place}: function '{self.function.name}' gets no event while an invocation that timed out "
             "holds its thread; let its calls have time-outs of their own, or make it `async def`"
         )
-        return Outcome(Status.FAILED, error=error)
+        return Outcome(Status.FAILED, error=error, is_open=True)
 
     def _is_cancelled(self) -> bool:
         """Whether the task itself is being cancelled; else the user's code raised CancelledError."""

@@ -1,4 +1,6 @@
-"""Log lines: for people, or as JSON; each with the invocation that it belongs to, also from threads of its own."""
+"""Log lines: for people, as edgeAgent writes them, or as JSON; each with the invocation that it belongs to, also from
+threads of its own, and none with a secret.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +24,9 @@ from typing import Any, TextIO
 import orjson
 
 from edgefn.errors import SettingError, listing
+from edgefn.redaction import redact
+
+log = logging.getLogger("edgefn.host")
 
 PACKAGE = str(Path(__file__).parent)
 
@@ -49,21 +55,39 @@ def _stamp(record: logging.LogRecord) -> logging.LogRecord:
     return record
 
 
+# --- forms -------------------------------------------------------------------------------------------------------
+
+
 class ConsoleFormatter(logging.Formatter):
     """``[2026-09-01T12:00:00.123Z] message``, as ``func start`` prints it, with level and invocation."""
 
     def format(self, record: logging.LogRecord) -> str:
-        record.message = record.getMessage()
-        level = "" if record.levelno == logging.INFO else f"{record.levelname} "
-        identity = getattr(record, "invocation_id", "")
-        origin = (
-            f"{getattr(record, 'function', '')}({identity}) " if identity and identity not in record.message else ""
-        )
-        line = f"[{utc(record.created)}] {level}{origin}{record.message}"
-        return f"{line}\n{self.formatException(record.exc_info).rstrip()}" if record.exc_info else line
+        level, text = "" if record.levelno == logging.INFO else f"{record.levelname} ", said(record)
+        return f"[{utc(record.created)}] {level}{_origin(record, text)}{text}"
 
-    def formatException(self, ei: Any) -> str:  # noqa: N802  logging's name
-        return user_traceback(ei[1])
+
+class EdgeFormatter(logging.Formatter):
+    """``<6> 2026-11-20 12:00:00.000 +00:00 [INF] message``, as edgeAgent and edgeHub write it.
+
+    Each line of a text has the head and the invocation: edgeAgent looks at lines one by one when it filters them by
+    level, time or expression, and takes those without a head for information.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        severity, name = next((number, name) for least, number, name in SEVERITIES if record.levelno >= least)
+        head = f"<{severity}> {utc(record.created)[:-1].replace('T', ' ')} +00:00 [{name}] "
+        lines = said(record).splitlines() or [""]
+        return "\n".join(f"{head}{_origin(record, line)}{line}" for line in lines)
+
+
+SEVERITIES = (
+    (logging.CRITICAL, 2, "FTL"),
+    (logging.ERROR, 3, "ERR"),
+    (logging.WARNING, 4, "WRN"),
+    (logging.INFO, 6, "INF"),
+    (0, 7, "DBG"),
+)
+"""Levels of logging, and which of syslog's applies from there on, with its short name."""
 
 
 class JsonFormatter(logging.Formatter):
@@ -74,13 +98,41 @@ class JsonFormatter(logging.Formatter):
             "time": utc(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": redact(record.getMessage()),
         }
         if identity := getattr(record, "invocation_id", ""):
             line |= {"function": getattr(record, "function", ""), "invocation_id": identity}
         if record.exc_info and record.exc_info[1]:
-            line["exception"] = user_traceback(record.exc_info[1])
+            line["exception"] = redact(user_traceback(record.exc_info[1]))
         return orjson.dumps(line, default=str).decode()
+
+
+FORMS: Mapping[str, type[logging.Formatter]] = {
+    "console": ConsoleFormatter,
+    "edge": EdgeFormatter,
+    "json": JsonFormatter,
+}
+MODULE = ("IOTEDGE_MODULEID", "IOTEDGE_WORKLOADURI")
+"""Variables of the environment that tell a module of IoT Edge."""
+
+
+def usual_form(environment: Mapping[str, str]) -> str:
+    """The form of log lines where nobody asks for one: edgeAgent's in a module of IoT Edge, else the one for people."""
+    return "edge" if any(name in environment for name in MODULE) else "console"
+
+
+def said(record: logging.LogRecord) -> str:
+    """What a record says, without secrets: its message, and below it the user's part of a traceback."""
+    text = record.getMessage()
+    if record.exc_info and record.exc_info[1]:
+        text = f"{text}\n{user_traceback(record.exc_info[1])}"
+    return redact(text)
+
+
+def _origin(record: logging.LogRecord, text: str) -> str:
+    """Function and invocation of a text that does not name the invocation itself; else nothing."""
+    identity = getattr(record, "invocation_id", "")
+    return f"{getattr(record, 'function', '')}({identity}) " if identity and identity not in text else ""
 
 
 @functools.lru_cache(maxsize=4)
@@ -129,20 +181,40 @@ class UserLevel(logging.Filter):
         return record.levelno >= self._least or record.name.startswith(self.HOST)
 
 
+class LineHandler(logging.StreamHandler[TextIO]):
+    """Writes lines. Of one that it can not write it says so in a line, where logging shows all that it was made of."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  logging's name
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError) or getattr(record, "is_about_another", False):
+            return
+        meant = ascii(record.msg) if isinstance(record.msg, str) else type(record.msg).__name__
+        text = f"{record.pathname}:{record.lineno}: a log line can not be written: {type(error).__name__}: {error}"
+        about = {"msg": f"{text}; what it should say is {meant}", "args": (), "exc_info": None}
+        self.emit(logging.makeLogRecord({**vars(record), **about, "is_about_another": True}))
+
+
 @contextlib.contextmanager
-def logging_to(stream: TextIO, *, as_json: bool = False, level: int = logging.INFO) -> Iterator[logging.Handler]:
-    """Sends all log lines of the process to ``stream`` while it lasts, then puts everything back."""
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(JsonFormatter() if as_json else ConsoleFormatter())
+def logging_to(
+    stream: TextIO, *, form: str = "console", as_json: bool = False, level: int = logging.INFO
+) -> Iterator[logging.Handler]:
+    """Sends all log lines and warnings of the process to ``stream`` while it lasts, then puts everything back.
+
+    ``form`` is one of FORMS; ``as_json`` is another way to say ``json``.
+    """
+    handler = LineHandler(stream)
+    handler.setFormatter(FORMS["json" if as_json else form]())
     handler.addFilter(_OwnWarnings())
     root, factory = logging.getLogger(), logging.getLogRecordFactory()
     before = root.handlers[:], root.level
     root.handlers[:], root.level = [handler], level
     root.setLevel(level)
+    logging.captureWarnings(True)
     with invocations_in_log_lines():
         try:
             yield handler
         finally:
+            logging.captureWarnings(False)
             root.handlers[:] = before[0]
             root.setLevel(before[1])
             logging.setLogRecordFactory(factory)
@@ -153,17 +225,27 @@ def invocations_in_log_lines() -> Iterator[None]:
     """Stamps each log record with the invocation it belongs to, and carries that into threads that user code starts.
 
     Python hands context variables to tasks, not to threads: so for as long as this lasts, a thread that is started, and
-    a call that is given to a ThreadPoolExecutor, inside an invocation run in a copy of its context.
+    a call that is given to a ThreadPoolExecutor, inside an invocation run in a copy of its context. What such a thread
+    dies of is a log line too.
     """
     factory, start, submit = logging.getLogRecordFactory(), threading.Thread.start, ThreadPoolExecutor.submit
+    died = threading.excepthook
+    contexts: weakref.WeakKeyDictionary[threading.Thread, contextvars.Context] = weakref.WeakKeyDictionary()
 
     def stamped(*args: Any, **keywords: Any) -> logging.LogRecord:
         return _stamp(factory(*args, **keywords))
 
     def start_in_context(thread: threading.Thread) -> None:
         if CURRENT.get() is not None:
-            thread.run = functools.partial(contextvars.copy_context().run, thread.run)  # type: ignore[method-assign]
+            context = contexts[thread] = contextvars.copy_context()
+            thread.run = functools.partial(context.run, thread.run)  # type: ignore[method-assign]
         start(thread)
+
+    def say_died(end: threading.ExceptHookArgs) -> None:
+        if end.thread is None or end.exc_value is None or isinstance(end.exc_value, SystemExit):
+            return
+        context = contexts.get(end.thread) or contextvars.Context()
+        context.run(log.error, "Thread '%s' ended by an error", end.thread.name, exc_info=end.exc_value)
 
     def submit_in_context(
         pool: ThreadPoolExecutor, call: Callable[..., Any], /, *args: Any, **keywords: Any
@@ -175,12 +257,14 @@ def invocations_in_log_lines() -> Iterator[None]:
     logging.setLogRecordFactory(stamped)
     threading.Thread.start = start_in_context  # type: ignore[assignment,method-assign]
     ThreadPoolExecutor.submit = submit_in_context  # type: ignore[assignment,method-assign]
+    threading.excepthook = say_died
     try:
         yield
     finally:
         logging.setLogRecordFactory(factory)
         threading.Thread.start = start  # type: ignore[method-assign]
         ThreadPoolExecutor.submit = submit  # type: ignore[method-assign]
+        threading.excepthook = died
 
 
 def is_user_file(name: str, root: Path) -> bool:

@@ -14,7 +14,7 @@ import orjson
 
 from edgefn.contracts import MethodReply, MethodRequest
 from edgefn.metrics import Metrics
-from edgefn.outward import harmless
+from edgefn.redaction import redact
 
 log = logging.getLogger("edgefn.methods")
 
@@ -33,7 +33,7 @@ REMEMBERED, FOR = 32, 60.0
 
 def refusal(status: int, text: str) -> MethodReply:
     """An answer that says why there is none, in the form that Microsoft's samples use."""
-    return MethodReply(status, {"Response": harmless(text)})
+    return MethodReply(status, {"Response": redact(text)})
 
 
 class Methods:

@@ -11,6 +11,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from edgefn.contracts import Outcome, Status
+from edgefn.redaction import redact
 
 RECENT = 512
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -24,7 +25,16 @@ class FunctionMetrics:
         self._duration = metrics.duration.labels(name)
         self._recent: deque[tuple[float, float]] = deque(maxlen=RECENT)
         self.counts = dict.fromkeys(Status, 0)
-        self.last_error = ""
+        self._last_error = ""
+
+    @property
+    def last_error(self) -> str:
+        """What the function failed with last, without secrets; empty when it never has."""
+        return self._last_error
+
+    @last_error.setter
+    def last_error(self, text: str) -> None:
+        self._last_error = redact(text)
 
     def record(self, outcome: Outcome) -> None:
         """Counts one invocation; called on the event loop only."""

@@ -14,8 +14,10 @@ from pydantic.alias_generators import to_camel
 from edgefn.errors import SettingError, listing, nearest
 from edgefn.function import Function, Seconds
 from edgefn.kept import Kept
+from edgefn.loader.overlaid import settings_of
 from edgefn.log_ring import LogRing
 from edgefn.overlay import Overlay
+from edgefn.redaction import hold, secrets_in
 from edgefn.reported import Account, Reporter
 from edgefn.settings import HostConfig
 from edgefn.sink import Sink
@@ -67,7 +69,8 @@ class Operation:
         options = twin_options(app.config, app.root)
         self._reporter = Reporter(services.hub, self._account, options.report_interval)
         self.twin = TwinReader(services.hub, self._accept, self._reporter.read, self._reporter.decided)
-        self.sink = Sink(services.inbox.on_input, services.methods, self.twin, (self._reporter.on_state,))
+        watchers = (services.spool.on_state, self._reporter.on_state)
+        self.sink = Sink(services.spool.inbox.on_input, services.methods, self.twin, watchers)
 
     async def open(self) -> list[Function]:
         """The functions as the desired properties want them that were in force last, before any of them is opened."""
@@ -79,6 +82,7 @@ class Operation:
             return []
         try:
             document, version = dict(kept["properties"]), int(kept["version"])
+            self._keep_secret(document)
             functions = self.overlay.lay(document).functions
         except (SettingError, KeyError, TypeError, ValueError) as error:
             log.warning("The desired properties that were in force last can not be used any more: %s", error)
@@ -113,8 +117,13 @@ class Operation:
         await self._services.methods.close()
         logging.getLogger().removeHandler(self.ring)
 
+    def _keep_secret(self, *documents: Mapping[str, Any]) -> None:
+        """Keeps what the settings of documents hold out of all that is told, whether they are refused or not."""
+        hold("desired", {secret for document in documents for secret in secrets_in(settings_of(document))})
+
     async def _accept(self, document: Mapping[str, Any], version: int) -> Verdict:
         """Puts desired properties in force, and keeps them for a start without the hub."""
+        self._keep_secret(document, self.overlay.in_force)
         warnings = await self.overlay.accept(document)
         before = self._services.desired.document
         self._services.desired.accept(document, version)

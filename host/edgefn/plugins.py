@@ -20,6 +20,7 @@ log = logging.getLogger("edgefn.plugins")
 
 BUILTINS = (
     "edgefn.hubs.local",
+    "edgefn.hubs.iot_edge",
     "edgefn.sessions.openvino",
     "edgefn.sessions.stub",
     "edgefn.triggers.video_frame",

@@ -21,8 +21,9 @@ from edgefn import __version__
 from edgefn.contracts import Hub, HubState, Twin
 from edgefn.desired import changes, merged
 from edgefn.errors import HubError
-from edgefn.outward import fitting, harmless
+from edgefn.outward import fitting
 from edgefn.pacing import BackOff
+from edgefn.redaction import redact, redacted
 from edgefn.twin import Verdict
 
 log = logging.getLogger("edgefn.twin")
@@ -78,7 +79,7 @@ class Account:
         if verdict.warnings:
             answer["warnings"] = _text("\n".join(verdict.warnings))
         if in_force := dict(self._in_force()):
-            answer["inForce"] = harmless(in_force)
+            answer["inForce"] = redacted(in_force)
         return answer
 
 
@@ -100,7 +101,7 @@ def _told(figures: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _text(text: str) -> str:
-    found: str = harmless(text)
+    found = redact(text)
     return found if len(found) <= LONGEST else f"{found[: LONGEST - 3]}..."
 
 

@@ -67,7 +67,8 @@ class Settings:
     A name that is not there as written is found without regard to case, as on the cloud.
     """
 
-    values: Mapping[str, str]
+    values: Mapping[str, str] = field(repr=False)
+    """Some are secrets: not for texts that leave."""
     notes: tuple[str, ...] = ()
     """What is worth a log line about how they were read."""
     overlay: Mapping[str, str] = field(default_factory=dict)

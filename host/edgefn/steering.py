@@ -16,7 +16,8 @@ from edgefn.contracts import MethodReply, Outcome, Status
 from edgefn.errors import EdgefnError, listing, nearest
 from edgefn.hookspecs import hookimpl
 from edgefn.methods import Answer, refusal
-from edgefn.outward import fitting, harmless
+from edgefn.outward import fitting
+from edgefn.redaction import redact, redacted
 from edgefn.values import json_bytes
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Steering:
 
     async def _status(self, payload: Any) -> MethodReply:
         """The host's status; of a large one what matters most."""
-        whole = {"version": __version__, **harmless(orjson.loads(orjson.dumps(self._host.status(), default=str)))}
+        whole = {"version": __version__, **redacted(orjson.loads(json_bytes(self._host.status())))}
         functions: Mapping[str, Mapping[str, Any]] = whole["functions"]
 
         def only(*names: str) -> Callable[[], dict[str, Any]]:
@@ -108,11 +109,10 @@ class Steering:
         lines: list[Any] = []
         size = 0
         for line in chosen:
-            text = harmless(line.text)
-            size += len(text.encode()) + 1
+            size += len(line.text.encode()) + 1
             if len(lines) == count or size > MOST:
                 break
-            lines.append(orjson.loads(text))
+            lines.append(orjson.loads(line.text))
         return MethodReply(200, {"lines": lines[::-1]})
 
     # --- functions -----------------------------------------------------------------------------------------------
@@ -210,7 +210,7 @@ def _told(outcome: Outcome) -> MethodReply:
     """How an invocation ended, and what the function returned."""
     answer: dict[str, Any] = {"status": outcome.status.value, "duration_ms": round(outcome.duration * 1000, 2)}
     if outcome.error is not None:
-        answer["error"] = harmless(f"{type(outcome.error).__name__}: {outcome.error}")[:1000]
+        answer["error"] = redact(f"{type(outcome.error).__name__}: {outcome.error}")[:1000]
     try:
         answer["return"] = orjson.loads(json_bytes(outcome.value))
     except TypeError:

@@ -180,6 +180,7 @@ class Swaps:
         functions[functions.index(running.function)] = plan.function
         running.function, running.inputs, running.outputs = plan.function, plan.inputs, plan.outputs
         if plan.function.disabled:
+            self._unsubscribe(plan.function)
             running.state, running.invoker, running.listener, running.task = "disabled", None, None, None
         elif plan.renews:
             running.invoker = self._host.invoker(running, before)
@@ -187,6 +188,12 @@ class Swaps:
             running.listener = plan.listener
             self._host.begin(running)
         self._retire(before, [opened for opened in old if id(opened) not in kept])
+
+    def _unsubscribe(self, function: Function) -> None:
+        if function.trigger is not None:
+            kind = self._host.app.kinds.triggers[function.trigger.type.lower()]
+            if (unsubscribe := getattr(kind, "unsubscribe", None)) is not None:
+                unsubscribe(function.trigger)
 
     def _retire(self, invoker: Invoker | None, opened: list[Opened]) -> None:
         """Closes what is not needed any more, when the invocations that began with it have ended."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,31 +12,27 @@ import pytest
 from pydantic import ValidationError
 
 from edgefn.bindings.edge_hub import EdgeHubOutput, EdgeHubOutputOptions, Gate
-from edgefn.contracts import Box, EdgeMessage, Event
+from edgefn.contracts import Box, EdgeMessage, Event, Outgoing
 
 
 class Kept:
-    """A hub that keeps what is published."""
-
-    name = "kept"
+    """An outbox that keeps what is put."""
 
     def __init__(self) -> None:
         self.messages: list[EdgeMessage] = []
+        self.outgoing: list[Outgoing] = []
 
-    async def start(self, sink: Any) -> None: ...
+    async def put(self, messages: Sequence[Outgoing]) -> None:
+        self.outgoing += messages
+        self.messages += [outgoing.message for outgoing in messages]
 
-    async def stop(self) -> None: ...
-
-    async def publish(self, message: EdgeMessage) -> None:
+    def pass_by(self, message: EdgeMessage) -> None:
         self.messages.append(message)
-
-    def status(self) -> dict[str, Any]:
-        return {}
 
 
 def output(clock: Callable[[], float] = lambda: 0.0, **options: Any) -> tuple[EdgeHubOutput, Kept]:
-    declared, hub = EdgeHubOutputOptions.model_validate(options), Kept()
-    return EdgeHubOutput(declared, hub, Gate(declared, clock)), hub
+    declared, outbox = EdgeHubOutputOptions.model_validate(options), Kept()
+    return EdgeHubOutput(declared, outbox, Gate(declared, clock)), outbox  # type: ignore[arg-type]
 
 
 async def sent(values: list[Any], times: list[float] | None = None, **options: Any) -> list[Any]:
@@ -102,11 +98,22 @@ def test_what_json_can_not_hold_is_a_type_error(value: Any) -> None:
         output()[0].encode(value)
 
 
-def test_what_edge_hub_does_not_take_is_refused_before_it_is_sent() -> None:
-    out, _ = output(outputName="big", properties={"k": "v" * 10})
-    out.encode("x" * (262_144 - 11))
-    with pytest.raises(TypeError, match=r"output 'big' has 262145 bytes, edgeHub takes 262144; send less"):
-        out.encode("x" * (262_144 - 10))
+async def test_an_output_says_how_long_its_messages_are_worth_keeping_and_what_goes_when_there_is_no_room() -> None:
+    out, outbox = output(outputName="o", ttl="00:01:00", whenFull="dropNewest")
+    await out.send(out.encode("x"), Event(None))
+    assert (outbox.outgoing[0].ttl, outbox.outgoing[0].when_full) == (60.0, "drop_newest")
+
+
+async def test_messages_that_may_be_lost_are_not_stored() -> None:
+    out, outbox = output(outputName="o", durable=False)
+    await out.send(out.encode([1, 2]), Event(None))
+    assert [len(outbox.messages), len(outbox.outgoing)] == [2, 0]
+
+
+@pytest.mark.parametrize("options", [{"ttl": 5}, {"whenFull": "block"}])
+def test_what_is_not_kept_has_no_room_to_fill(options: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="are for messages that are kept"):
+        EdgeHubOutputOptions.model_validate({"durable": "no", **options})
 
 
 async def test_an_interval_lets_one_message_through_in_each_and_does_not_drift() -> None:

@@ -43,8 +43,8 @@ def app_in(folder: Path, source: str = SHORT, **functions: str) -> Path:
 
 
 def command(*arguments: str) -> list[str]:
-    """The command line; hosts take a free port, so that tests may run side by side."""
-    free = ("--port", "0") if arguments[0] == "start" else ()
+    """The command line; hosts take a free port where none is given, so that tests may run side by side."""
+    free = ("--port", "0") if arguments[0] == "start" and "--port" not in arguments else ()
     return [sys.executable, "-m", "edgefn", *arguments, *free]
 
 

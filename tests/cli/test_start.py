@@ -64,6 +64,25 @@ def test_json_gives_only_json_lines(tmp_path: Path) -> None:
     assert any("functions/broken.py:1: SyntaxError" in text for text in errors)
 
 
+def test_the_edge_form_gives_only_lines_as_edge_agent_reads_them(tmp_path: Path) -> None:
+    app = app_in(tmp_path / "app", count=COUNT, raises=RAISES, wrong=WRONG, broken="def f(:\n")
+    ended = edgefn("start", "--log-form", "edge", "--until-end", "--verbose", cwd=app)
+    head = re.compile(r"<[2-7]> \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} \+00:00 \[(FTL|ERR|WRN|INF|DBG)\] ")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert [line for line in ended.stdout.splitlines() if not head.match(line)] == []
+    assert "[ERR] raises(" in ended.stdout
+    assert "[INF] Functions: count, raises, wrong" in ended.stdout
+
+
+def test_in_a_module_lines_have_the_edge_form_unless_another_one_is_asked_for(tmp_path: Path) -> None:
+    app = app_in(tmp_path / "app")
+    (app / "host.json").write_text("{}")  # whatever else a module needs, it gets no further
+    asked = ((), ("--log-form", "console"), ("--json",), ("--json", "--log-form", "edge"))
+    said = [edgefn("start", *options, cwd=app, IOTEDGE_MODULEID="cam").stdout for options in asked]
+    assert [line[:4] for line in said] == ["<3> ", "[202", '{"ti', '{"ti']
+    assert all("missing the required 'version' property" in line for line in said)
+
+
 def test_upstream_prints_each_message(tmp_path: Path) -> None:
     ended = edgefn("start", "--until-end", "--upstream", cwd=app_in(tmp_path / "app"))
     printed = [line.rpartition("$upstream ")[2] for line in ended.stdout.splitlines() if "$upstream" in line]

@@ -164,8 +164,8 @@ async def happen(name: str, host: Host) -> None:
     trigger = running.function.trigger
     assert trigger is not None
     if trigger.type == "edgeHubTrigger":
-        await host.app.services.inbox.on_input(message_of(name, running.function))
-        await host.app.services.inbox.idle()
+        await host.app.services.spool.inbox.on_input(message_of(name, running.function))
+        await host.app.services.spool.inbox.idle()
         return
     value = PROBES[name]["input"][trigger.name]
     assert running.invoker is not None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import shutil
+import subprocess
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,8 +14,11 @@ from typing import Any
 
 import pytest
 
+from edgefn.captures import recognise
 from edgefn.contracts import EdgeMessage
 from edgefn.host import Host
+from edgefn.loader import load_app
+from tests.cli.command import edgefn, sent
 from tests.end_to_end.apps import (
     CARS,
     LYING,
@@ -304,6 +309,80 @@ def test_s0_5_a_declared_fallback_is_taken_and_told(play: Play, device: str) -> 
     assert "fell back to CPU" in session["note"]
 
 
+# --- S0.6 --------------------------------------------------------------------------------------------------------
+
+SAMPLE = Path(__file__).parents[2]
+
+
+def seed(test_data: Path, **changed: str) -> dict[str, str]:
+    """The environment as the seed's container has it, without a connection to IoT Hub."""
+    return {
+        "MODEL_XML_PATH": PERSONS.replace("%DATA%", str(test_data)),
+        "DEVICE": "CPU",
+        "INPUT": PEOPLE.replace("%DATA%", str(test_data)),
+        "OUTPUT_DIR": "/output",
+        "CONNECTIONSTRING": "none",
+    } | changed
+
+
+def start_sample(state: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """The sample with these variables, until its clip has ended."""
+    arguments = ("--script-root", str(SAMPLE), "--state", str(state), "--functions", "detect", "--until-end")
+    return edgefn("start", *arguments, cwd=state.parent, **variables)
+
+
+def test_s0_6_the_environment_of_the_seed_starts_the_sample_unchanged(tmp_path: Path, test_data: Path) -> None:
+    ended = start_sample(tmp_path / "state", seed(test_data))
+    messages = sent(tmp_path / "state", "detections")
+    assert ended.returncode == 0
+    assert "ERROR" not in ended.stdout
+    assert "opened 'person-detection-retail-0013.xml' on CPU" in ended.stdout
+    assert {message["source"] for message in messages} == {seed(test_data)["INPUT"]}
+    assert any(message["objects"] for message in messages)
+
+
+@pytest.mark.parametrize("value", [None, "", "none", "None"])
+@pytest.mark.parametrize("name", ["MODEL_XML_PATH", "DEVICE", "INPUT"])
+def test_s0_6_a_variable_that_is_not_set_or_none_is_named_before_a_model_is_loaded(
+    tmp_path: Path, test_data: Path, caplog: pytest.LogCaptureFixture, name: str, value: str | None
+) -> None:
+    shutil.copytree(SAMPLE / "functions", tmp_path / "functions")
+    shutil.copy(SAMPLE / "host.json", tmp_path)
+    variables = seed(test_data, **{name: value or ""})
+    if value is None:
+        del variables[name]
+    app = load_app(tmp_path, environment=variables, only=("detect",))
+    detect = asyncio.run(status_after_start(Host(app)))["detect"]
+    (error,) = detect["errors"]
+    assert error.startswith("functions/detect.py:")
+    assert f"%{name}%" in error
+    assert "\n" not in error
+    assert (detect["state"], detect["inputs"]) == ("error", {})
+    assert "opened" not in caplog.text
+
+
+async def status_after_start(host: Host) -> dict[str, Any]:
+    await host.start()
+    functions: dict[str, Any] = host.status()["functions"]
+    await host.stop()
+    return functions
+
+
+@pytest.mark.parametrize("name", ["MODEL_XML_PATH", "DEVICE", "INPUT"])
+def test_s0_6_the_command_says_it_in_one_line(tmp_path: Path, test_data: Path, name: str) -> None:
+    ended = start_sample(tmp_path / "state", seed(test_data, **{name: "none"}))
+    (line,) = [line for line in ended.stdout.splitlines() if f"%{name}%" in line and "ERROR" in line]
+    assert "The 'detect' function is in error: functions/detect.py:" in line
+    assert "names nothing: empty and none count as not set; give a" in line
+    assert (ended.returncode, "opened" in ended.stdout, "Traceback" in ended.stdout) == (1, False, False)
+
+
+def test_s0_6_cam_is_the_first_camera(tmp_path: Path, test_data: Path) -> None:
+    app = load_app(SAMPLE, environment=seed(test_data, INPUT="cam"), only=("detect",), state=tmp_path)
+    assert app.functions[0].errors == []
+    assert recognise("cam", SAMPLE) == recognise("0", SAMPLE)
+
+
 # --- S0.8 --------------------------------------------------------------------------------------------------------
 
 ROUNDS = [(PEOPLE, 107), (LYING, 65), (PICTURES, 10)]
@@ -330,8 +409,8 @@ async def ended_but_answering(host: Host) -> dict[str, Any]:
     await host.start()
     async with asyncio.timeout(20):
         await host.wait_for_end()
-        await host.app.services.inbox.on_input(EdgeMessage(b"1", input_name="in"))
-        await host.app.services.inbox.idle()
+        await host.app.services.spool.inbox.on_input(EdgeMessage(b"1", input_name="in"))
+        await host.app.services.spool.inbox.idle()
     functions = host.status()["functions"]
     await host.stop()
     return functions

@@ -10,6 +10,7 @@ import pytest
 
 from edgefn.captures import SourceKind, recognise
 from edgefn.host import Host
+from edgefn.sessions.options import OpenVinoOptions
 from tests.end_to_end.apps import LYING, PEOPLE, PERSONS, SQUEEZENET, detect
 from tests.end_to_end.conftest import Load, Play, play_app
 
@@ -66,6 +67,7 @@ def test_s2_4_looping_both_short_clips_three_times_raises_nothing(load: Load, ca
     ("value", "kind"),
     [
         ("0", SourceKind.CAMERA),
+        ("cam", SourceKind.CAMERA),
         ("/dev/video0", SourceKind.CAMERA),
         ("rtsp://user:secret@camera.local:554/stream?channel=1", SourceKind.STREAM),
         ("videos/people-107-frames.mp4", SourceKind.FILE),
@@ -80,12 +82,15 @@ def test_s2_10_cameras_streams_files_and_folders_are_told_apart(test_data: Path,
 
 SWITCHED = """
 @app.video_frame_trigger("frame", "%VIDEO_PATH%", real_time="%REAL_TIME%", max_fps="%FPS%", on_end="%ON_END%")
-@app.inference_session("net", "%DATA%/models/none.xml", prepare="%PREPARE%")
+@app.inference_session("net", "%DATA%/models/none.xml", prepare="%PREPARE%", cache="%PREPARE%")
 @app.edge_hub_output("out", "out", on_change="%ON_CHANGE%")
 def f(frame, net, out): ...
 """
 RIGHT = {"VIDEO_PATH": "0", "REAL_TIME": "no", "FPS": "5", "ON_END": "loop", "ON_CHANGE": "no", "PREPARE": "no"}
-SPELLINGS = {**dict.fromkeys(("true", "1", "yes", "on"), True), **dict.fromkeys(("false", "0", "no", "off"), False)}
+SPELLINGS = {
+    **dict.fromkeys(("true", "t", "yes", "y", "on", "1"), True),
+    **dict.fromkeys(("false", "f", "no", "n", "off", "0"), False),
+}
 WRITTEN = [write(word) for word in SPELLINGS for write in (str.lower, str.title, str.upper)]
 
 
@@ -98,6 +103,8 @@ def test_s2_10_every_spelling_of_a_boolean_is_read(load: Load, written: str) -> 
     meant = SPELLINGS[written.lower()]
     assert function.trigger.options.model_dump()["real_time"] is meant
     assert function.outputs[0].options.model_dump()["on_change"] is meant
+    session = OpenVinoOptions.model_validate({"model": "m", "prepare": written, "cache": written})
+    assert (session.prepare, session.cache) == (meant, meant)
 
 
 @pytest.mark.parametrize(

@@ -47,23 +47,20 @@ def test_settings_come_as_text() -> None:
 def test_an_empty_setting_is_no_setting() -> None:
     names = ("task", "labels", "fallback", "precision", "streams", "inputSize", "mean", "outputNames", "layout", "head")
     assert options(**dict.fromkeys(names, "")) == options()
+    assert options(task="none", labels="None", fallback="NONE", streams="none") == options()
 
 
 def test_the_cache_is_a_switch_or_a_folder() -> None:
-    assert [options(cache=value).cache for value in (True, "on", "0", "/var/models")] == [
-        True,
-        True,
-        False,
-        "/var/models",
-    ]
+    given = (True, "on", "Y", "0", " f ", "", "/var/models")
+    assert [options(cache=value).cache for value in given] == [True, True, True, False, False, False, "/var/models"]
 
 
 @pytest.mark.parametrize(
     ("declared", "words"),
     [
-        ({"model": None}, "it names nothing"),
-        ({"model": "none"}, "it names nothing"),
-        ({"device": ""}, "it names nothing"),
+        ({"model": None}, "names nothing: .* give a model's file"),
+        ({"model": "none"}, "names nothing"),
+        ({"device": ""}, "names nothing: .* give a device such as CPU"),
         ({"mean": "1,2"}, "has 2 numbers; right would be 1 or 3"),
         ({"scale": 0}, "holds 0"),
         ({"threshold": 1.5}, "less than or equal to 1"),

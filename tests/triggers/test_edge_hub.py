@@ -29,7 +29,7 @@ def f({parameter}, out):
     assert host.running[0].function.errors == []
     await host.start()
     for number, body in enumerate(bodies):
-        await host.app.services.inbox.on_input(EdgeMessage(body, message_id=str(number), input_name="input1"))
+        await host.app.services.spool.inbox.on_input(EdgeMessage(body, message_id=str(number), input_name="input1"))
     await host.stop()
     kept: list[Any] = host.status()["functions"]["f"]["outputs"]["out"]["kept"]
     return kept
@@ -79,7 +79,7 @@ async def test_several_functions_on_one_input_each_get_the_message(app_of: AppIn
     )
     host = Host(app_of({"functions/ticks.py": PLUGIN, "functions/f.py": code}))
     await host.start()
-    await host.app.services.inbox.on_input(EdgeMessage(b"7", input_name="IN"))
+    await host.app.services.spool.inbox.on_input(EdgeMessage(b"7", input_name="IN"))
     await host.stop()
     functions = host.status()["functions"]
     assert [functions[name]["outputs"]["out"]["kept"] for name in ("one", "two")] == [[7], [7]]

@@ -48,7 +48,7 @@ async def seen(
             connection_device_id="box-7",
             input_name="telemetry",
         )
-        await host.app.services.inbox.on_input(message)
+        await host.app.services.spool.inbox.on_input(message)
     await host.stop()
     kept: list[Any] = host.status()["functions"]["f"]["outputs"]["out"]["kept"]
     return kept

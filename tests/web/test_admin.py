@@ -166,3 +166,11 @@ async def test_warm_up_functions_run_again_when_asked(serve: Serve) -> None:
     site = await serve(HEAD + "RUNS = []\n@app.warm_up_trigger('w')\nasync def warm(w): RUNS.append(w)")
     assert (await site.client.get("/admin/warmup")).status_code == 200
     assert len(site.module()["RUNS"]) == 2
+
+
+async def test_the_whole_status_tells_hub_spool_and_functions(serve: Serve) -> None:
+    site = await serve(KINDS)
+    status = (await site.client.get("/admin/edgefn/status")).json()
+    assert status["hub"]["state"] == "online"
+    assert status["spool"]["state"] == "open"
+    assert status["functions"]["message"]["trigger"]["input"] == "in"

@@ -260,7 +260,9 @@ async def test_without_the_landing_page_the_root_is_a_functions_or_empty(serve: 
     prefix = '{"version": "2.0", "extensions": {"http": {"routePrefix": ""}}}'
     root = {"host.json": prefix, "function_app.py": HEAD + "@app.route('/')\ndef root(req): return 'mine'"}
     hidden = {"AzureWebJobsDisableHomepage": "true"}
-    assert (await (await serve(root, hidden)).client.get("/")).text == "mine"
+    first = await serve(root, hidden)
+    assert (await first.client.get("/")).text == "mine"
+    await first.host.stop()
     httpx_response = await (await serve(ECHO, hidden)).client.get("/")
     assert isinstance(httpx_response, httpx.Response)
     assert httpx_response.status_code == 204

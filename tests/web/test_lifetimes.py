@@ -32,7 +32,7 @@ async def test_while_the_host_starts_requests_are_asked_to_come_back(serve: Serv
     assert (await site.client.get("/health/live")).json() == {"status": "live"}
     assert (await site.client.get("/admin/host/status")).json()["state"] == "Starting"
     await site.host.start()
-    assert (await site.client.get("/health/ready")).json() == {"status": "running"}
+    assert (await site.client.get("/health/ready")).json() == {"status": "running", "hub": "online"}
     assert (await site.gets("/api/echo", 200)).json()["route"] == {}
 
 

@@ -9,22 +9,21 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, Self
 
 import orjson
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from edgefn.contracts import EdgeMessage, Event, Hub, OutputKind, Services
-from edgefn.function import Binding, Options, Seconds
+from edgefn.contracts import EdgeMessage, Event, Outgoing, OutputKind, Services
+from edgefn.function import Binding, Options, Seconds, Truth
 from edgefn.hookspecs import hookimpl
 from edgefn.ids import new_id
+from edgefn.spool import Outbox
+from edgefn.spool.options import WhenFull
 from edgefn.values import json_bytes
 
 JSON = "application/json"
-MAX_MESSAGE = 262_144
-"""Bytes of a message, properties included, that edgeHub takes (IoT Edge's documented limit of 256 KiB)."""
 RATE = re.compile(r"^\s*(\d+)\s*/\s*(second|minute|hour|s|m|h)\s*$", re.IGNORECASE)
-SPELLED = {**dict.fromkeys(("true", "yes", "on", "1"), True), **dict.fromkeys(("false", "no", "off", "0"), False)}
 WINDOWS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -33,10 +32,19 @@ class EdgeHubOutputOptions(Options):
 
     output_name: str = ""
     interval: Seconds = Field(default=0.0, ge=0.0)
-    on_change: bool | str | list[str] = False
+    on_change: Annotated[bool | str | list[str], Truth] = False
     rate: str = ""
     properties: dict[str, str] = Field(default_factory=dict)
     content_type: str = ""
+    ttl: Seconds | None = Field(default=None, gt=0.0)
+    when_full: WhenFull | None = None
+    durable: Annotated[bool, Truth] = True
+
+    @model_validator(mode="after")
+    def _kept_or_not(self) -> Self:
+        if not self.durable and (self.ttl is not None or self.when_full is not None):
+            raise ValueError("ttl and whenFull are for messages that are kept; leave them out, or durable")
+        return self
 
     @field_validator("rate")
     @classmethod
@@ -45,11 +53,6 @@ class EdgeHubOutputOptions(Options):
         if value and (match is None or int(match[1]) < 1):
             raise ValueError("should be a number of messages in a window, like 6/minute or 10/second")
         return value
-
-    @field_validator("on_change", mode="before")
-    @classmethod
-    def _on_change(cls, value: Any) -> Any:
-        return SPELLED.get(value.lower(), value) if isinstance(value, str) else value
 
     def limit(self) -> tuple[int, float] | None:
         """Messages and the seconds of the window in which at most so many leave."""
@@ -68,6 +71,8 @@ class Encoded(NamedTuple):
 
     messages: list[EdgeMessage]
     key: bytes = b""
+    named: bool = False
+    """Whether the function gave its messages ids of their own."""
 
 
 class Gate:
@@ -127,9 +132,9 @@ class Gate:
 class EdgeHubOutput:
     """An output of the module, as one function writes to it."""
 
-    def __init__(self, options: EdgeHubOutputOptions, hub: Hub, gate: Gate) -> None:
+    def __init__(self, options: EdgeHubOutputOptions, outbox: Outbox, gate: Gate) -> None:
         self._options = options
-        self._hub = hub
+        self._outbox = outbox
         self._gate = gate
         self._published = 0
         self._fields = options.fields()
@@ -137,18 +142,29 @@ class EdgeHubOutput:
     def encode(self, value: Any) -> Encoded:
         """One message for a value, or one for each element of a list, a tuple, or a text that is a JSON array."""
         if isinstance(value, list | tuple):
-            return Encoded([self._message(element) for element in value], self._key(value))
+            return Encoded([self._message(element) for element in value], self._key(value), any(map(_has_id, value)))
         message = self._message(value)
         if isinstance(value, str) and message.content_type == JSON and value.lstrip().startswith("["):
             return Encoded([self._message(element) for element in orjson.loads(value)], message.body)
-        return Encoded([message], self._key(value) if self._fields else message.body)
+        return Encoded([message], self._key(value) if self._fields else message.body, _has_id(value))
 
     async def send(self, encoded: Encoded, event: Event) -> None:
         if not self._gate.admits(encoded.key):
             return
-        for message in encoded.messages:
-            await self._hub.publish(message)
-            self._published += 1
+        self._published += len(encoded.messages)
+        if not self._options.durable:
+            for message in encoded.messages:
+                self._outbox.pass_by(message)
+        elif event.settlement is not None:
+            for message in encoded.messages:
+                if not encoded.named:
+                    message = dataclasses.replace(message, message_id=event.settlement.next_id())
+                event.settlement.put(self._outgoing(message))
+        else:
+            await self._outbox.put([self._outgoing(message) for message in encoded.messages])
+
+    def _outgoing(self, message: EdgeMessage) -> Outgoing:
+        return Outgoing(message, self._options.when_full or "", self._options.ttl)
 
     def adopt(self, binding: Binding) -> Callable[[], None] | None:
         """All options change in place; what is held back, and what has left, counts on."""
@@ -185,12 +201,6 @@ class EdgeHubOutput:
             message = None
             body, kind = body_of(value)
         properties = {**self._options.properties, **(message.properties if message else {})}
-        size = len(body) + sum(len(name) + len(text) for name, text in properties.items())
-        if size > MAX_MESSAGE:
-            raise TypeError(
-                f"a message for output '{self._options.output_name}' has {size} bytes, edgeHub takes {MAX_MESSAGE}; "
-                "send less of it, or in parts (a list is sent as one message for each element)"
-            )
         return EdgeMessage(
             body,
             properties,
@@ -201,6 +211,10 @@ class EdgeHubOutput:
             output_name=self._options.output_name,
             is_json=kind == JSON and not message,
         )
+
+
+def _has_id(value: Any) -> bool:
+    return isinstance(value, EdgeMessage) and bool(value.message_id)
 
 
 def body_of(value: Any) -> tuple[bytes, str]:
@@ -230,14 +244,14 @@ class EdgeHubOutputKind:
     options = EdgeHubOutputOptions
 
     def __init__(self, services: Services) -> None:
-        self._hub = services.hub
+        self._outbox = services.spool.outbox
 
     def check(self, binding: Binding) -> None:
         """Any annotation will do: what can not be sent is said when it is set."""
 
     async def open(self, binding: Binding) -> EdgeHubOutput:
         assert isinstance(binding.options, EdgeHubOutputOptions)
-        return EdgeHubOutput(binding.options, self._hub, Gate(binding.options))
+        return EdgeHubOutput(binding.options, self._outbox, Gate(binding.options))
 
     async def close(self) -> None:
         """Shares nothing."""

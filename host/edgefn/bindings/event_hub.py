@@ -6,20 +6,19 @@ The output has the name of the event hub, unless host.json maps it: ``extensions
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from pydantic import Field
+from typing import Annotated
 
 from edgefn.bindings.edge_hub import EdgeHubOutput, EdgeHubOutputOptions, Gate
 from edgefn.contracts import OutputKind, Services
 from edgefn.errors import SettingError
-from edgefn.function import Binding, Options
+from edgefn.function import Binding, Options, named
 from edgefn.hookspecs import hookimpl
 
 
 class EventHubOutputOptions(Options):
     """The options of ``eventHub``; ``connection`` means nothing next to the camera."""
 
-    event_hub_name: str = Field(min_length=1)
+    event_hub_name: Annotated[str, named("an event hub")]
     connection: str = ""
 
 
@@ -30,7 +29,7 @@ class EventHubOutputKind:
     options = EventHubOutputOptions
 
     def __init__(self, services: Services) -> None:
-        self._hub = services.hub
+        self._outbox = services.spool.outbox
         self._outputs = services.config.extension("eventHubs").get("outputs") or {}
         if not isinstance(self._outputs, dict):
             raise SettingError(
@@ -44,7 +43,7 @@ class EventHubOutputKind:
         assert isinstance(binding.options, EventHubOutputOptions)
         name = binding.options.event_hub_name
         options = EdgeHubOutputOptions(output_name=str(self._outputs.get(name, name)))
-        return EdgeHubOutput(options, self._hub, Gate(options))
+        return EdgeHubOutput(options, self._outbox, Gate(options))
 
     async def close(self) -> None:
         """Shares nothing."""

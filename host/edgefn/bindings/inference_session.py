@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BeforeValidator, ConfigDict, ValidationError
+from pydantic import ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel, to_snake
 
 from edgefn.contracts import (
@@ -29,7 +29,7 @@ from edgefn.contracts import (
     Task,
 )
 from edgefn.errors import BindingError, listing, nearest
-from edgefn.function import Binding, Options
+from edgefn.function import Binding, Options, named
 from edgefn.hookspecs import hookimpl
 from edgefn.settings import references
 from edgefn.values import first_of_union
@@ -47,19 +47,12 @@ def edgefn_inputs(services: Services) -> Sequence[InputKind]:
     return [InferenceSessionKind(services)]
 
 
-def _named(value: Any) -> Any:
-    """Refuses what stands for no value; it comes from settings that were left empty."""
-    if value is None or (isinstance(value, str) and value.strip().lower() in ("", "none", "null")):
-        raise ValueError("it names nothing; right would be a model's file or address")
-    return value
-
-
 class InferenceSessionOptions(Options):
     """What every kind of session has; ``check`` validates all options with the kind's own model."""
 
     model_config = ConfigDict(extra="allow")
 
-    model: Annotated[str, BeforeValidator(_named)]
+    model: Annotated[str, named("a model's file or address")]
     """A file, or an address whose scheme names the kind of session."""
     kind: str | None = None
     """The kind of session; without it, the scheme of the model, else ``openvino``."""

@@ -9,14 +9,14 @@ import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation, PydanticUserError
 
 from edgefn.contracts import Event, InputKind, Services
 from edgefn.errors import BindingError, listing, nearest
-from edgefn.function import Binding, Options
+from edgefn.function import Binding, Options, Truth
 from edgefn.hookspecs import hookimpl
 from edgefn.values import fault_of, first_of_union, json_bytes, shown
 
@@ -65,6 +65,8 @@ def _converter(wanted: Any) -> Callable[[str], Any]:
         return lambda text: text
     if wanted is bytes:
         return str.encode
+    if wanted is bool:
+        wanted = Annotated[bool, Truth]
     if typing.get_origin(wanted) is typing.Literal:
         return partial(_word, {str(member): member for member in typing.get_args(wanted)})
     if isinstance(wanted, type) and issubclass(wanted, enum.Enum):

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from types import TracebackType
 
 VARIADIC = ("--functions",)
 DEBUG_PORT = 5678
@@ -14,12 +15,22 @@ DEBUG_PORT = 5678
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command that the arguments name."""
+    sys.excepthook = _crashed  # before Typer comes, which puts its own in front of the one that it finds
     from edgefn.cli.commands import commands
 
     try:
         commands(spread(sys.argv[1:] if arguments is None else arguments), prog_name="edgefn")
     except SystemExit as ended:
         _leave(ended)
+
+
+def _crashed(kind: type[BaseException], error: BaseException, frames: TracebackType | None) -> None:
+    """A fault of ours, as Python shows it, without the secrets that it may quote."""
+    import traceback
+
+    from edgefn.redaction import redact
+
+    sys.stderr.write(redact("".join(traceback.format_exception(kind, error, frames))))
 
 
 def _leave(ended: SystemExit) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edgefn.host import Host
+from edgefn.redaction import redact
 
 log = logging.getLogger("edgefn.host")
 
@@ -47,9 +48,9 @@ class Stdout:
 
 
 @contextlib.asynccontextmanager
-async def display(host: Host, *, as_json: bool) -> AsyncIterator[None]:
-    """Shows the host's status for as long as it lasts."""
-    task = asyncio.create_task(_draw(host) if sys.stdout.isatty() and not as_json else _report(host))
+async def display(host: Host, *, is_live: bool) -> AsyncIterator[None]:
+    """Shows the host's status for as long as it lasts: live, or now and then as log lines."""
+    task = asyncio.create_task(_draw(host) if is_live else _report(host))
     try:
         yield
     finally:
@@ -71,7 +72,7 @@ async def _draw(host: Host) -> None:
 
     with Live(console=Console(soft_wrap=True), auto_refresh=False, transient=True) as live:
         while True:
-            text = Text("\n".join(status_lines(host.status())), no_wrap=True, overflow="ellipsis")
+            text = Text(redact("\n".join(status_lines(host.status()))), no_wrap=True, overflow="ellipsis")
             live.update(text, refresh=True)
             await asyncio.sleep(REDRAW_EVERY)
 

@@ -19,9 +19,12 @@ CHECKOUT = Path(__file__).parents[3]
 def open_app(root: Path | None, only: tuple[str, ...], given: tuple[str, ...], state: Path | None = None) -> App:
     """Loads the app that was asked for; raises SettingError."""
     folder = app_root(root)
-    if state is None and folder == PACKAGED:
-        state = Path.cwd() / ".edgefn"
-    return load_app(folder, given=settings_given(given), only=only, state=state)
+    return load_app(folder, given=settings_given(given), only=only, state=state or state_of(folder))
+
+
+def state_of(folder: Path) -> Path:
+    """The state folder of an app; that of the packaged sample is here, since it may be installed read-only."""
+    return (Path.cwd() if folder == PACKAGED else folder) / ".edgefn"
 
 
 def app_root(asked: Path | None) -> Path:

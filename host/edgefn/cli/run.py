@@ -22,6 +22,7 @@ from edgefn.function import Function
 from edgefn.invocation import Invoker
 from edgefn.loader import App
 from edgefn.logs import logging_to
+from edgefn.redaction import redact
 from edgefn.threads import Threads
 
 log = logging.getLogger("edgefn.host")
@@ -164,7 +165,7 @@ def _text(asked: Run) -> str:
 
 def described(outcome: Outcome, outputs: Mapping[str, Any]) -> dict[str, Any]:
     """The outcome as the command prints it."""
-    error = {} if outcome.error is None else {"error": f"{type(outcome.error).__name__}: {outcome.error}"}
+    error = {} if outcome.error is None else {"error": redact(f"{type(outcome.error).__name__}: {outcome.error}")}
     duration = round(outcome.duration * 1000, 2)
     return {
         "status": outcome.status.value,

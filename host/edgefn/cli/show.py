@@ -14,6 +14,7 @@ from edgefn.cli.opening import open_app
 from edgefn.errors import EdgefnError
 from edgefn.function import Function
 from edgefn.loader import App
+from edgefn.redaction import redact, redacted
 
 NO_ADDRESSES: Mapping[str, str] = {}
 
@@ -43,7 +44,7 @@ def run_check(root: Path | None, only: tuple[str, ...], given: tuple[str, ...], 
     for error in errors:
         typer.echo(error, err=True)
     for warning in app.warnings:
-        typer.echo(f"warning: {warning}", err=True)
+        typer.echo(f"warning: {redact(warning)}", err=True)
     typer.echo(
         ", ".join(
             counted(len(found), word)
@@ -67,7 +68,7 @@ def _opened(root: Path | None, only: tuple[str, ...], given: tuple[str, ...], as
 
 def described(app: App) -> dict[str, Any]:
     """The app as ``--json`` prints it."""
-    return {
+    document: dict[str, Any] = {
         "functions": [
             {
                 "name": function.name,
@@ -81,6 +82,8 @@ def described(app: App) -> dict[str, Any]:
         ],
         "errors": app.errors,
     }
+    shown: dict[str, Any] = redacted(document)
+    return shown
 
 
 def lines(app: App, addresses: Mapping[str, str] = NO_ADDRESSES) -> Iterator[str]:
@@ -99,7 +102,9 @@ def function_lines(function: Function, address: str) -> Iterator[str]:
     yield f"\t{function.name}: {trigger}{state}   ({function.place})"
     for binding in reversed(function.bindings):  # decorators record the trigger, which stands on top, last
         options = ", ".join(
-            f"{name}={value}" for name, value in binding.declared.items() if name not in ("name", "type", "direction")
+            f"{name}={redacted(value)}"
+            for name, value in binding.declared.items()
+            if name not in ("name", "type", "direction")
         )
         arrow = "->" if binding.direction == "out" else "<-"
         yield f"\t\t{arrow} {binding.name}: {binding.type} {options}".rstrip()
@@ -107,9 +112,9 @@ def function_lines(function: Function, address: str) -> Iterator[str]:
 
 def error_lines(app: App) -> Iterator[str]:
     """All that is wrong with the app, one error a line."""
-    yield from app.errors
+    yield from map(redact, app.errors)
     for function in app.functions:
-        yield from function.errors
+        yield from map(redact, function.errors)
 
 
 def _print(document: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import random
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from edgefn.contracts import Feed
 from edgefn.errors import EdgefnError, SettingError
 from edgefn.host import Host
 from edgefn.loader import App
-from edgefn.logs import UserLevel, logging_to
+from edgefn.logs import UserLevel, logging_to, usual_form
 from edgefn.web.options import Asked, server_options
 from edgefn.web.server import WebServer
 
@@ -46,7 +46,8 @@ class Start:
     until_end: bool = False
     max_seconds: float | None = None
     upstream: bool = False
-    as_json: bool = False
+    form: str | None = None
+    """The form of log lines; None for what is usual here."""
     verbose: bool = False
     user_log_level: str = "info"
     debug_port: int | None = None
@@ -56,8 +57,8 @@ class Start:
 def run_start(asked: Start) -> int:
     """Runs the app; the exit code is 0 when it left as asked, 1 when it could not run."""
     sys.dont_write_bytecode = True  # quick edits of the same size would be hidden by stale bytecode
-    level = logging.DEBUG if asked.verbose else logging.INFO
-    with logging_to(Stdout(), as_json=asked.as_json, level=level) as handler:  # type: ignore[arg-type]
+    level, form = logging.DEBUG if asked.verbose else logging.INFO, asked.form or usual_form(os.environ)
+    with logging_to(Stdout(), form=form, level=level) as handler:  # type: ignore[arg-type]
         logging.getLogger("asyncio").setLevel(logging.WARNING)
         logging.getLogger("edgefn.upstream").setLevel(logging.INFO if asked.upstream else logging.WARNING)
         try:
@@ -67,7 +68,7 @@ def run_start(asked: Start) -> int:
             app = open_app(asked.root, asked.only, asked.given, asked.state)
             if asked.debug_port is not None:
                 _forget_time(app)
-            restarts, code = asyncio.run(_run(app, asked))
+            restarts, code = asyncio.run(_run(app, replace(asked, form=form)))
             return start_anew() if restarts else code
         except EdgefnError as error:
             log.error("%s", error)
@@ -125,7 +126,7 @@ async def _served(host: Host, asked: Start, leaving: Sequence[asyncio.Event]) ->
         if not app.functions:
             await host.stop()
             return 1
-    async with display(host, as_json=asked.as_json):
+    async with display(host, is_live=asked.form == "console" and sys.stdout.isatty()):
         await _until(host, asked, leaving)
         await host.stop()
     for line in status_lines(host.status()):
@@ -180,10 +181,10 @@ def _show_app(app: App, asked: Start, addresses: Mapping[str, str]) -> None:
         log.warning("%s", warning)
     for error in app.errors:
         log.error("%s", error)
-    if asked.as_json:
-        log.info("Functions: %s", ", ".join(function.name for function in app.functions) or "none")
-    else:
+    if asked.form == "console":
         _print_functions(app, asked, addresses)
+    else:
+        log.info("Functions: %s", ", ".join(function.name for function in app.functions) or "none")
     for function in app.functions:
         for error in function.errors:
             log.error("The '%s' function is in error: %s", function.name, error)

@@ -27,13 +27,12 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
 
 from edgefn.contracts import EdgeMessage, Hub, HubSink, HubState, MethodReply, MethodRequest, Twin
-from edgefn.errors import HubError, NotConnected, SettingError, nearest
+from edgefn.errors import HubError, NotConnected, SettingError, TooLarge
 from edgefn.hookspecs import hookimpl
 from edgefn.hubs.local_twin import LocalTwin
+from edgefn.hubs.options import EdgeHubOptions, edge_hub_options
 from edgefn.ids import new_id
 from edgefn.metrics import Metrics
 from edgefn.routes import ModuleInput, RouteError, Routes, parse_routes
@@ -42,18 +41,8 @@ from edgefn.settings import HostConfig, Settings
 log = logging.getLogger("edgefn.hub")
 upstream_log = logging.getLogger("edgefn.upstream")
 
-DEFAULT_MODULE = "edgefn"
-
-
-class LocalHubOptions(BaseModel):
-    """``extensions.edgeHub`` of host.json, as the local hub reads it."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
-
-    module_id: str = DEFAULT_MODULE
-    device_id: str = "local"
-    routes: dict[str, Any] = Field(default_factory=lambda: {"upstream": "FROM /messages/* INTO $upstream"})
-    upstream_max_bytes: int = Field(default=10_000_000, ge=10_000)
+MAX_MESSAGE = 262_144
+"""Bytes of a message, properties included, that edgeHub takes (IoT Edge's documented limit of 256 KiB)."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -124,7 +113,7 @@ class LocalHub:
     name = "local"
     window = 1
 
-    def __init__(self, options: LocalHubOptions, routes: Routes, state: Path, metrics: Metrics) -> None:
+    def __init__(self, options: EdgeHubOptions, routes: Routes, state: Path, metrics: Metrics) -> None:
         self.module = options.module_id
         self._device = options.device_id
         self.routes = routes
@@ -217,6 +206,13 @@ class LocalHub:
 
     # --- messages ------------------------------------------------------------------------------------------------
 
+    def check(self, message: EdgeMessage) -> None:
+        if message.size > MAX_MESSAGE:
+            raise TooLarge(
+                f"a message for output '{message.output_name}' has {message.size} bytes with its properties, edgeHub "
+                f"takes {MAX_MESSAGE}; send less of it, or in parts (a list is sent as one message for each element)"
+            )
+
     async def publish(self, message: EdgeMessage) -> None:
         """Carries the message along its routes; one that no route takes is dropped and counted, as edgeHub does."""
         self._check_cable()
@@ -306,17 +302,9 @@ def _body(message: EdgeMessage) -> dict[str, Any]:
 
 @hookimpl
 def edgefn_hub(root: Path, state: Path, config: HostConfig, settings: Settings, metrics: Metrics) -> Hub | None:
-    where = f"{root / 'host.json'}: extensions.edgeHub"
+    options = edge_hub_options(root, config)
     try:
-        options = LocalHubOptions.model_validate(dict(config.extension("edgeHub")))
         routes = parse_routes(options.routes)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        name = ".".join(str(part) for part in fault["loc"])
-        known = [info.alias or key for key, info in LocalHubOptions.model_fields.items()]
-        raise SettingError(
-            f"{where}.{name}: {fault['msg']}{nearest(name, known)}; known options: {', '.join(known)}"
-        ) from None
     except RouteError as error:
-        raise SettingError(f"{where}.routes: {error}") from None
+        raise SettingError(f"{root / 'host.json'}: extensions.edgeHub.routes: {error}") from None
     return LocalHub(options, routes, state, metrics)

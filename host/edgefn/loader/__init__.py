@@ -28,8 +28,9 @@ from edgefn.loader.signature import signature_of
 from edgefn.methods import Methods
 from edgefn.metrics import Metrics
 from edgefn.plugins import KindTable, PluginManager, kind_table, plugin_manager, session_kinds
+from edgefn.redaction import hold, secrets_in
 from edgefn.settings import HostConfig, Settings, load_host_config, load_settings, timeout
-from edgefn.spool import Inbox
+from edgefn.spool import Spool, spool_options
 
 __all__ = ["App", "Defaults", "checked", "load_app"]
 
@@ -57,6 +58,8 @@ class App:
     functions: list[Function] = field(default_factory=list)
     declared: dict[str, Declared] = field(default_factory=dict)
     """What each of the functions was made of."""
+    names: list[str] = field(default_factory=list)
+    """All functions that are declared, also those that are not to run."""
     errors: list[str] = field(default_factory=list)
     """What is wrong with modules and plugins; what is wrong with a function is kept there."""
     warnings: list[str] = field(default_factory=list)
@@ -73,10 +76,12 @@ def load_app(
     """Loads the app in ``root``; opens and starts nothing.
 
     ``given`` are settings over those of the environment, ``only`` the functions to load (all when empty), ``state``
-    the folder for the host's files. Raises SettingError when host.json or local.settings.json can not be used.
+    the folder for the host's files. From now on no text that leaves shows what of the settings is secret. Raises
+    SettingError when host.json or local.settings.json can not be used.
     """
     root = root.resolve()
     settings = load_settings(root, environment, given or {})
+    hold(f"settings of {root}", secrets_in(settings.values))
     config = load_host_config(root, settings.values)
     script = settings.get("PYTHON_SCRIPT_FILE_NAME") or ""
     manager, errors = plugin_manager()
@@ -170,7 +175,8 @@ def _services(root: Path, state: Path, config: HostConfig, settings: Settings, m
     metrics = Metrics()
     hub: Hub = manager.hook.edgefn_hub(root=root, state=state, config=config, settings=settings, metrics=metrics)
     kinds = session_kinds(manager, root, state)
-    return Services(root, state, settings, config, metrics, hub, Inbox(metrics), kinds, Methods(metrics), Desired())
+    spool = Spool(state, spool_options(config, str(root / "host.json")), hub, metrics)
+    return Services(root, state, settings, config, metrics, hub, spool, kinds, Methods(metrics), Desired())
 
 
 # --- functions ---------------------------------------------------------------------------------------------------
@@ -193,6 +199,7 @@ def _load_functions(app: App, declared: Sequence[Declared], only: tuple[str, ...
         else:
             app.functions.append(checked(item, app.kinds, app.defaults))
             app.declared[item.name] = item
+    app.names = [item.name for item in seen.values()]
     for name in only:
         if name.lower() not in seen:
             names = [item.name for item in seen.values()]

@@ -86,6 +86,14 @@ class ConvertedTrigger:
 
         return converted
 
+    def subscribe(self, binding: Binding) -> None:
+        if (subscribe := getattr(self._kind, "subscribe", None)) is not None:
+            subscribe(binding)
+
+    def unsubscribe(self, binding: Binding) -> None:
+        if (unsubscribe := getattr(self._kind, "unsubscribe", None)) is not None:
+            unsubscribe(binding)
+
     def listener(self, binding: Binding) -> Listener:
         return self._kind.listener(binding)
 

@@ -108,9 +108,15 @@ def _defaults(app: App, document: Mapping[str, Any], faults: Faults) -> Defaults
 
 
 def _settings(app: App, document: Mapping[str, Any], faults: Faults) -> Settings:
-    given = faults.object("settings", document.get("settings", {}))
-    texts = {name: value if isinstance(value, str) else json_bytes(value).decode() for name, value in given.items()}
-    return dataclasses.replace(app.defaults.settings, overlay=texts)
+    faults.object("settings", document.get("settings", {}))
+    return dataclasses.replace(app.defaults.settings, overlay=settings_of(document))
+
+
+def settings_of(document: Mapping[str, Any]) -> dict[str, str]:
+    """The settings of a document as texts; none where they are no object."""
+    given = document.get("settings")
+    known = given if isinstance(given, Mapping) else {}
+    return {name: value if isinstance(value, str) else json_bytes(value).decode() for name, value in known.items()}
 
 
 # --- one function --------------------------------------------------------------------------------------------------

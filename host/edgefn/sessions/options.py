@@ -6,14 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from edgefn.function import Options
-
-TRUE = ("true", "yes", "on", "1")
-FALSE = ("false", "no", "off", "0")
+from edgefn.function import Options, Truth, named
 
 
 def _blank(value: Any) -> Any:
-    return None if isinstance(value, str) and not value.strip() else value
+    """None for what settings hold that were left out."""
+    return None if isinstance(value, str) and value.strip().lower() in ("", "none") else value
 
 
 def _lower(value: Any) -> Any:
@@ -33,18 +31,6 @@ def _names(value: Any) -> Any:
     return value
 
 
-def _switch(value: Any) -> Any:
-    word = value.strip().lower() if isinstance(value, str) else value
-    return True if word in TRUE else False if word in FALSE or word == "" else value
-
-
-def _required(value: Any) -> Any:
-    if value is None or (isinstance(value, str) and value.strip().lower() in ("", "none", "null")):
-        raise ValueError("it names nothing; right would be a model's file, and a device such as CPU")
-    return value
-
-
-Name = Annotated[str, BeforeValidator(_required)]
 Text = Annotated[str | None, BeforeValidator(_blank)]
 Names = Annotated[tuple[str, ...] | None, BeforeValidator(_names)]
 Numbers = Annotated[tuple[float, ...] | None, BeforeValidator(_parts)]
@@ -56,10 +42,10 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 class OpenVinoOptions(Options):
     """Each value may also be text, as it comes from ``%SETTING%``."""
 
-    model: Name
+    model: Annotated[str, named("a model's file")]
     """The model's file: .xml (with its .bin), .onnx, .pb, .tflite. Relative to the app root, else to where the host was
     started."""
-    device: Name = "CPU"
+    device: Annotated[str, named("a device such as CPU")] = "CPU"
     """CPU, GPU, GPU.1, NPU, AUTO, AUTO:GPU,CPU, HETERO:..., MULTI:..., BATCH:... (devices.py)."""
     fallback: Text = None
     """The device to use when ``device`` is not there or does not take the model."""
@@ -92,10 +78,10 @@ class OpenVinoOptions(Options):
     """How many inferences the device runs side by side; without it, what the hint gives."""
     requests: Positive = None
     """Infer requests, so many frames are in flight; without it, two more than streams."""
-    cache: Annotated[bool | str, BeforeValidator(_switch)] = True
+    cache: Annotated[bool | str, Truth] = True
     """Keep the compiled model in ``<state>/model-cache``, not at all, or in the folder that is named."""
 
-    prepare: Annotated[bool, BeforeValidator(_switch)] = True
+    prepare: Annotated[bool, Truth] = True
     """False: nothing is folded into the model; the session is raw and takes arrays as the model declares them."""
     input_name: Text = None
     """The input that takes the picture; needed where several could."""

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from edgefn.errors import HubError
 from edgefn.standin.folder import Folder
 
 AUTHORITY_DAYS, SERVER_DAYS = 3650, 90
@@ -51,11 +52,16 @@ class Certificates:
         return self._folder.trust_bundle.read_text()
 
     def open(self) -> None:
-        """Makes what is missing."""
-        if not (self._folder.path / _ROOT).exists() or not (self._folder.path / _AUTHORITY).exists():
-            self.rotate()
-        elif not self._fits():
-            self._make_server(self._names, _CHAIN)
+        """Makes what is missing; raises HubError for what is broken."""
+        try:
+            if not (self._folder.path / _ROOT).exists() or not (self._folder.path / _AUTHORITY).exists():
+                self.rotate()
+            elif not self._fits():
+                self._make_server(self._names, _CHAIN)
+            self.context()
+        except (ValueError, OSError) as error:
+            text = f"{self._folder.path}: a certificate can not be read: {error}; remove *.pem there for new ones"
+            raise HubError(text) from None
 
     def rotate(self) -> None:
         """A new root with a new intermediate; nobody who trusts the old root trusts this hub now."""
@@ -98,9 +104,7 @@ class Certificates:
         self._folder.write(file, server.pem + authority.pem + server.key_pem)
 
 
-def _signed(
-    name: str, issuer: _Signed | None, *, path_length: int | None = None, names: Iterable[str] = ()
-) -> _Signed:
+def _signed(name: str, issuer: _Signed | None, *, path_length: int | None = None, names: Iterable[str] = ()) -> _Signed:
     """A certificate: an authority where it has a path length, a server's where it has names."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
@@ -118,9 +122,7 @@ def _signed(
         .add_extension(x509.BasicConstraints(ca=authority, path_length=path_length), critical=True)
         .add_extension(_usage(authority), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key()), critical=False
-        )
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key()), critical=False)
     )
     if not authority:
         alternative = x509.SubjectAlternativeName(_alternative_names(names))
@@ -151,4 +153,8 @@ def _alternative_name(name: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
+        pass
+    try:
         return x509.DNSName(name)
+    except ValueError:
+        raise HubError(f"{name}: no name for a certificate; letters, digits, - and . would be right") from None

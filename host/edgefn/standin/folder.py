@@ -38,6 +38,11 @@ class Folder:
     def workload_socket(self) -> Path:
         return self._socket("workload.sock")
 
+    @property
+    def workload_aside(self) -> Path:
+        """Where the socket is while nobody shall find it."""
+        return self.workload_socket.with_suffix(".gone")
+
     def open(self) -> None:
         """Raises HubError where another hub has the folder, or where it can not be written."""
         try:
@@ -59,15 +64,19 @@ class Folder:
             socket.parent.mkdir(exist_ok=True, mode=0o700)
             _check_owner(socket.parent)
             socket.unlink(missing_ok=True)
+        self.workload_aside.unlink(missing_ok=True)
 
     def write(self, name: str, content: bytes) -> Path:
-        """Puts a file that only this user may read in place, whole or not at all."""
+        """Puts a file that only this user may read in place, whole or not at all; raises HubError."""
         path = self.path / name
         part = path.with_name(f"{name}.part")
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(descriptor, "wb") as file:
-            file.write(content)
-        part.replace(path)
+        try:
+            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with open(descriptor, "wb") as file:
+                file.write(content)
+            part.replace(path)
+        except OSError as error:
+            raise HubError(f"{path}: can not be written: {error.strerror}; make room, or name another --dir") from None
         return path
 
     def _socket(self, name: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -9,52 +10,87 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from edgefn.contracts import EdgeMessage, Emit, Event, Feed, Services, TriggerKind
-from edgefn.errors import BindingError
-from edgefn.function import Binding, Options, Word
+from edgefn.contracts import EdgeMessage, Emit, Event, Feed, Outcome, Services, TriggerKind
+from edgefn.errors import BindingError, SpoolError, StillRunning
+from edgefn.function import Binding, Options, Word, named
 from edgefn.hookspecs import hookimpl
-from edgefn.spool import Inbox
+from edgefn.spool import Subscription
+from edgefn.spool.inbox import MessageSettlement, Received
 from edgefn.values import element_of, message_converter
 from edgefn.workers import work
+
+AGAIN = 1.0
+"""Seconds between attempts to store an end, and until a message is taken again that could not be worked off yet."""
 
 
 class EdgeHubTrigger(Options):
     """The options of ``edgeHubTrigger``."""
 
-    input_name: str = Field(default="*", min_length=1)
+    input_name: Annotated[str, named("an input of the module, or * for all")] = "*"
     cardinality: Annotated[Literal["one", "many"], Word] = "one"
     max_batch_size: int = Field(default=64, ge=1)
     max_concurrency: int = Field(default=1, ge=1)
 
 
 class EdgeHubListener:
-    """Takes messages of one input from the inbox and runs the function for each, or for several at once."""
+    """Takes messages of one input from the inbox and runs the function for each, or for several at once.
+
+    A message ends with its outcome: done, with what it caused; or a dead letter, after the last attempt. Where the host
+    stops before, it stays in the inbox.
+    """
 
     feed = Feed.INBOX
 
-    def __init__(self, options: EdgeHubTrigger, inbox: Inbox) -> None:
+    def __init__(self, options: EdgeHubTrigger, subscription: Subscription) -> None:
         self._options = options
-        self._subscription = inbox.subscribe(options.input_name)
+        self._subscription = subscription
         self._many = options.cardinality == "many"
+        self._limit = options.max_batch_size if self._many else 1
         self._taken = 0
+        subscription.listen(listening=True)
 
     async def listen(self, emit: Emit) -> None:
-        async def handle(messages: list[EdgeMessage]) -> None:
-            value = messages if self._many else messages[0]
+        async def handle(rows: list[Received]) -> None:
             try:
-                await emit(Event(value, f"EdgeHub trigger fired at {messages[0].created or 'no known time'}"))
-            finally:
-                await self._subscription.done(messages)
+                await self._handle(rows, emit)
+            except BaseException:
+                self._subscription.back(rows)
+                raise
 
+        self._subscription.listen(listening=True)
         try:
             await work(self._options.max_concurrency, self._take, handle)
         finally:
-            self._subscription.close()
+            self._subscription.listen(listening=False)
 
-    async def _take(self) -> list[EdgeMessage]:
-        messages = await self._subscription.take(self._options.max_batch_size if self._many else 1)
-        self._taken += len(messages)
-        return messages
+    async def _take(self) -> list[Received]:
+        rows = await self._subscription.take(self._limit, self._options.max_concurrency * self._limit)
+        self._taken += len(rows)
+        return rows
+
+    async def _handle(self, rows: list[Received], emit: Emit) -> None:
+        messages = [row.message for row in rows]
+        settlement = self._subscription.settlement(rows)
+        reason = f"EdgeHub trigger fired at {messages[0].created or 'no known time'}"
+        outcome = await emit(Event(messages if self._many else messages[0], reason, settlement=settlement))
+        if outcome.is_open:
+            self._subscription.back(rows)
+            if isinstance(outcome.error, StillRunning):
+                await asyncio.sleep(AGAIN)
+        else:
+            await self._settle(rows, settlement, outcome)
+
+    async def _settle(self, rows: list[Received], settlement: MessageSettlement, outcome: Outcome) -> None:
+        """Stores how it ended; as often as it takes, where nothing can be stored at present."""
+        while True:
+            try:
+                if outcome.ok:
+                    await self._subscription.done(rows, settlement.outputs)
+                else:
+                    await self._subscription.dead(rows, outcome.error)
+                return
+            except SpoolError:
+                await asyncio.sleep(AGAIN)
 
     def status(self) -> Mapping[str, Any]:
         return {"input": self._options.input_name, "messages": self._taken, "waiting": self._subscription.depth}
@@ -68,7 +104,7 @@ class EdgeHubTriggerKind:
     level = logging.INFO
 
     def __init__(self, services: Services) -> None:
-        self._inbox = services.inbox
+        self._inbox = services.spool.inbox
 
     def check(self, binding: Binding) -> None:
         self.convert(binding)
@@ -83,9 +119,16 @@ class EdgeHubTriggerKind:
             raise BindingError(f"{binding.where()}: {error}") from None
         return None if one is None else lambda messages: [one(message) for message in messages]
 
+    def subscribe(self, binding: Binding) -> None:
+        assert isinstance(binding.options, EdgeHubTrigger)
+        self._inbox.subscribe(binding.function, binding.options.input_name)
+
+    def unsubscribe(self, binding: Binding) -> None:
+        self._inbox.unsubscribe(binding.function)
+
     def listener(self, binding: Binding) -> EdgeHubListener:
         assert isinstance(binding.options, EdgeHubTrigger)
-        return EdgeHubListener(binding.options, self._inbox)
+        return EdgeHubListener(binding.options, self._inbox.subscribe(binding.function, binding.options.input_name))
 
     def manual(self, binding: Binding, text: str) -> Event:
         """The text as the body of a message that came to the input."""

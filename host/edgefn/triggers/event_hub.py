@@ -14,11 +14,10 @@ from types import SimpleNamespace
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import Field
 
 from edgefn.contracts import EdgeMessage, Event, Services, TriggerKind
 from edgefn.errors import BindingError, SettingError
-from edgefn.function import Binding, Options, Word
+from edgefn.function import Binding, Options, Word, named
 from edgefn.hookspecs import hookimpl
 from edgefn.triggers.edge_hub import EdgeHubListener, EdgeHubTrigger
 from edgefn.values import element_of, first_of_union, message_converter
@@ -30,7 +29,7 @@ BATCH = 100
 class EventHubTrigger(Options):
     """The options of ``eventHubTrigger``; ``connection`` and ``consumerGroup`` mean nothing next to the camera."""
 
-    event_hub_name: str = Field(min_length=1)
+    event_hub_name: Annotated[str, named("an event hub")]
     connection: str = ""
     consumer_group: str = ""
     cardinality: Annotated[Literal["one", "many"], Word] = "one"
@@ -44,7 +43,7 @@ class EventHubTriggerKind:
     level = logging.INFO
 
     def __init__(self, services: Services) -> None:
-        self._inbox = services.inbox
+        self._inbox = services.spool.inbox
         declared = services.config.extension("eventHubs")
         self._inputs = mapping(declared, "inputs")
         self._batch = _batch_size(declared)
@@ -64,11 +63,20 @@ class EventHubTriggerKind:
             raise BindingError(f"{binding.where()}: {error}; EventHubEvent would do too") from None
         return (lambda messages: [one(message) for message in messages]) if many else one
 
+    def subscribe(self, binding: Binding) -> None:
+        self._inbox.subscribe(binding.function, self._input(binding))
+
+    def unsubscribe(self, binding: Binding) -> None:
+        self._inbox.unsubscribe(binding.function)
+
     def listener(self, binding: Binding) -> EdgeHubListener:
-        options = _options(binding)
-        name = self._inputs.get(options.event_hub_name, options.event_hub_name)
-        taken = EdgeHubTrigger(input_name=name, cardinality=options.cardinality, max_batch_size=self._batch)
-        return EdgeHubListener(taken, self._inbox)
+        name, cardinality = self._input(binding), _options(binding).cardinality
+        taken = EdgeHubTrigger(input_name=name, cardinality=cardinality, max_batch_size=self._batch)
+        return EdgeHubListener(taken, self._inbox.subscribe(binding.function, name))
+
+    def _input(self, binding: Binding) -> str:
+        name = _options(binding).event_hub_name
+        return self._inputs.get(name, name)
 
     def manual(self, binding: Binding, text: str) -> Event:
         """The text as the body of an event."""

@@ -28,7 +28,7 @@ from pydantic import PlainValidator
 
 from edgefn.contracts import Emit, Event, Feed, Services, TriggerKind
 from edgefn.errors import BindingError, SettingError, nearest
-from edgefn.function import Binding, Options
+from edgefn.function import Binding, Options, Truth
 from edgefn.hookspecs import hookimpl
 from edgefn.ncrontab import Interval, Schedule, parse
 from edgefn.settings import Settings
@@ -54,9 +54,9 @@ class TimerTrigger(Options):
 
     schedule: Annotated[Schedule, PlainValidator(parse)]
     """NCRONTAB of six or five fields, or a TimeSpan."""
-    run_on_startup: bool = False
+    run_on_startup: Annotated[bool, Truth] = False
     """Whether the function also runs when the host starts."""
-    use_monitor: bool = True
+    use_monitor: Annotated[bool, Truth] = True
     """Whether a restart sees what was missed; never done for a schedule that fires more than once a minute."""
 
 

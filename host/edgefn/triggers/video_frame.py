@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field
 from edgefn.captures import Address, Asked, SourceKind, finite, recognise
 from edgefn.contracts import Emit, Event, Feed, VideoFrame
 from edgefn.errors import BindingError, SourceError
-from edgefn.function import Binding, Options, Seconds, Word
+from edgefn.function import Binding, Options, Seconds, Truth, Word, named
 from edgefn.hookspecs import hookimpl
 from edgefn.subscription import Subscription, Wanted
 from edgefn.values import element_of, first_of_union
@@ -36,7 +36,7 @@ def text(value: Any) -> Any:
 class VideoFrameTrigger(Options):
     """The options of ``videoFrameTrigger``. Those that a kind of source has no use for are ignored there."""
 
-    source: Annotated[str, BeforeValidator(text)]
+    source: Annotated[str, BeforeValidator(text), named("a camera, a URL, a file, a folder or synthetic:")]
     """Index or path of a camera, rtsp/http/udp/tcp URL, file, folder of pictures, or ``synthetic:``."""
     policy: Annotated[Literal["latest", "every"], Word] | None = None
     """When the function is behind: ``latest`` drops the older frame, ``every`` keeps the order and holds a file back.
@@ -53,7 +53,7 @@ class VideoFrameTrigger(Options):
     on_end: Annotated[Literal["stop", "loop", "restart"], Word] = "stop"
     """What follows the end of a file or folder; ``restart`` waits for ``restartAfter`` first."""
     restart_after: Annotated[Seconds, Field(ge=0)] = 5.0
-    real_time: bool = False
+    real_time: Annotated[bool, Truth] = False
     """Whether a file or folder is played at its own pace, as if it were a camera."""
     silent_after: Annotated[Seconds, Field(ge=1)] = 10.0
     """Seconds without a frame after which a camera or stream is opened again."""
@@ -219,14 +219,11 @@ class VideoFrameKind:
     def _address(self, binding: Binding) -> Address:
         value = _options(binding).source.strip()
         declared = str(binding.declared.get("source", value))
-        named = f"source ({declared})" if declared != value else "source"
-        if value.lower() in ("", "none", "null"):
-            would = "give a camera, a URL, a file, a folder or synthetic:"
-            raise BindingError(f"{binding.where()}: {named} is {value or 'empty'}; {would}")
+        shown = f"source ({declared})" if declared != value else "source"
         try:
             return recognise(value, self._root)
         except SourceError as error:
-            raise BindingError(f"{binding.where()}: {named}: {error}") from None
+            raise BindingError(f"{binding.where()}: {shown}: {error}") from None
 
     def _refuse_contradiction(self, binding: Binding, address: Address, playing: Playing) -> None:
         """A live source is opened once, so all functions on it have to ask it for the same."""

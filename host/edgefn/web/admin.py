@@ -19,6 +19,7 @@ from edgefn.by_hand import event_by_hand
 from edgefn.contracts import Event
 from edgefn.errors import EdgefnError
 from edgefn.host import Host, Running
+from edgefn.redaction import redact, redacted
 from edgefn.web.http import REASON, HttpTriggerKind
 from edgefn.web.keys import SCOPES, Keys
 from edgefn.web.requests import Buffered, Gone, Refused, body_of, headers_of
@@ -50,6 +51,7 @@ class Admin:
         scope = "{scope:str}"
         table: list[tuple[str, list[str], Answer]] = [
             ("/admin/host/status", ["GET"], self._host_status),
+            ("/admin/edgefn/status", ["GET"], self._whole_status),
             ("/admin/host/ping", ["GET", "POST"], self._ping),
             ("/admin/host/drain", ["POST"], self._drained),
             ("/admin/host/drain/status", ["GET"], self._drain_status),
@@ -93,7 +95,11 @@ class Admin:
             "processUptime": round((time.monotonic() - self._started) * 1000),
             "functionAppContentEditingState": "NotAllowed",
         }
-        return JSONResponse({**status, **({"errors": app.errors} if app.errors else {})})
+        return JSONResponse({**status, **({"errors": redacted(app.errors)} if app.errors else {})})
+
+    async def _whole_status(self, request: Request) -> Response:
+        """All that the host tells of itself: hub, spool, functions with their triggers, inputs and outputs."""
+        return _json(redacted(self._host.status()))
 
     async def _ping(self, request: Request) -> Response:
         return Response()
@@ -157,7 +163,7 @@ class Admin:
         running = self._named(request)
         if running is None:
             return Response(status_code=404)
-        errors = running.function.errors
+        errors = redacted(running.function.errors)
         return JSONResponse({"errors": errors} if errors else {})
 
     def _described(self, running: Running, request: Request) -> dict[str, Any]:
@@ -177,7 +183,7 @@ class Admin:
                 "name": function.name,
                 "scriptFile": function.place.file,
                 "language": "python",
-                "bindings": [binding.json() for binding in function.bindings],
+                "bindings": [redacted(binding.json()) for binding in function.bindings],
             },
             "files": None,
             "test_data": None,
@@ -195,7 +201,7 @@ class Admin:
         if document is None:
             return _wrong('the body should be a JSON object: {"input": "..."}')
         if running.function.errors:
-            return JSONResponse({"errors": running.function.errors}, 409)
+            return JSONResponse({"errors": redacted(running.function.errors)}, 409)
         if running.invoker is None or self._host.state != "running":
             return _busy(self._host.state)
         if len(self._tasks) >= RUNS_AT_ONCE:
@@ -280,7 +286,7 @@ def _busy(state: str) -> Response:
 
 
 def _wrong(text: str) -> Response:
-    return JSONResponse({"error": text}, 400)
+    return JSONResponse({"error": redact(text)}, 400)
 
 
 def _json(document: Any, status: int = 200) -> Response:

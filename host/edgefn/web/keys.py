@@ -3,7 +3,7 @@
     host.json        {"masterKey": KEY, "functionKeys": [KEY, ...], "systemKeys": [KEY, ...]}
     <function>.json  {"keys": [KEY, ...]}        where KEY is {"name": "default", "value": "...", "encrypted": false}
 
-A value is never part of a log line or an error.
+A value is never part of a log line or an error, whoever writes it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 import orjson
 
 from edgefn.errors import SettingError
+from edgefn.redaction import hold
 
 log = logging.getLogger("edgefn.web")
 
@@ -126,6 +127,9 @@ class Keys:
             name: self._shared + [_value(key) for key in document["keys"]] for name, document in self._functions.items()
         }
         self._accepted[HOST] = master
+        system = [_value(key) for key in self._host.get("systemKeys", ())]
+        every = {key for keys in (*self._accepted.values(), self._shared, system) for key in keys}
+        hold(f"keys in {self._folder}", (key.decode("utf-8", "replace") for key in every))
 
     # --- files ---------------------------------------------------------------------------------------------------
 

@@ -45,9 +45,12 @@ def _async(page: Callable[[Request], Response]) -> Callable[[Request], object]:
 
 
 def _ready(host: Host) -> Response:
-    """200 while the functions listen; else 503 and what the host does instead."""
+    """200 while the functions listen, with the state of the hub, without which they run too; else 503 and why not."""
+    services = host.app.services
+    if host.state == "running" and services.spool.fault:
+        return JSONResponse({"status": "spool unusable", "reason": services.spool.fault}, 503, RETRY_AFTER)
     if host.state == "running":
-        return JSONResponse({"status": "running"})
+        return JSONResponse({"status": "running", "hub": services.hub.state})
     return JSONResponse({"status": host.state}, 503, RETRY_AFTER)
 
 

@@ -1,0 +1,47 @@
+"""What the hub sends, and its acknowledgement in turn."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+
+class Delivery:
+    """One packet that came; ``settle`` it, and the hub may forget it."""
+
+    __slots__ = ("_receipts", "again", "body", "packet_id", "settled", "topic")
+
+    def __init__(self, topic: str, body: bytes, packet_id: int, again: bool, receipts: Receipts) -> None:
+        self.topic = topic
+        self.body = body
+        self.packet_id = packet_id
+        self.again = again
+        """Whether the hub says that it has sent the packet before."""
+        self.settled = False
+        self._receipts = receipts
+
+    def settle(self) -> None:
+        self.settled = True
+        self._receipts.flush()
+
+
+class Receipts:
+    """The acknowledgements that one connection owes, sent in the order in which the packets came.
+
+    edgeHub ignores one that is out of turn, and goes on to wait for it: no later acknowledgement counts any more. So a
+    method request that is settled while an input is still being stored has to wait here.
+    """
+
+    def __init__(self, send: Callable[[int], object]) -> None:
+        self._send = send
+        self._owed: deque[Delivery] = deque()
+
+    def owe(self, delivery: Delivery) -> None:
+        self._owed.append(delivery)
+
+    def flush(self) -> None:
+        while self._owed and self._owed[0].settled:
+            self._send(self._owed.popleft().packet_id)
+
+    def __len__(self) -> int:
+        return len(self._owed)

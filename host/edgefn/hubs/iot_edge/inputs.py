@@ -1,0 +1,95 @@
+"""Messages on their way from the hub to the sink: in order, each acknowledged when it has been taken."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+
+from edgefn.contracts import EdgeMessage, HubSink
+from edgefn.hubs.iot_edge.connection import Connection
+from edgefn.hubs.iot_edge.deliveries import Delivery
+from edgefn.hubs.iot_edge.faults import Cause, Fault
+
+log = logging.getLogger("edgefn.hub")
+
+PATIENCE = 25.0
+"""Seconds for which a message is offered to the sink: less than the 30 after which edgeHub sends it again by itself."""
+MOST_WAITING = 1000
+"""edgeHub sends one message at a time; a hub that sends more than this without acknowledgement is none."""
+
+
+class Inputs:
+    """Offers one message after the other to the sink.
+
+    One that the sink can not take is offered again, later each time, and stays unacknowledged: edgeHub sends no further
+    one meanwhile, and what leaves by the outputs goes on, which may be what makes room. When that lasts, the connection
+    is given up, so that nothing is held for longer than the hub waits; the next one gets the message again.
+    """
+
+    def __init__(self, sink: HubSink) -> None:
+        self._sink = sink
+        self._waiting: asyncio.Queue[tuple[Connection, Delivery, EdgeMessage]] = asyncio.Queue()
+        self._left = 0
+        """Up to this number connections are left: nothing that came by them is taken any more."""
+        self._free = asyncio.Event()
+        self._free.set()
+
+    def put(self, connection: Connection, delivery: Delivery, message: EdgeMessage) -> None:
+        if self._waiting.qsize() >= MOST_WAITING:
+            said = f"more than {MOST_WAITING} messages came without waiting for an acknowledgement; edgeHub sends one"
+            connection.ask_to_leave(Fault(Cause.INPUTS, said))
+            return
+        self._waiting.put_nowait((connection, delivery, message))
+
+    async def run(self) -> None:
+        """Takes messages until it is cancelled."""
+        while True:
+            connection, delivery, message = await self._waiting.get()
+            if connection.lost.done() or connection.number <= self._left:
+                continue  # the hub sends it again on the next one
+            self._free.clear()
+            if await self._taken(message, connection):
+                delivery.settle()
+            self._free.set()
+
+    async def quiet(self, connection: Connection) -> None:
+        """Takes nothing more that came by the connection; returns when what is being taken is."""
+        self._left = connection.number
+        await self._free.wait()
+
+    async def _taken(self, message: EdgeMessage, connection: Connection) -> bool:
+        """Whether the sink has it; else the connection has ended, or is asked to."""
+        error: Exception | None = None
+        try:
+            async with asyncio.timeout(PATIENCE):
+                for pause in _pauses():
+                    try:
+                        await self._sink.on_input(message)
+                        return True
+                    except Exception as raised:  # whatever it is: what was not taken is not acknowledged
+                        error = raised
+                        log.log(logging.WARNING if pause == FIRST_PAUSE else logging.DEBUG, _refusal(message, raised))
+                    await asyncio.wait({connection.lost}, timeout=pause)
+                    if connection.lost.done():
+                        return False
+        except TimeoutError:
+            said = f"a message for input '{message.input_name}' could not be taken within {PATIENCE:.0f} s: {error}"
+            self._left = connection.number  # what came after it must not overtake it
+            connection.ask_to_leave(Fault(Cause.INPUTS, f"{said}; it comes again on a new connection"))
+        return False
+
+
+FIRST_PAUSE = 0.1
+
+
+def _pauses() -> Iterator[float]:
+    """0.1, 0.2, 0.4, ... 3.2, and that for ever."""
+    pause = FIRST_PAUSE
+    while True:
+        yield pause
+        pause = min(pause * 2, 3.2)
+
+
+def _refusal(message: EdgeMessage, error: Exception) -> str:
+    return f"iotedge: a message for input '{message.input_name}' is not taken, and is offered again: {error}"

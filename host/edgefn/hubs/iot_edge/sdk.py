@@ -1,0 +1,150 @@
+"""The one file that touches ``azure.iot.device`` and ``paho``: it makes a client of the SDK, and takes its MQTT client.
+
+The SDK decides what a client is to the hub: client id, user name, token, TLS, session. What it does with the client
+afterwards - reconnecting, renewing, its queues and threads - is where it hangs, goes deaf and loses messages
+(docs/hubs.md), and is not begun. Importing this file takes a while: do it in a thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+import warnings
+from typing import Any
+
+import paho.mqtt.client as mqtt
+from azure.iot.device import IoTHubDeviceClient, IoTHubModuleClient
+from azure.iot.device.common.mqtt_transport import MQTTTransport
+
+from edgefn.hubs.iot_edge.credentials import Credentials
+from edgefn.hubs.iot_edge.faults import Cause, Fault
+from edgefn.hubs.iot_edge.identity import Identity
+from edgefn.hubs.options import EdgeHubOptions
+
+PORT = 8883
+LONGEST_DIAL = 5.0
+"""Seconds for TCP, and again for TLS."""
+TLS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+WRONG_NAME = (62, 64)
+WRONG_TIME = (9, 10)
+"""OpenSSL's X509_V_ERR_ numbers: host name and address; not yet, and no longer valid."""
+
+
+def dial(identity: Identity, credentials: Credentials, options: EdgeHubOptions) -> mqtt.Client:
+    """An MQTT client of the SDK that has sent its CONNECT. No thread reads for it: whoever gets it does.
+
+    Blocks for the time that name, TCP and TLS take; raises Fault.
+    """
+    client, user = _make_client(identity, credentials)
+    client.username_pw_set(user, credentials.token)
+    client.on_socket_open = _without_delay
+    client.connect_timeout = min(LONGEST_DIAL, options.connect_timeout)
+    client.max_inflight_messages = 0
+    client.manual_ack_set(True)
+    client.disable_logger()
+    _set_what_has_no_name(client, TLS[options.max_tls])
+    try:
+        # paho looks after its keep-alive each time it is asked to: a second less makes twice this a bound
+        client.connect(identity.host, PORT, keepalive=max(1, options.keep_alive - 1))
+    except (OSError, ValueError) as error:
+        raise _fault(identity, error) from None
+    return client
+
+
+def hang_up(client: mqtt.Client) -> None:
+    """Closes what ``dial`` has opened."""
+    sock = client.socket()
+    if sock is not None:
+        sock.close()
+
+
+def _make_client(identity: Identity, credentials: Credentials) -> tuple[mqtt.Client, str]:
+    """The client, and its user name; without connection."""
+    quiet = logging.getLogger("azure.iot.device")
+    if quiet.level == logging.NOTSET:
+        quiet.setLevel(logging.WARNING)
+    options: dict[str, Any] = {
+        "server_verification_cert": credentials.roots,
+        "gateway_hostname": identity.gateway or None,
+        "auto_connect": False,
+        "connection_retry": False,
+    }
+    kind = IoTHubModuleClient if identity.module else IoTHubDeviceClient
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the SDK asks paho for an interface that paho calls old
+            made = kind.create_from_sastoken(credentials.token, **options)
+    except (ssl.SSLError, ValueError) as error:
+        said = f"{identity.roots}: no certificates that can be used ({error}); certificates in PEM would be right"
+        raise Fault(Cause.CERTIFICATE, said) from None
+    return _taken_out_of(made)
+
+
+def _taken_out_of(made: Any) -> tuple[mqtt.Client, str]:
+    """The MQTT client of an SDK client, and the user name; ends the thread that waits to ask for a new token."""
+    try:
+        stages = [made._mqtt_pipeline._pipeline]
+        while stages[-1].next is not None:
+            stages.append(stages[-1].next)
+        transport = stages[-1].transport
+        next(stage for stage in stages if hasattr(stage, "_token_update_alarm"))._token_update_alarm.cancel()
+        client, user = transport._mqtt_client, transport._username
+    except (AttributeError, StopIteration) as error:
+        raise _unknown_shape(str(error)) from None
+    if not isinstance(transport, MQTTTransport) or not isinstance(client, mqtt.Client):
+        raise _unknown_shape(f"{type(transport).__name__}, {type(client).__name__}")
+    return client, user
+
+
+def _set_what_has_no_name(client: mqtt.Client, tls: ssl.TLSVersion) -> None:
+    """Two things that paho lets nobody set on a client that another has made."""
+    context = getattr(client, "_ssl_context", None)
+    if not isinstance(context, ssl.SSLContext) or not getattr(client, "_reconnect_on_failure", False):
+        raise _unknown_shape("the MQTT client")
+    context.maximum_version = tls
+    # else it answers CONNACK 1 with a connection of its own, made on the event loop
+    client._reconnect_on_failure = False
+
+
+def _without_delay(client: mqtt.Client, userdata: Any, sock: Any) -> None:
+    """Answers wait for nothing: 0.5 ms where Nagle's algorithm and delayed acknowledgements make it 44."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _unknown_shape(found: str) -> Fault:
+    return Fault(
+        Cause.CLIENT,
+        f"azure-iot-device is built in a way that is not known here ({found}); azure-iot-device>=2.15.0rc1,<2.16 and "
+        "paho-mqtt>=2.2,<3 would be right",
+    )
+
+
+def _fault(identity: Identity, error: OSError | ValueError) -> Fault:
+    """What a failed connection says to the person who runs the host."""
+    host, setting = f"{identity.host}:{PORT}", identity.host_setting
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Fault(Cause.CERTIFICATE, _certificate(identity, error))
+    if isinstance(error, socket.gaierror):
+        said = (
+            f"{setting}: '{identity.host}' has no address ({error.strerror}); a name that resolves here would be right"
+        )
+        return Fault(Cause.UNREACHABLE, said)
+    if isinstance(error, TimeoutError):
+        return Fault(Cause.UNREACHABLE, f"{setting}: {host} does not answer; edgeHub should be running there")
+    if isinstance(error, ssl.SSLError):
+        return Fault(
+            Cause.CERTIFICATE, f"{setting}: no TLS with {host} ({error.reason or error}); edgeHub should answer"
+        )
+    if isinstance(error, ConnectionRefusedError):
+        return Fault(Cause.UNREACHABLE, f"{setting}: nothing listens at {host}; edgeHub should be running there")
+    return Fault(Cause.UNREACHABLE, f"{setting}: {host} can not be reached ({error}); edgeHub should be running there")
+
+
+def _certificate(identity: Identity, error: ssl.SSLCertVerificationError) -> str:
+    host, setting = identity.host, identity.host_setting
+    if error.verify_code in WRONG_NAME:
+        return f"{setting}: the certificate of the hub is not for '{host}'; the `hostname` in IoT Edge's config.toml is"
+    if error.verify_code in WRONG_TIME:
+        return f"{setting}: the certificate of '{host}': {error.verify_message}; look at the clocks of host and hub"
+    return f"{setting}: the certificate of '{host}' is not trusted by {identity.roots} ({error.verify_message})"

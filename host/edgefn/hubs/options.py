@@ -1,0 +1,49 @@
+"""``extensions.edgeHub`` of host.json. One host.json serves every hub: each reads the keys that are its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from edgefn.errors import SettingError, nearest
+from edgefn.function import Seconds
+from edgefn.settings import HostConfig
+
+DEFAULT_MODULE = "edgefn"
+
+
+class EdgeHubOptions(BaseModel):
+    """All options, those of the local hub first."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+
+    module_id: str = DEFAULT_MODULE
+    device_id: str = "local"
+    routes: dict[str, Any] = Field(default_factory=lambda: {"upstream": "FROM /messages/* INTO $upstream"})
+    upstream_max_bytes: int = Field(default=10_000_000, ge=10_000)
+
+    keep_alive: int = Field(default=30, ge=2, le=600)
+    """Seconds of silence after which the hub is asked for a sign of life; half of what it takes to notice its end."""
+    connect_timeout: Seconds = Field(default=10.0, ge=1, le=60)
+    ack_timeout: Seconds = Field(default=20.0, ge=1, le=300)
+    """Seconds after which a message without acknowledgement has failed, and the connection with it."""
+    twin_timeout: Seconds = Field(default=10.0, ge=1, le=300)
+    token_lifetime: Seconds = Field(default=3600.0, ge=2, le=86_400)
+    max_tls: Literal["1.2", "1.3"] = "1.3"
+
+
+def edge_hub_options(root: Path, config: HostConfig) -> EdgeHubOptions:
+    """The options as host.json declares them; raises SettingError with the place."""
+    try:
+        return EdgeHubOptions.model_validate(dict(config.extension("edgeHub")))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        name = ".".join(str(part) for part in fault["loc"])
+        known = [info.alias or key for key, info in EdgeHubOptions.model_fields.items()]
+        where = f"{root / 'host.json'}: extensions.edgeHub.{name}"
+        raise SettingError(
+            f"{where}: {fault['msg']}{nearest(name, known)}; known options: {', '.join(known)}"
+        ) from None

@@ -1,0 +1,173 @@
+"""The spool: what waits, on disk, between the hub and the functions.
+
+    hub -> Inbox.on_input -> (commit) -> acknowledged        Subscription.take -> function -> done + outputs (commit)
+    output -> Outbox.put -> (commit) -> invocation done      Sender -> Hub.publish -> acknowledged -> removed
+
+``Store`` is the one writer of the file, ``spool.db`` in the state folder; ``Tail`` hands its rows out in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from edgefn.contracts import Hub, HubState
+from edgefn.errors import SpoolError
+from edgefn.metrics import Metrics
+from edgefn.spool import dead_letters
+from edgefn.spool.dead_letters import DeadLetter
+from edgefn.spool.inbox import Inbox, Subscription
+from edgefn.spool.lock import FolderLock
+from edgefn.spool.options import SpoolOptions, spool_options
+from edgefn.spool.outbox import Outbox
+from edgefn.spool.schema import FILE, connect
+from edgefn.spool.sender import Sender
+from edgefn.spool.store import Store
+
+__all__ = ["FILE", "DeadLetter", "Inbox", "Outbox", "Spool", "SpoolOptions", "Subscription", "connect", "spool_options"]
+
+BOXES = ("inbox", "outbox", "dead")
+
+
+class Spool:
+    """Inbox, outbox and dead letters of one host."""
+
+    def __init__(self, state: Path, options: SpoolOptions, hub: Hub, metrics: Metrics) -> None:
+        self._lock = FolderLock(state)
+        self._store = Store(state, power=options.durability == "power")
+        self._options = options
+        self.outbox = Outbox(self._store, options, hub, metrics)
+        self.inbox = Inbox(self._store, self.outbox, options, metrics)
+        self.sender = Sender(self.outbox, hub, metrics)
+        self._measured: dict[str, list[float]] = {box: [0, 0, 0.0] for box in BOXES}
+        self._changes = -1
+        self._functions: Sequence[str] | None = None
+        self._opened = asyncio.Event()
+        self._store.changed.append(self._opened.set)
+        self._beginning: asyncio.Task[None] | None = None
+        self._store.measure = self._measure
+        self._gauges(metrics)
+
+    def _gauges(self, metrics: Metrics) -> None:
+        count = metrics.gauge("edgefn_spool_messages", "Messages in the spool", ("box",))
+        size = metrics.gauge("edgefn_spool_bytes", "Bytes in the spool", ("box",))
+        age = metrics.gauge("edgefn_spool_oldest_seconds", "Age of the oldest message in the spool", ("box",))
+        usable = metrics.gauge("edgefn_spool_usable", "1 while messages can be stored, else 0")
+        for box, known in self._measured.items():
+            count.labels(box).set_function(lambda known=known: known[0])  # type: ignore[misc]
+            size.labels(box).set_function(lambda known=known: known[1])  # type: ignore[misc]
+            age.labels(box).set_function(lambda known=known: self._age(known[2]))  # type: ignore[misc]
+        usable.set_function(lambda: 0.0 if self._store.fault else 1.0)
+
+    def _age(self, oldest: float) -> float:
+        return max(0.0, self._store.clock.now() - oldest) if oldest else 0.0
+
+    def _measure(self, connection: sqlite3.Connection) -> None:
+        """Looks how much there is; once a second, in the writer's thread."""
+        totals = {"inbox": self.inbox.totals(), "outbox": (self.outbox.totals.messages, self.outbox.totals.bytes)}
+        for box, (messages, size) in totals.items():
+            oldest = connection.execute(f"SELECT stored FROM {box} ORDER BY id LIMIT 1").fetchone()
+            self._measured[box][:] = [messages, size, oldest[0] if oldest else 0.0]
+        if connection.total_changes != self._changes:
+            self._changes = connection.total_changes
+            query = "SELECT count(*), coalesce(sum(size), 0), coalesce(min(died), 0) FROM dead"
+            self._measured["dead"][:] = connection.execute(query).fetchone()
+
+    # --- lifetime ------------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Takes the state folder and opens the file; where that can not be, it is tried again, and nothing is stored.
+
+        Raises EdgefnError when another host has the folder.
+        """
+        self._lock.take()
+        await self._store.open()
+
+    async def begin(self, functions: Sequence[str] | None) -> None:
+        """Begins to send, and settles what an earlier run left for functions that are not there any more.
+
+        ``functions`` are all that the app declares; None when some may be missing, since a part of it is in error.
+        """
+        self._functions = functions
+        await self._begin()
+        self.sender.start()
+
+    async def _begin(self) -> None:
+        try:
+            await self.inbox.begin(self._functions)
+        except SpoolError:
+            self._beginning = asyncio.create_task(self._begin_when_open(), name="begin spool")
+
+    async def _begin_when_open(self) -> None:
+        """Begins late, where the file could not be opened at the start of the host."""
+        self._opened.clear()
+        await self._opened.wait()
+        await self._begin()
+
+    async def close(self) -> None:
+        """Stops sending, and closes the file; everything in it stays."""
+        await self.sender.stop()
+        if self._beginning is not None:
+            self._beginning.cancel()
+        with contextlib.suppress(SpoolError):
+            await self.inbox.end()
+        await self._store.close()
+        self._lock.release()
+
+    async def idle(self) -> None:
+        """Returns when every message that came in has been worked off, and every one that goes out is with the hub."""
+        while True:
+            await self.inbox.idle()
+            await self.sender.idle()
+            if self.inbox.is_idle:
+                return
+
+    def on_state(self, state: HubState) -> None:
+        """The hub came or went."""
+        if state is not HubState.ONLINE:
+            self.inbox.disconnected()
+        self.sender.on_state(state)
+
+    @property
+    def fault(self) -> str:
+        """Why nothing can be stored at present; empty when all is well."""
+        return self._store.fault
+
+    def status(self) -> Mapping[str, Any]:
+        """How much waits, and how that goes, as JSON values."""
+        dead = self._measured["dead"]
+        return {
+            "state": "unusable" if self.fault else "open",
+            **({"fault": self.fault} if self.fault else {}),
+            "damaged_files": self._store.damaged,
+            "inbox": {**self.inbox.status(), "oldest_seconds": round(self._age(self._measured["inbox"][2]), 1)},
+            "outbox": {
+                **self.outbox.status(),
+                "oldest_seconds": round(self._age(self._measured["outbox"][2]), 1),
+                **self.sender.status(),
+            },
+            "dead_letters": {"messages": dead[0], "bytes": dead[1]},
+        }
+
+    # --- dead letters --------------------------------------------------------------------------------------------
+
+    async def dead_letters(self, limit: int = 100, before: int = 0) -> list[DeadLetter]:
+        """The newest first."""
+        return await self._store.run(lambda connection: dead_letters.letters(connection, limit, before))
+
+    async def replay(self, number: int) -> bool:
+        """Puts a dead letter back where it was; False when there is none of that number."""
+        age = self._options.outbox.max_age
+        found = await self._store.run(
+            lambda connection: dead_letters.replay(connection, number, self._store.clock.now(), age)
+        )
+        self._store.recount()
+        return found
+
+    async def discard(self, number: int) -> bool:
+        """Removes a dead letter; False when there is none of that number."""
+        return await self._store.run(lambda connection: dead_letters.discard(connection, number))

@@ -1,0 +1,123 @@
+"""Messages that failed for good: kept with the reason, listed, shown, replayed and discarded.
+
+All functions here work on a connection, inside its transaction, so that the host and the command line use the same.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edgefn.contracts import EdgeMessage
+from edgefn.spool.options import DeadLetterOptions
+from edgefn.spool.records import ABOUT, message_of
+
+COLUMNS = "id, box, function, name, stored, died, attempts, reason, traceback, size, head, body"
+TRACEBACK = 16_384
+"""Characters of a traceback that are kept, the last ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that failed for good."""
+
+    id: int
+    box: str
+    """``inbox`` for a message that a function failed on, ``outbox`` for one that the hub did not take."""
+    function: str
+    name: str
+    """The input it came by, or the output it was for."""
+    stored: float
+    """When it came, seconds since the epoch."""
+    died: float
+    attempts: int
+    reason: str
+    traceback: str
+    size: int
+    message: EdgeMessage
+
+
+def _of_row(row: Sequence[Any]) -> DeadLetter:
+    *known, head, body = row
+    return DeadLetter(*known, message_of(head, body))  # type: ignore[arg-type,call-arg,unused-ignore]
+
+
+def letters(connection: sqlite3.Connection, limit: int = 100, before: int = 0) -> list[DeadLetter]:
+    """The newest first, at most ``limit``; those older than the letter ``before`` where one is given."""
+    query = f"SELECT {COLUMNS} FROM dead WHERE ? = 0 OR id < ? ORDER BY id DESC LIMIT ?"
+    return [_of_row(row) for row in connection.execute(query, (before, before, limit))]
+
+
+def letter(connection: sqlite3.Connection, number: int) -> DeadLetter | None:
+    row = connection.execute(f"SELECT {COLUMNS} FROM dead WHERE id = ?", (number,)).fetchone()
+    return None if row is None else _of_row(row)
+
+
+def bury_input(
+    connection: sqlite3.Connection, number: int, now: float, attempts: int, reason: str, traceback: str
+) -> None:
+    """Copies a message of the inbox to the dead letters; the caller removes it there."""
+    connection.execute(
+        "INSERT INTO dead (box, function, name, head, body, size, stored, died, attempts, reason, traceback) "
+        "SELECT 'inbox', function, input, head, body, size, stored, ?, ?, ?, ? FROM inbox WHERE id = ?",
+        (now, attempts, reason, traceback[-TRACEBACK:], number),
+    )
+
+
+def bury_output(connection: sqlite3.Connection, number: int, now: float, attempts: int, reason: str) -> int:
+    """Makes a dead letter of a message in the outbox; how many that were, since another may have taken it away."""
+    made = connection.execute(
+        "INSERT INTO dead (box, function, name, head, body, size, stored, died, attempts, reason, traceback) "
+        "SELECT 'outbox', '', output, head, body, size, stored, ?, ?, ?, '' FROM outbox WHERE id = ?",
+        (now, attempts, reason, number),
+    ).rowcount
+    connection.execute("DELETE FROM outbox WHERE id = ?", (number,))
+    return made
+
+
+def bury_unsent(connection: sqlite3.Connection, output: str, head: bytes, body: bytes, now: float, reason: str) -> None:
+    """Makes a dead letter of a message that was never stored."""
+    connection.execute(
+        "INSERT INTO dead (box, function, name, head, body, size, stored, died, attempts, reason, traceback) "
+        "VALUES ('outbox', '', ?, ?, ?, ?, ?, ?, 0, ?, '')",
+        (output, head, body, len(head) + len(body) + ABOUT, now, now, reason),
+    )
+
+
+def trim(connection: sqlite3.Connection, options: DeadLetterOptions, now: float) -> int:
+    """Removes the oldest beyond the bounds; how many that were."""
+    gone = connection.execute("DELETE FROM dead WHERE died < ?", (now - options.max_age,)).rowcount
+    count, size = connection.execute("SELECT count(*), coalesce(sum(size), 0) FROM dead").fetchone()
+    while count > options.max_messages or (size > options.max_bytes and count > 1):
+        number, bytes_ = connection.execute("SELECT id, size FROM dead ORDER BY id LIMIT 1").fetchone()
+        connection.execute("DELETE FROM dead WHERE id = ?", (number,))
+        count, size, gone = count - 1, size - bytes_, gone + 1
+    return gone
+
+
+def replay(connection: sqlite3.Connection, number: int, now: float, max_age: float) -> bool:
+    """Puts a letter back where it was, as a new message that was never tried; False when there is none."""
+    found = letter(connection, number)
+    if found is None:
+        return False
+    if found.box == "inbox":
+        connection.execute(
+            "INSERT INTO inbox (function, input, head, body, size, stored) "
+            "SELECT function, name, head, body, size, ? FROM dead WHERE id = ?",
+            (now, number),
+        )
+    else:
+        connection.execute(
+            "INSERT INTO outbox (output, head, body, size, stored, expires) "
+            "SELECT name, head, body, size, ?, ? FROM dead WHERE id = ?",
+            (now, now + max_age, number),
+        )
+    connection.execute("DELETE FROM dead WHERE id = ?", (number,))
+    return True
+
+
+def discard(connection: sqlite3.Connection, number: int) -> bool:
+    """Removes a letter; False when there is none."""
+    return connection.execute("DELETE FROM dead WHERE id = ?", (number,)).rowcount > 0

@@ -1,0 +1,518 @@
+"""The inbox: messages that came in, stored before the hub may forget them, until their functions have run.
+
+Each function has messages of its own, in the order in which they came. One that was delivered twice, because an
+acknowledgement was lost with a connection, is stored once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import sqlite3
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from edgefn.contracts import EdgeMessage, Outgoing
+from edgefn.errors import EdgefnError, SpoolError
+from edgefn.logs import user_traceback
+from edgefn.metrics import Metrics
+from edgefn.redaction import redact
+from edgefn.spool.dead_letters import bury_input, trim
+from edgefn.spool.options import SpoolOptions
+from edgefn.spool.outbox import Outbox
+from edgefn.spool.records import ABOUT, fingerprint, head_of, id_of_output, message_of
+from edgefn.spool.store import Store
+from edgefn.spool.tail import Tail
+
+log = logging.getLogger("edgefn.spool")
+
+PATIENCE = 20.0
+"""Seconds that a message waits for room; less than the 30 s after which edgeHub delivers it again."""
+RECENT = 8
+"""Messages before a lost connection that may come again: edgeHub has one without acknowledgement at a time."""
+LATE = 20.0
+"""Seconds until a message is stored, after which edgeHub may have sent it again on the same connection."""
+
+
+@dataclass(slots=True)
+class Received:
+    """A stored message, in the hands of its function."""
+
+    id: int
+    size: int
+    attempts: int
+    crashes: int
+    due: float
+    message: EdgeMessage
+
+
+class Inbox:
+    """See the module's text."""
+
+    def __init__(self, store: Store, outbox: Outbox, options: SpoolOptions, metrics: Metrics) -> None:
+        self.store = store
+        self.outbox = outbox
+        self.options = options
+        self._subscriptions: dict[str, Subscription] = {}
+        self._unheard: set[str] = set()
+        self._epoch = ""
+        self._connection = 0
+        self._messages = self._bytes = 0
+        self._slots = itertools.count()
+        self._queue: deque[asyncio.Future[None]] = deque()
+        self.identity = ""
+        self._received = metrics.counter("edgefn_inbox_received", "Messages that came in", ("input",))
+        self._dropped = metrics.counter("edgefn_inbox_unheard", "Messages for inputs without a function", ("input",))
+        self._again = metrics.counter("edgefn_inbox_redelivered", "Messages that came again, and were stored already")
+        self.dead = metrics.counter("edgefn_spool_dead_letters", "Messages that failed for good", ("box",))
+        store.opened.append(self._count)
+        store.changed.append(self._read_again)
+
+    # --- who listens ---------------------------------------------------------------------------------------------
+
+    def subscribe(self, function: str, input_name: str) -> Subscription:
+        """The messages of a function: those that came for it earlier, and from now on those of an input."""
+        found = self._subscriptions.setdefault(function, Subscription(self, function))
+        found.input_name = input_name
+        return found
+
+    def unsubscribe(self, function: str) -> None:
+        """Messages that come from now on are not for that function; what came before stays until it is worked off."""
+        if function in self._subscriptions:
+            self._subscriptions[function].input_name = ""
+
+    def listening(self, input_name: str) -> list[Subscription]:
+        """Who gets a message of an input; names match without regard to case, as in edgeHub's binding."""
+        wanted = (input_name.lower(), "*")
+        return [one for one in self._subscriptions.values() if one.input_name.lower() in wanted]
+
+    async def _settle_old(self, known: Sequence[str]) -> None:
+        """Makes dead letters of messages for functions that the app does not have any more, and of those in whose hands
+        the process ended too often.
+        """
+        now, limit = self.store.clock.now(), self.options.inbox.max_crashes
+
+        def work(connection: sqlite3.Connection) -> int:
+            marks = ", ".join("?" * len(known)) or "''"
+            gone = connection.execute(
+                f"SELECT id, function FROM inbox WHERE function NOT IN ({marks})", known
+            ).fetchall()
+            for number, function in gone:
+                bury_input(connection, number, now, 0, f"the app has no function '{function}' any more", "")
+            crashed = connection.execute("SELECT id, crashes FROM inbox WHERE crashes >= ?", (limit,)).fetchall()
+            for number, crashes in crashed:
+                reason = f"the process ended {crashes} times while its function ran for it"
+                bury_input(connection, number, now, crashes, reason, "")
+            connection.executemany("DELETE FROM inbox WHERE id = ?", [(number,) for number, _ in (*gone, *crashed)])
+            self._count(connection)
+            return len(gone) + len(crashed)
+
+        buried = await self.store.run(work)
+        if buried:
+            self.dead.labels("inbox").inc(buried)
+            log.error("%d messages that waited became dead letters; see edgefn dead-letter list", buried)
+
+    # --- taking in -----------------------------------------------------------------------------------------------
+
+    def disconnected(self) -> None:
+        """A connection to the hub has ended: what was not acknowledged on it comes again on the next."""
+        self._connection += 1
+
+    async def on_input(self, message: EdgeMessage) -> None:
+        """Stores a message for every function on its input, and for those on ``*``; drops it when there is none.
+
+        Raises SpoolError when it can not be stored, or there is no room for it.
+        """
+        self._received.labels(message.input_name).inc()
+        listening = self.listening(message.input_name)
+        if not listening:
+            self._unheard_of(message.input_name)
+            return
+        head = head_of(message)
+        size = len(head) + len(message.body) + ABOUT
+        began = self.store.clock.now()
+        await self._room(size * len(listening))
+        mark = fingerprint(message) if message.message_id else b""
+        connection = f"{self._epoch}.{self._connection}"
+        rows = await self.store.run(
+            lambda file: self._insert(file, listening, message, (head, size), (mark, connection, began))
+        )
+        if rows is None:
+            self._again.inc()
+            return
+        for subscription, row in zip(listening, rows, strict=True):
+            subscription.tail.add([row])
+
+    def _insert(
+        self,
+        connection: sqlite3.Connection,
+        listening: Sequence[Subscription],
+        message: EdgeMessage,
+        stored: tuple[bytes, int],
+        mark: tuple[bytes, str, float],
+    ) -> list[Received] | None:
+        """The rows of a message, or None when it is stored already."""
+        (head, size), (print_, where, began) = stored, mark
+        now = self.store.clock.now()
+        if print_ and self._came_before(connection, print_, where, now - began > LATE):
+            return None
+        rows = []
+        for one in listening:
+            number = connection.execute(
+                "INSERT INTO inbox (function, input, head, body, size, stored) VALUES (?, ?, ?, ?, ?, ?)",
+                (one.function, message.input_name, head, message.body, size, now),
+            ).lastrowid
+            rows.append(Received(number or 0, size, 0, 0, 0.0, message))
+            self._messages += 1
+            self._bytes += size
+        if print_:
+            slot = next(self._slots) % RECENT
+            connection.execute("INSERT OR REPLACE INTO recent VALUES (?, ?, ?)", (slot, print_, where))
+        return rows
+
+    def _came_before(self, connection: sqlite3.Connection, print_: bytes, where: str, late: bool) -> bool:
+        """Whether the last messages before a lost connection, or before a slow commit, hold an equal one.
+
+        On a live connection an equal message is a new one: a sender may use an id twice.
+        """
+        found = connection.execute("SELECT slot, connection FROM recent WHERE fingerprint = ?", (print_,)).fetchall()
+        again = [slot for slot, seen in found if seen != where or late]
+        if again:
+            connection.execute("UPDATE recent SET connection = ? WHERE slot = ?", (where, again[0]))
+        return bool(again)
+
+    async def _room(self, size: int) -> None:
+        """Waits, in the order of the calls, until ``size`` bytes fit; raises SpoolError after a while."""
+        if not self._queue and self._fits(size):
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.append(turn)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while self._queue[0] is not turn or not self._fits(size):
+                    await asyncio.shield(turn)
+                    turn = self._turn_again(turn)
+        except TimeoutError:
+            raise SpoolError(
+                f"the inbox is full ({self._messages} messages, {self._bytes} bytes): functions are slower than what "
+                "comes in, or in error; the message stays with the hub"
+            ) from None
+        finally:
+            self._queue.remove(turn)
+            self._next_turn()
+
+    def _turn_again(self, turn: asyncio.Future[None]) -> asyncio.Future[None]:
+        fresh: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue[self._queue.index(turn)] = fresh
+        return fresh
+
+    def _next_turn(self) -> None:
+        if self._queue and not self._queue[0].done():
+            self._queue[0].set_result(None)
+
+    def _fits(self, size: int) -> bool:
+        bounds = self.options.inbox
+        return self._messages == 0 or (self._messages < bounds.max_messages and self._bytes + size <= bounds.max_bytes)
+
+    def delete(self, connection: sqlite3.Connection, rows: Sequence[Received]) -> None:
+        """Removes rows; in the writer's thread, as a part of its transaction."""
+        for row in rows:
+            if connection.execute("DELETE FROM inbox WHERE id = ?", (row.id,)).rowcount:
+                self._messages -= 1
+                self._bytes -= row.size
+
+    def left(self) -> None:
+        """There is more room than before."""
+        self._next_turn()
+
+    def _unheard_of(self, name: str) -> None:
+        self._dropped.labels(name).inc()
+        if name not in self._unheard:
+            self._unheard.add(name)
+            heard = ", ".join(sorted({one.input_name for one in self._subscriptions.values()} - {""})) or "none"
+            log.warning("Messages for input '%s' are dropped: no function listens to it; inputs heard: %s", name, heard)
+
+    # --- the file ------------------------------------------------------------------------------------------------
+
+    def _count(self, connection: sqlite3.Connection) -> None:
+        self._messages, self._bytes = connection.execute(
+            "SELECT count(*), coalesce(sum(size), 0) FROM inbox"
+        ).fetchone()
+        self.identity = connection.execute("SELECT value FROM meta WHERE name = 'id'").fetchone()[0]
+
+    def _read_again(self) -> None:
+        for subscription in self._subscriptions.values():
+            subscription.tail.read_again()
+        self._next_turn()
+
+    async def begin(self, known: Sequence[str] | None) -> None:
+        """Begins a run of the host: counts it, and what the one before had in hand when it was killed.
+
+        ``known`` are all functions of the app; None where some may be missing, since a part of it can not be loaded:
+        then messages are kept for those of the last run too.
+        """
+
+        def work(connection: sqlite3.Connection) -> tuple[int, list[tuple[str, str]]]:
+            row = connection.execute("SELECT value FROM meta WHERE name = 'epoch'").fetchone()
+            epoch = int(row[0]) + 1 if row else 1
+            connection.execute("INSERT OR REPLACE INTO meta VALUES ('epoch', ?)", (epoch,))
+            before = connection.execute("SELECT function, input, begun FROM listeners").fetchall()
+            for function, _, in_hand in before:
+                if in_hand:
+                    _count_crash(connection, function, in_hand)
+            connection.execute("DELETE FROM listeners")
+            return epoch, [(function, input_name) for function, input_name, _ in before]
+
+        epoch, before = await self.store.run(work)
+        self._epoch = str(epoch)
+        for function, input_name in before:
+            if known is None and function not in self._subscriptions:
+                self.subscribe(function, input_name)
+        rows = [(one.function, one.input_name) for one in self._subscriptions.values()]
+        self.store.submit(
+            lambda connection: connection.executemany("INSERT OR REPLACE INTO listeners VALUES (?, ?, 0)", rows)
+        )
+        if known is not None:
+            await self._settle_old(known)
+
+    async def end(self) -> None:
+        """Ends a run of the host in good order: nothing was in hand."""
+        await self.store.run(lambda connection: connection.execute("UPDATE listeners SET begun = 0").rowcount)
+
+    @property
+    def is_idle(self) -> bool:
+        return all(one.is_idle for one in self._subscriptions.values())
+
+    async def idle(self) -> None:
+        """Returns when all messages that came in have been worked off."""
+        while not self.is_idle:
+            for one in self._subscriptions.values():
+                await one.idle()
+
+    def totals(self) -> tuple[int, int]:
+        """Messages and bytes that wait or run."""
+        return self._messages, self._bytes
+
+    def status(self) -> Mapping[str, Any]:
+        waiting = {one.function: one.depth for one in self._subscriptions.values()}
+        return {"messages": self._messages, "bytes": self._bytes, "functions": waiting}
+
+
+def _count_crash(connection: sqlite3.Connection, function: str, in_hand: int) -> None:
+    """Counts the end of the process for the messages that a function had in hand: those that were first in its line.
+
+    Where one of them is suspect already it ran alone, and is the only one.
+    """
+    suspect = connection.execute(
+        "SELECT id FROM inbox WHERE function = ? AND crashes > 0 ORDER BY id LIMIT 1", (function,)
+    ).fetchall()
+    heads = (
+        suspect
+        or connection.execute(
+            "SELECT id FROM inbox WHERE function = ? ORDER BY id LIMIT ?", (function, in_hand)
+        ).fetchall()
+    )
+    connection.executemany("UPDATE inbox SET crashes = crashes + 1 WHERE id = ?", heads)
+
+
+class Subscription:
+    """The messages of one function."""
+
+    def __init__(self, inbox: Inbox, function: str) -> None:
+        self.function = function
+        self.input_name = ""
+        self._inbox = inbox
+        self._store = inbox.store
+        self.tail: Tail[Received] = Tail(self._page)
+        self._begun = False
+        self._ended = asyncio.Event()
+        self.is_heard = False
+        """Whether a listener takes its messages."""
+        self._is_waiting = False
+        """Whether the next message is not due yet."""
+
+    async def _page(self, after: int, count: int) -> list[Received]:
+        query = (
+            "SELECT id, size, attempts, crashes, due, head, body FROM inbox "
+            "WHERE function = ? AND id > ? ORDER BY id LIMIT ?"
+        )
+        rows = await self._store.run(
+            lambda connection: connection.execute(query, (self.function, after, count)).fetchall()
+        )
+        return [
+            Received(number, size, attempts, crashes, due, message_of(head, body))
+            for number, size, attempts, crashes, due, head, body in rows
+        ]
+
+    async def take(self, limit: int, in_hand: int) -> list[Received]:
+        """The next messages, at most ``limit``, waiting for the first; each must be settled or given back.
+
+        ``in_hand`` is how many the function may have at once. A message with which the process has ended before comes
+        alone.
+        """
+        if not self._begun:
+            await self._begin(in_hand)
+        first = await self._first()
+        taken = [first]
+        try:
+            await self._due(first)
+            while len(taken) < limit and not first.crashes:
+                row = self.tail.at_hand()
+                if row is None:
+                    break
+                if row.crashes or row.due > first.due:
+                    self.tail.back([row])
+                    break
+                taken.append(row)
+        except BaseException:
+            self.tail.back(taken)
+            raise
+        return taken
+
+    async def _first(self) -> Received:
+        while True:
+            try:
+                row = self.tail.at_hand() or await self.tail.next()
+                if row is not None:
+                    return row
+                self._ended.set()
+                await self.tail.arrived.wait()
+            except SpoolError:
+                await asyncio.sleep(1.0)
+
+    async def _due(self, row: Received) -> None:
+        """Waits until a message is to be tried again, where it failed before the host was started."""
+        left = row.due - self._store.clock.now()
+        if left > 0:
+            self._is_waiting = True
+            self._ended.set()
+            try:
+                await asyncio.sleep(left)
+            finally:
+                self._is_waiting = False
+
+    async def _begin(self, in_hand: int) -> None:
+        """Notes that the function may have messages in hand, for the case that the process is killed."""
+        self._begun = True
+        row = (self.function, self.input_name, in_hand)
+        self._store.submit(
+            lambda connection: connection.execute("INSERT OR REPLACE INTO listeners VALUES (?, ?, ?)", row)
+        )
+
+    def back(self, rows: Sequence[Received]) -> None:
+        """Takes back messages that were not settled: they come again, after the next start at the latest."""
+        self.tail.back(rows)
+        self._ended.set()
+
+    async def done(self, rows: Sequence[Received], outputs: Sequence[Outgoing]) -> None:
+        """Ends messages, and stores what they caused, in one transaction; raises SpoolError."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            self._inbox.delete(connection, rows)
+
+        if outputs:
+            await self._inbox.outbox.put(outputs, work)
+        else:
+            await self._store.run(work)
+        self._left(rows)
+
+    async def dead(self, rows: Sequence[Received], error: BaseException | None) -> None:
+        """Makes dead letters of messages that their function failed on for good; raises SpoolError."""
+        reason, traceback = reason_of(error)
+
+        def work(connection: sqlite3.Connection) -> None:
+            now = self._store.clock.now()
+            for row in rows:
+                bury_input(connection, row.id, now, row.attempts + 1, reason, traceback)
+            self._inbox.delete(connection, rows)
+            trim(connection, self._inbox.options.dead_letters, now)
+
+        await self._store.run(work)
+        self._inbox.dead.labels("inbox").inc(len(rows))
+        self._left(rows)
+
+    async def failed(self, rows: Sequence[Received], error: BaseException, delay: float) -> None:
+        """Keeps that an attempt failed, and when the next one is due; raises SpoolError."""
+        due = self._store.clock.now() + delay
+        for row in rows:
+            row.attempts += 1
+            row.due = due
+        values = [(row.attempts, due, reason_of(error)[0], row.id) for row in rows]
+        await self._store.run(
+            lambda connection: (
+                connection.executemany(
+                    "UPDATE inbox SET attempts = ?, due = ?, error = ? WHERE id = ?", values
+                ).rowcount
+            )
+        )
+
+    def listen(self, *, listening: bool) -> None:
+        """Tells whether somebody takes the messages; where nobody does, ``idle`` does not wait for it."""
+        self.is_heard = listening
+        self._ended.set()
+
+    def settlement(self, rows: Sequence[Received]) -> MessageSettlement:
+        return MessageSettlement(self, list(rows))
+
+    def output_id(self, row: Received, index: int) -> str:
+        return id_of_output(self._inbox.identity, row.id, self.function, index)
+
+    def _left(self, rows: Sequence[Received]) -> None:
+        self.tail.done(rows)
+        self._inbox.left()
+        self._ended.set()
+
+    @property
+    def is_idle(self) -> bool:
+        return not self.is_heard or self._is_waiting or not (self.tail.has_more or self.tail.out)
+
+    async def idle(self) -> None:
+        """Returns when no message runs or waits, but for those that are to be tried again later."""
+        while not self.is_idle:
+            self._ended.clear()
+            await self._ended.wait()
+
+    @property
+    def depth(self) -> int:
+        """Messages in memory that wait; there may be more in the file."""
+        return self.tail.near
+
+
+@dataclass(slots=True)
+class MessageSettlement:
+    """What is to become of the messages of one invocation, and of its outputs."""
+
+    subscription: Subscription
+    rows: list[Received]
+    outputs: list[Outgoing] = field(default_factory=list)
+
+    @property
+    def attempts(self) -> int:
+        return max(row.attempts for row in self.rows)
+
+    def begin(self) -> None:
+        self.outputs.clear()
+
+    def put(self, message: Outgoing) -> None:
+        self.outputs.append(message)
+
+    def next_id(self) -> str:
+        return self.subscription.output_id(self.rows[0], len(self.outputs))
+
+    async def failed(self, error: BaseException, delay: float) -> None:
+        try:
+            await self.subscription.failed(self.rows, error, delay)
+        except SpoolError as fault:
+            log.warning("A failed attempt can not be kept, and is counted in memory: %s", fault)
+
+
+def reason_of(error: BaseException | None) -> tuple[str, str]:
+    """An error as a dead letter has it: one line, and the user's part of the traceback."""
+    if error is None:
+        return "unknown", ""
+    if isinstance(error, EdgefnError):
+        return str(error), ""
+    return redact(f"{type(error).__name__}: {error}"), redact(user_traceback(error))

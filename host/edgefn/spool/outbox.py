@@ -1,0 +1,265 @@
+"""The outbox: messages on their way to the hub, stored before the invocation that made them counts as done."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from edgefn.contracts import EdgeMessage, Hub, Outgoing
+from edgefn.errors import HubError, TooLarge
+from edgefn.metrics import Metrics
+from edgefn.spool.dead_letters import bury_output, bury_unsent, trim
+from edgefn.spool.options import SpoolOptions
+from edgefn.spool.records import ABOUT, head_of, message_of
+from edgefn.spool.store import Store
+from edgefn.spool.tail import Tail
+
+log = logging.getLogger("edgefn.spool")
+
+LOST = {
+    "full": "The outbox is full: messages of output '%s' are not kept; is the hub away, or too slow?",
+    "expired": "Messages of output '%s' were too old before they could be sent",
+    "too_large": "A message for output '%s' is too large for the hub: it is a dead letter, see edgefn dead-letter list",
+    "poison": "The hub ends the connection on a message of output '%s': it is a dead letter",
+}
+BURIED = ("too_large", "poison", "dead_letter")
+"""Causes that leave a dead letter."""
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A stored message, in the hands of the sender."""
+
+    id: int
+    output: str
+    size: int
+    expires: float
+    message: EdgeMessage
+
+
+@dataclass(slots=True)
+class Stored:
+    """What became of messages that were to be stored, in one transaction."""
+
+    rows: list[Waiting] = field(default_factory=list)
+    dropped: list[int] = field(default_factory=list)
+    """Older messages that had to go."""
+    lost: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
+    """How many were not kept, by output and cause."""
+    full: bool = False
+    """Nothing was stored: there is no room, and the output would rather wait."""
+
+
+class Totals:
+    """How much waits for the hub, by output; kept by the writer's thread inside its transactions."""
+
+    def __init__(self) -> None:
+        self.by_output: dict[str, list[int]] = {}
+        self.messages = 0
+        self.bytes = 0
+
+    def count(self, connection: sqlite3.Connection) -> None:
+        rows = connection.execute("SELECT output, count(*), sum(size) FROM outbox GROUP BY output").fetchall()
+        self.by_output = {output: [messages, bytes_] for output, messages, bytes_ in rows}
+        self.messages = sum(messages for messages, _ in self.by_output.values())
+        self.bytes = sum(bytes_ for _, bytes_ in self.by_output.values())
+
+    def add(self, output: str, size: int, number: int = 1) -> None:
+        known = self.by_output.setdefault(output, [0, 0])
+        known[0] += number
+        known[1] += size
+        self.messages += number
+        self.bytes += size
+
+
+class Outbox:
+    """See the module's text."""
+
+    def __init__(self, store: Store, options: SpoolOptions, hub: Hub, metrics: Metrics) -> None:
+        self._store = store
+        self._options = options
+        self._bounds = options.outbox
+        self._hub = hub
+        self.totals = Totals()
+        self.tail: Tail[Waiting] = Tail(self._page)
+        self._room = asyncio.Event()
+        self._flying: set[asyncio.Future[None]] = set()
+        self._lost = metrics.counter("edgefn_spool_lost", "Messages that were not kept", ("output", "cause"))
+        self._dead = metrics.counter("edgefn_spool_dead_letters", "Messages that failed for good", ("box",))
+        self._told: set[tuple[str, str]] = set()
+        store.opened.append(self.totals.count)
+        store.changed.append(self.tail.read_again)
+        store.changed.append(self._room.set)
+
+    # --- storing -------------------------------------------------------------------------------------------------
+
+    async def put(self, messages: Sequence[Outgoing], also: Callable[[sqlite3.Connection], None] | None = None) -> None:
+        """Stores messages, and does something else to the file, in one transaction; returns when that is committed.
+
+        Raises SpoolError when nothing can be stored.
+        """
+        work = self._work(messages, also)
+        while (stored := await self._store.run(work)).full:
+            self._room.clear()
+            await self._room.wait()
+        for (output, cause), count in stored.lost.items():
+            self.count_lost(output, cause, count)
+        self.tail.gone(stored.dropped)
+        self.tail.add(stored.rows)
+
+    def _work(
+        self, messages: Sequence[Outgoing], also: Callable[[sqlite3.Connection], None] | None
+    ) -> Callable[[sqlite3.Connection], Stored]:
+        checked = [(outgoing, head_of(outgoing.message), self._refusal(outgoing.message)) for outgoing in messages]
+
+        def work(connection: sqlite3.Connection) -> Stored:
+            stored = Stored(
+                full=any(self._must_wait(outgoing, head) for outgoing, head, refusal in checked if not refusal)
+            )
+            if stored.full:
+                return stored
+            for outgoing, head, refusal in checked:
+                if refusal:
+                    self._bury_unsent(connection, stored, outgoing.message, head, refusal, "too_large")
+                else:
+                    self._insert(connection, stored, outgoing, head)
+            if also is not None:
+                also(connection)
+            return stored
+
+        return work
+
+    def _refusal(self, message: EdgeMessage) -> str:
+        try:
+            self._hub.check(message)
+        except TooLarge as error:
+            return str(error)
+        return ""
+
+    def _fits(self, size: int) -> bool:
+        totals, bounds = self.totals, self._bounds
+        return totals.messages < bounds.max_messages and totals.bytes + size <= bounds.max_bytes
+
+    def _must_wait(self, outgoing: Outgoing, head: bytes) -> bool:
+        policy = outgoing.when_full or self._bounds.when_full
+        size = len(head) + len(outgoing.message.body) + ABOUT
+        return policy == "block" and not self._fits(size) and self.totals.messages > 0
+
+    def _insert(self, connection: sqlite3.Connection, stored: Stored, outgoing: Outgoing, head: bytes) -> None:
+        message, output = outgoing.message, outgoing.message.output_name
+        size = len(head) + len(message.body) + ABOUT
+        policy = outgoing.when_full or self._bounds.when_full
+        if policy == "drop_oldest":
+            self._make_room(connection, stored, output, size)
+        if not self._fits(size) and policy == "dead_letter":
+            reason = f"the outbox is full: {self.totals.messages} messages, {self.totals.bytes} bytes"
+            self._bury_unsent(connection, stored, message, head, reason, "dead_letter")
+            return
+        if not self._fits(size) and policy != "block":
+            stored.lost[output, "full"] += 1
+            return
+        now = self._store.clock.now()
+        expires = now + min(self._bounds.max_age if outgoing.ttl is None else outgoing.ttl, self._bounds.max_age)
+        number = connection.execute(
+            "INSERT INTO outbox (output, head, body, size, stored, expires) VALUES (?, ?, ?, ?, ?, ?)",
+            (output, head, message.body, size, now, expires),
+        ).lastrowid
+        self.totals.add(output, size)
+        stored.rows.append(Waiting(number or 0, output, size, expires, message))
+
+    def _make_room(self, connection: sqlite3.Connection, stored: Stored, output: str, size: int) -> None:
+        """Removes the oldest messages of an output until one of ``size`` bytes fits, or there are none."""
+        oldest = "SELECT id, size FROM outbox WHERE output = ? ORDER BY id LIMIT 1"
+        while not self._fits(size) and (row := connection.execute(oldest, (output,)).fetchone()) is not None:
+            connection.execute("DELETE FROM outbox WHERE id = ?", (row[0],))
+            self.totals.add(output, -row[1], -1)
+            stored.dropped.append(row[0])
+            stored.lost[output, "full"] += 1
+
+    def _bury_unsent(
+        self, connection: sqlite3.Connection, stored: Stored, message: EdgeMessage, head: bytes, reason: str, cause: str
+    ) -> None:
+        now, body = self._store.clock.now(), message.body
+        if len(body) > self._options.dead_letters.max_bytes // 4:
+            body, reason = b"", f"{reason} (its body of {len(message.body)} bytes is not kept)"
+        bury_unsent(connection, message.output_name, head, body, now, reason)
+        trim(connection, self._options.dead_letters, now)
+        stored.lost[message.output_name, cause] += 1
+
+    def count_lost(self, output: str, cause: str, count: int = 1) -> None:
+        """Counts messages that were not kept; the first of each cause is told."""
+        self._lost.labels(output, cause).inc(count)
+        if cause in BURIED:
+            self._dead.labels("outbox").inc(count)
+        if (output, cause) not in self._told and cause in LOST:
+            self._told.add((output, cause))
+            log.warning(LOST[cause], output)
+
+    # --- without a store -----------------------------------------------------------------------------------------
+
+    def pass_by(self, message: EdgeMessage) -> None:
+        """Sends a message that may be lost straight to the hub, where that takes it at once."""
+        output = message.output_name
+        if len(self._flying) >= self._hub.window:
+            self.count_lost(output, "busy")
+            return
+        future = asyncio.ensure_future(self._hub.publish(message))
+        self._flying.add(future)
+        future.add_done_callback(lambda done: self._landed(done, output))
+
+    def _landed(self, future: asyncio.Future[None], output: str) -> None:
+        self._flying.discard(future)
+        error = None if future.cancelled() else future.exception()
+        if isinstance(error, HubError):
+            self.count_lost(output, "offline")
+        elif error is not None:
+            log.error("A message for output '%s' was not sent: %r", output, error)
+
+    # --- for the sender ------------------------------------------------------------------------------------------
+
+    async def _page(self, after: int, count: int) -> list[Waiting]:
+        query = "SELECT id, output, size, expires, head, body FROM outbox WHERE id > ? ORDER BY id LIMIT ?"
+        rows = await self._store.run(lambda connection: connection.execute(query, (after, count)).fetchall())
+        return [
+            Waiting(number, output, size, expires, message_of(head, body))
+            for number, output, size, expires, head, body in rows
+        ]
+
+    def is_expired(self, row: Waiting) -> bool:
+        return row.expires <= self._store.clock.now()
+
+    def remove(self, rows: Sequence[Waiting]) -> None:
+        """Deletes messages that the hub has, or that are worth nothing any more."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            for row in rows:
+                if connection.execute("DELETE FROM outbox WHERE id = ?", (row.id,)).rowcount:
+                    self.totals.add(row.output, -row.size, -1)
+
+        self._store.submit(work)
+        self.tail.done(rows)
+        self._room.set()
+
+    async def bury(self, row: Waiting, attempts: int, reason: str, cause: str) -> None:
+        """Makes a dead letter of a message that the hub does not take."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            now = self._store.clock.now()
+            if bury_output(connection, row.id, now, attempts, reason):
+                self.totals.add(row.output, -row.size, -1)
+            trim(connection, self._options.dead_letters, now)
+
+        await self._store.run(work)
+        self.tail.done([row])
+        self.count_lost(row.output, cause)
+        log.error("A message for output '%s' is a dead letter: %s", row.output, reason)
+
+    def status(self) -> Mapping[str, Any]:
+        totals = self.totals
+        by_output = {output or "messages": counts[0] for output, counts in totals.by_output.items() if counts[0]}
+        return {"messages": totals.messages, "bytes": totals.bytes, "outputs": by_output}

@@ -1,0 +1,63 @@
+"""A message as a row: its body as it is, all else of it as JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from edgefn.contracts import EdgeMessage
+
+FIELDS = (
+    "message_id",
+    "correlation_id",
+    "content_type",
+    "content_encoding",
+    "connection_device_id",
+    "connection_module_id",
+    "output_name",
+    "input_name",
+)
+ABOUT = 256
+"""Bytes that a row is taken to cost beside its message."""
+
+
+def head_of(message: EdgeMessage) -> bytes:
+    """All of a message but its body."""
+    head: dict[str, Any] = {name: value for name in FIELDS if (value := getattr(message, name))}
+    if message.properties:
+        head["properties"] = dict(message.properties)
+    if message.created is not None:
+        head["created"] = message.created
+    if message.is_json:
+        head["is_json"] = True
+    return orjson.dumps(head)
+
+
+def message_of(head: bytes, body: bytes) -> EdgeMessage:
+    """The message of a row."""
+    known: Mapping[str, Any] = orjson.loads(head)
+    created = known.get("created")
+    return EdgeMessage(
+        body,
+        known.get("properties") or {},
+        created=datetime.fromisoformat(created) if created else None,
+        is_json=known.get("is_json", False),
+        **{name: known.get(name, "") for name in FIELDS},
+    )
+
+
+def fingerprint(message: EdgeMessage) -> bytes:
+    """Equal for two deliveries of one message, and for two messages only when all of them is equal."""
+    digest = hashlib.blake2b(head_of(message), digest_size=16)
+    digest.update(message.body)
+    return digest.digest()
+
+
+def id_of_output(store: str, row: int, function: str, index: int) -> str:
+    """The id of a message that a function made of a stored one: the same whenever it is made."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{store}/{row}/{function}/{index}"))

@@ -1,0 +1,59 @@
+"""A clock for ages and due times that does not jump with the system's.
+
+A box without a battery-backed clock starts in 1970, and an operator may set the time: neither may expire all messages
+at once. So times in the spool are those of a clock that was set when the file was opened, and goes on steadily; by how
+much the system's clock jumped meanwhile is kept, and added to all times when the file is opened next.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+
+JUMP = 5.0
+"""Seconds between both clocks that count as a jump; less is correction by NTP, or the drift of a processor's clock."""
+KEEP = 60.0
+"""Seconds between the times that are kept, to notice a clock that is behind after a start."""
+
+
+class SteadyClock:
+    """Seconds since the epoch, as they went on since ``open``."""
+
+    def __init__(self, wall: Callable[[], float] = time.time, steady: Callable[[], float] = time.monotonic) -> None:
+        self._wall = wall
+        self._steady = steady
+        self._base = wall() - steady()
+        self._kept = (0.0, 0.0)
+
+    def now(self) -> float:
+        return self._base + self._steady()
+
+    def open(self, connection: sqlite3.Connection) -> None:
+        """Moves the times of a file by what the clock jumped since they were written."""
+        self._base = self._wall() - self._steady()
+        jumped = self._value(connection, "jumped")
+        last = self._value(connection, "last")
+        now = self.now()
+        if last and now - jumped < last - JUMP:
+            jumped = now - last
+        if abs(jumped) > JUMP:
+            connection.execute("UPDATE inbox SET stored = stored + ?, due = due + ?", (jumped, jumped))
+            connection.execute("UPDATE outbox SET stored = stored + ?, expires = expires + ?", (jumped, jumped))
+            connection.execute("UPDATE dead SET stored = stored + ?, died = died + ?", (jumped, jumped))
+        self._keep(connection, 0.0, now)
+
+    def keep(self, connection: sqlite3.Connection) -> None:
+        """Keeps how far the system's clock is away, when that changed, and now and then the time."""
+        jumped, now = self._wall() - self.now(), self.now()
+        if abs(jumped - self._kept[0]) > JUMP or now - self._kept[1] > KEEP:
+            self._keep(connection, jumped, now)
+
+    def _keep(self, connection: sqlite3.Connection, jumped: float, now: float) -> None:
+        self._kept = (jumped, now)
+        rows = [("jumped", jumped), ("last", now)]
+        connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
+
+    def _value(self, connection: sqlite3.Connection, name: str) -> float:
+        row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return float(row[0]) if row else 0.0

@@ -1,0 +1,285 @@
+"""The one writer of the spool: a thread that puts what came together into one transaction.
+
+``run`` and ``submit`` hand it a piece of work, a function of the connection; each piece is told its result after the
+commit. When a transaction fails its pieces are run again one by one, so that a bad one fails alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, Generic, TypeVar
+
+from edgefn.errors import SpoolError
+from edgefn.spool.schema import FILE, is_broken, open_file, remedy, salvage, set_aside
+from edgefn.spool.steady import SteadyClock
+
+log = logging.getLogger("edgefn.spool")
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
+TICK = 1.0
+"""Seconds between looks at the clock, at what other processes wrote, and, when it can not be opened, at the file."""
+GROUP = 500
+"""Pieces of work that one transaction takes at most."""
+
+
+@dataclass(slots=True)
+class Piece(Generic[T]):
+    """A piece of work, and whom to tell."""
+
+    work: Work[T]
+    future: asyncio.Future[T] | None
+    result: Any = None
+    error: BaseException | None = None
+
+
+class Store:
+    """See the module's text. Made on the event loop that is told; ``open`` starts the thread."""
+
+    def __init__(self, folder: Path, *, power: bool) -> None:
+        self._folder = folder
+        self._power = power
+        self._queue: SimpleQueue[Piece[Any] | None] = SimpleQueue()
+        self._connection: sqlite3.Connection | None = None
+        self._thread: threading.Thread | None = None
+        self._version = 0
+        self.clock = SteadyClock()
+        self.fault = ""
+        """Why nothing can be stored at present; empty when all is well."""
+        self.damaged = 0
+        """Files that were set aside since the start."""
+        self.commits = 0
+        self.opened: list[Work[None]] = []
+        """Called with the connection in the writer's thread, whenever totals must be counted anew."""
+        self.measure: Work[None] = lambda connection: None
+        """Called with the connection once a second."""
+        self.changed: list[Callable[[], None]] = []
+        """Called on the loop when the rows are not what was handed out: another process wrote, a file was replaced."""
+
+    async def open(self) -> None:
+        """Opens the file; a file that can not be opened is tried again for as long as the store lives.
+
+        What needs the file fails with SpoolError meanwhile.
+        """
+        self._loop = asyncio.get_running_loop()
+        await asyncio.to_thread(self._try_to_open)
+        self._thread = threading.Thread(target=self._write, name="edgefn-spool", daemon=True)
+        self._thread.start()
+
+    async def close(self) -> None:
+        """Commits what was handed over, and closes the file."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._queue.put(None)
+            await asyncio.to_thread(thread.join, 5.0)
+
+    def run(self, work: Work[T]) -> asyncio.Future[T]:
+        """Runs a piece of work in the next transaction; its result after the commit. Raises SpoolError."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        if self._thread is None:
+            future.set_exception(SpoolError("the spool is closed: the host has stopped, or was not started"))
+        else:
+            self._queue.put(Piece(work, future))
+        return future
+
+    def submit(self, work: Work[Any]) -> None:
+        """Runs a piece of work in the next transaction, whose result nobody waits for."""
+        self._queue.put(Piece(work, None))
+
+    def recount(self) -> None:
+        """Counts anew, and tells those that hold rows, after rows were moved between tables."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            self._recount(connection)
+            self._say_changed()
+
+        self.submit(work)
+
+    # --- the writer's thread -------------------------------------------------------------------------------------
+
+    def _write(self) -> None:
+        ending = False
+        ticked = time.monotonic()
+        while not ending:
+            pieces, ending = self._taken(max(0.0, ticked + TICK - time.monotonic()))
+            if pieces:
+                self._group(pieces)
+                self._tell(pieces)
+            if time.monotonic() - ticked >= TICK:
+                ticked = time.monotonic()
+                self._tick()
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()
+
+    def _taken(self, patience: float) -> tuple[list[Piece[Any]], bool]:
+        """What waits, after waiting for the first; and whether the end was asked for."""
+        pieces: list[Piece[Any]] = []
+        try:
+            piece = self._queue.get(timeout=patience)
+            while piece is not None:
+                pieces.append(piece)
+                if len(pieces) >= GROUP:
+                    return pieces, False
+                piece = self._queue.get_nowait()
+        except Empty:
+            return pieces, False
+        return pieces, True
+
+    def _group(self, pieces: list[Piece[Any]]) -> None:
+        """Runs pieces in one transaction; each on its own when that fails."""
+        if self._connection is None:
+            for piece in pieces:
+                piece.error = SpoolError(self.fault)
+            return
+        error = self._transaction(self._connection, pieces)
+        if error is not None and is_broken(error):
+            self._replace(self._connection, error)
+            if self._connection is not None:
+                error = self._transaction(self._connection, pieces)
+        if error is None:
+            return
+        for piece in pieces:
+            piece.error = None
+            alone = self._transaction(self._connection, [piece]) if self._connection is not None else error
+            if alone is not None:
+                self._fail(piece, alone)
+
+    def _transaction(self, connection: sqlite3.Connection, pieces: list[Piece[Any]]) -> sqlite3.Error | None:
+        """Runs pieces in one transaction; gives what the file failed with, and then nothing was changed."""
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for piece in pieces:
+                piece.result = piece.work(connection)
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back(connection)
+            return error
+        except Exception as error:  # a fault of ours in one piece must not take the others with it
+            self._roll_back(connection)
+            if len(pieces) > 1:
+                return sqlite3.Error(str(error))
+            pieces[0].error = error
+        else:
+            self.commits += 1
+            self.fault = ""
+        return None
+
+    def _roll_back(self, connection: sqlite3.Connection) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            self._recount(connection)
+
+    def _fail(self, piece: Piece[Any], error: sqlite3.Error) -> None:
+        text = f"{self._folder / FILE}: {error}; {remedy(error)}"
+        if not self.fault:
+            log.error("Nothing can be stored: %s", text)
+        self.fault = text
+        piece.error = SpoolError(text)
+
+    def _recount(self, connection: sqlite3.Connection) -> None:
+        for count in self.opened:
+            count(connection)
+
+    def _tell(self, pieces: list[Piece[Any]]) -> None:
+        told = [piece for piece in pieces if piece.future is not None or piece.error is not None]
+        if told:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self._loop.call_soon_threadsafe(_settle, told)
+
+    def _tick(self) -> None:
+        if self._connection is None:
+            self._try_to_open()
+            return
+        try:
+            self.clock.keep(self._connection)
+            self.measure(self._connection)
+            free = self._connection.execute("PRAGMA freelist_count").fetchone()[0]
+            if free > 256:
+                self._connection.executescript(f"PRAGMA incremental_vacuum({min(free, 2048)})")  # a step for each page
+            version = self._connection.execute("PRAGMA data_version").fetchone()[0]
+        except sqlite3.Error as error:
+            if is_broken(error):
+                self._replace(self._connection, error)
+            return
+        if version != self._version:
+            self._version = version
+            self._recount(self._connection)
+            self._say_changed()
+
+    # --- the file ------------------------------------------------------------------------------------------------
+
+    def _try_to_open(self) -> None:
+        try:
+            connection, note = open_file(self._folder, power=self._power)
+        except SpoolError as error:
+            if self.fault != str(error):
+                log.error("%s", error)
+            self.fault = str(error)
+            return
+        if note:
+            self.damaged += 1
+            log.error("%s", note)
+        if self.fault:
+            log.info("The spool is open: %s", self._folder / FILE)
+        self._use(connection)
+
+    def _replace(self, connection: sqlite3.Connection, error: sqlite3.Error) -> None:
+        """A file that turns out to be damaged while it is in use is set aside, and another one begun."""
+        with contextlib.suppress(sqlite3.Error):
+            connection.close()
+        self._connection = None
+        self.damaged += 1
+        path = self._folder / FILE
+        try:
+            aside = set_aside(path)
+            fresh, _ = open_file(self._folder, power=self._power)
+            saved = salvage(aside, fresh)
+        except (OSError, SpoolError) as fault:
+            self.fault = str(fault)
+            log.error("%s is damaged (%s), and no other one can be made: %s", path, error, fault)
+            return
+        log.error("%s was damaged (%s): it is kept as %s, %d messages of it were saved", path, error, aside.name, saved)
+        self._use(fresh)
+
+    def _use(self, connection: sqlite3.Connection) -> None:
+        self.clock.open(connection)
+        self._connection = connection
+        self.fault = ""
+        self._version = connection.execute("PRAGMA data_version").fetchone()[0]
+        self._recount(connection)
+        self.measure(connection)
+        self._say_changed()
+
+    def _say_changed(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(functools.partial(_call, self.changed))
+
+
+def _settle(pieces: list[Piece[Any]]) -> None:
+    for piece in pieces:
+        if piece.future is None:
+            if not isinstance(piece.error, SpoolError):
+                log.error("A piece of work of the spool failed: %r", piece.error)
+        elif piece.future.done():
+            continue
+        elif piece.error is not None:
+            piece.future.set_exception(piece.error)
+        else:
+            piece.future.set_result(piece.result)
+
+
+def _call(several: list[Callable[[], None]]) -> None:
+    for each in several:
+        each()

@@ -1,0 +1,280 @@
+"""What came in: stored before it is accepted, run once, and kept in sight whatever happens to its function."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from edgefn.contracts import HubState
+from edgefn.errors import SpoolError
+from edgefn.spool import Spool, Subscription
+from edgefn.spool.inbox import Received
+from tests.spool.ports import ScriptedHub, came, out, spool_in, until
+
+
+async def taken(subscription: Subscription, count: int) -> list[Received]:
+    rows: list[Received] = []
+    while len(rows) < count:
+        rows += await subscription.take(1, 1)
+    return rows
+
+
+def bodies(rows: Sequence[Received]) -> list[bytes]:
+    return [row.message.body for row in rows]
+
+
+async def kill(spool: Spool) -> None:
+    """Ends a spool as a kill would: nothing is said to the file any more."""
+    await spool.sender.stop()
+    await spool._store.close()
+    spool._lock.release()
+
+
+async def test_what_was_accepted_is_there_after_a_kill_and_in_order(tmp_path: Path) -> None:
+    async with spool_in(tmp_path) as spool:
+        spool.inbox.subscribe("f", "in")
+        for number in range(50):
+            await spool.inbox.on_input(came(str(number)))
+    async with spool_in(tmp_path, functions=["f"]) as spool:
+        rows = await taken(spool.inbox.subscribe("f", "in"), 50)
+    assert bodies(rows) == [str(number).encode() for number in range(50)]
+
+
+async def test_each_function_on_an_input_gets_the_message(tmp_path: Path) -> None:
+    async with spool_in(tmp_path) as spool:
+        several = [spool.inbox.subscribe(name, place) for name, place in (("a", "IN"), ("b", "in"), ("c", "*"))]
+        other = spool.inbox.subscribe("d", "else")
+        await spool.inbox.on_input(came("x"))
+        for subscription in several:
+            assert bodies(await taken(subscription, 1)) == [b"x"]
+        assert other.depth == 0
+
+
+async def test_outputs_leave_when_and_only_when_their_message_is_done(tmp_path: Path) -> None:
+    hub = ScriptedHub()
+    async with spool_in(tmp_path, hub) as spool:
+        subscription = spool.inbox.subscribe("f", "in")
+        await spool.inbox.on_input(came("x"))
+        rows = await taken(subscription, 1)
+        settlement = subscription.settlement(rows)
+        settlement.begin()
+        settlement.put(out("half done"))
+        settlement.begin()  # the first attempt failed
+        settlement.put(out("done"))
+        assert spool.outbox.totals.messages == 0
+        await subscription.done(rows, settlement.outputs)
+        await spool.idle()
+        assert spool.inbox.totals() == (0, 0)
+    assert hub.bodies == [b"done"]
+
+
+async def test_an_input_that_is_run_again_gives_its_outputs_the_same_ids(tmp_path: Path) -> None:
+    ids = []
+    for _ in range(2):
+        async with spool_in(tmp_path, functions=["f"]) as spool:
+            subscription = spool.inbox.subscribe("f", "in")
+            if not ids:
+                await spool.inbox.on_input(came("x"))
+            settlement = subscription.settlement(await taken(subscription, 1))
+            first = settlement.next_id()
+            settlement.put(out("1"))
+            ids.append((first, settlement.next_id()))
+            await kill(spool)
+    assert ids[0] == ids[1]
+    assert ids[0][0] != ids[0][1]
+
+
+async def test_a_message_that_comes_again_after_a_lost_connection_is_stored_once(tmp_path: Path) -> None:
+    async with spool_in(tmp_path) as spool:
+        subscription = spool.inbox.subscribe("f", "in")
+        spool.on_state(HubState.ONLINE)
+        await spool.inbox.on_input(came("x", message_id="1"))
+        spool.on_state(HubState.OFFLINE)
+        spool.on_state(HubState.ONLINE)
+        await spool.inbox.on_input(came("x", message_id="1"))
+        assert spool.inbox.totals()[0] == 1
+        assert bodies(await taken(subscription, 1)) == [b"x"]
+
+
+async def test_a_message_that_comes_again_after_a_kill_is_stored_once(tmp_path: Path) -> None:
+    async with spool_in(tmp_path) as spool:
+        spool.inbox.subscribe("f", "in")
+        await spool.inbox.on_input(came("x", message_id="1"))
+        await kill(spool)
+    async with spool_in(tmp_path, functions=["f"]) as spool:
+        spool.inbox.subscribe("f", "in")
+        await spool.inbox.on_input(came("x", message_id="1"))
+        assert spool.inbox.totals()[0] == 1
+
+
+@pytest.mark.parametrize("message_id", ["", "always the same"])
+async def test_a_sender_that_uses_an_id_twice_or_none_loses_nothing(tmp_path: Path, message_id: str) -> None:
+    async with spool_in(tmp_path) as spool:
+        spool.inbox.subscribe("f", "in")
+        for _ in range(20):
+            await spool.inbox.on_input(came("tick", message_id=message_id))
+        for number in range(20):
+            await spool.inbox.on_input(came(f"{number}", message_id=message_id))
+        assert spool.inbox.totals()[0] == 40
+
+
+async def test_a_sender_that_counts_anew_after_its_restart_loses_nothing(tmp_path: Path) -> None:
+    async with spool_in(tmp_path) as spool:
+        spool.inbox.subscribe("f", "in")
+        for start in range(3):
+            spool.on_state(HubState.CONNECTING)
+            for number in range(10):
+                await spool.inbox.on_input(came(f"value {start}.{number}", message_id=str(number)))
+        assert spool.inbox.totals()[0] == 30
+
+
+async def test_an_equal_message_after_a_redelivered_one_is_a_new_one(tmp_path: Path) -> None:
+    async with spool_in(tmp_path) as spool:
+        spool.inbox.subscribe("f", "in")
+        for _ in range(2):
+            spool.on_state(HubState.CONNECTING)
+            await spool.inbox.on_input(came("x", message_id="1"))
+        await spool.inbox.on_input(came("x", message_id="1"))
+        assert spool.inbox.totals()[0] == 2
+
+
+async def test_a_full_inbox_takes_nothing_more_until_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with spool_in(tmp_path, inbox={"maxMessages": 3}) as spool:
+        subscription = spool.inbox.subscribe("f", "in")
+        for number in range(3):
+            await spool.inbox.on_input(came(str(number)))
+        waiting = [asyncio.ensure_future(spool.inbox.on_input(came(str(number)))) for number in (3, 4)]
+        done, _ = await asyncio.wait(waiting, timeout=0.05)
+        assert not done
+        for _ in range(5):
+            rows = await taken(subscription, 1)
+            await subscription.done(rows, [])
+        await asyncio.gather(*waiting)
+        monkeypatch.setattr("edgefn.spool.inbox.PATIENCE", 0.05)
+        for number in range(3):
+            await spool.inbox.on_input(came(str(number)))
+        with pytest.raises(SpoolError, match=r"the inbox is full .3 messages.*the message stays with the hub"):
+            await spool.inbox.on_input(came("one too many"))
+
+
+async def test_a_failed_attempt_is_remembered_with_the_time_of_the_next(tmp_path: Path) -> None:
+    async with spool_in(tmp_path) as spool:
+        subscription = spool.inbox.subscribe("f", "in")
+        await spool.inbox.on_input(came("x"))
+        settlement = subscription.settlement(await taken(subscription, 1))
+        await settlement.failed(ValueError("bad"), 0.5)
+        await kill(spool)
+    async with spool_in(tmp_path, functions=["f"]) as spool:
+        subscription = spool.inbox.subscribe("f", "in")
+        began = spool._store.clock.now()
+        rows = await taken(subscription, 1)
+        assert rows[0].attempts == 1
+        assert spool._store.clock.now() >= rows[0].due
+        assert spool._store.clock.now() - began < 5
+
+
+async def test_a_dead_letter_has_reason_traceback_and_attempts(tmp_path: Path) -> None:
+    async with spool_in(tmp_path) as spool:
+        subscription = spool.inbox.subscribe("f", "in")
+        await spool.inbox.on_input(came("x", properties={"k": "v"}))
+        rows = await taken(subscription, 1)
+        try:
+            raise ValueError("no number")
+        except ValueError as error:
+            await subscription.dead(rows, error)
+        letter = (await spool.dead_letters())[0]
+        assert (letter.box, letter.function, letter.name, letter.attempts) == ("inbox", "f", "in", 1)
+        assert letter.reason == "ValueError: no number"
+        assert 'raise ValueError("no number")' in letter.traceback
+        assert letter.message.properties == {"k": "v"}
+        assert spool.inbox.totals() == (0, 0)
+
+
+async def test_a_dead_letter_that_is_replayed_runs_again(tmp_path: Path) -> None:
+    async with spool_in(tmp_path) as spool:
+        subscription = spool.inbox.subscribe("f", "in")
+        await spool.inbox.on_input(came("x"))
+        await subscription.dead(await taken(subscription, 1), ValueError("bad"))
+        number = (await spool.dead_letters())[0].id
+        assert await spool.replay(number)
+        assert not await spool.replay(number)
+        assert bodies(await taken(subscription, 1)) == [b"x"]
+        assert await spool.dead_letters() == []
+
+
+async def test_dead_letters_are_bounded_and_the_oldest_goes(tmp_path: Path) -> None:
+    async with spool_in(tmp_path, deadLetters={"maxMessages": 3}) as spool:
+        subscription = spool.inbox.subscribe("f", "in")
+        for number in range(5):
+            await spool.inbox.on_input(came(str(number)))
+            await subscription.dead(await taken(subscription, 1), ValueError(str(number)))
+        assert [letter.message.body for letter in await spool.dead_letters()] == [b"4", b"3", b"2"]
+        assert await spool.discard((await spool.dead_letters())[0].id)
+        assert len(await spool.dead_letters()) == 2
+
+
+async def test_a_message_that_ends_the_process_each_time_is_a_dead_letter(tmp_path: Path) -> None:
+    options = {"inbox": {"maxCrashes": 3}}
+    async with spool_in(tmp_path, **options) as spool:
+        spool.inbox.subscribe("f", "in")
+        for body in ("poison", "good"):
+            await spool.inbox.on_input(came(body))
+    for _ in range(3):
+        async with spool_in(tmp_path, functions=["f"], **options) as spool:
+            assert bodies(await spool.inbox.subscribe("f", "in").take(10, 10))[0] == b"poison"
+            await kill(spool)
+    async with spool_in(tmp_path, functions=["f"], **options) as spool:
+        await until(lambda: spool.inbox.totals()[0] == 1)
+        assert bodies(await taken(spool.inbox.subscribe("f", "in"), 1)) == [b"good"]
+        letter = (await spool.dead_letters())[0]
+        assert letter.message.body == b"poison"
+        assert letter.reason == "the process ended 3 times while its function ran for it"
+
+
+async def test_a_stop_in_good_order_counts_against_no_message(tmp_path: Path) -> None:
+    async with spool_in(tmp_path) as spool:
+        spool.inbox.subscribe("f", "in")
+        await spool.inbox.on_input(came("slow"))
+    for _ in range(6):
+        async with spool_in(tmp_path, functions=["f"]) as spool:
+            row = (await taken(spool.inbox.subscribe("f", "in"), 1))[0]
+            assert row.crashes == 0
+
+
+async def test_messages_of_a_function_that_is_gone_are_dead_letters(tmp_path: Path) -> None:
+    async with spool_in(tmp_path) as spool:
+        spool.inbox.subscribe("old", "in")
+        await spool.inbox.on_input(came("x"))
+    async with spool_in(tmp_path, functions=["new"]) as spool:
+        assert [letter.reason for letter in await spool.dead_letters()] == ["the app has no function 'old' any more"]
+
+
+async def test_messages_are_kept_for_functions_that_can_not_be_loaded_for_now(tmp_path: Path) -> None:
+    async with spool_in(tmp_path) as spool:
+        spool.inbox.subscribe("f", "in")
+        await kill(spool)
+    async with spool_in(tmp_path) as spool:
+        spool.inbox.subscribe("f", "in")
+        await spool.inbox.begin(["f"])
+    async with spool_in(tmp_path, functions=None) as spool:  # its module has a syntax error today
+        await spool.inbox.on_input(came("kept"))
+        assert spool.inbox.totals()[0] == 1
+
+
+async def test_many_more_messages_than_memory_takes_are_read_from_the_file(tmp_path: Path) -> None:
+    async with spool_in(tmp_path) as spool:
+        subscription = spool.inbox.subscribe("f", "in")
+        for number in range(3000):
+            await spool.inbox.on_input(came(f"{number:04}"))
+        assert subscription.depth <= 1024
+        seen = []
+        for _ in range(3000):
+            rows = await taken(subscription, 1)
+            seen += bodies(rows)
+            await subscription.done(rows, [])
+    assert seen == [f"{number:04}".encode() for number in range(3000)]

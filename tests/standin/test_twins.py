@@ -1,0 +1,87 @@
+"""Merging of twins, and what edgeHub refuses in reported properties."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgefn.errors import HubError
+from edgefn.standin.twins import Twin, difference, merged
+
+VALUES = st.recursive(
+    st.booleans() | st.integers(-9, 9) | st.text("ab", max_size=2),
+    lambda inner: (
+        st.dictionaries(st.text("xyz", min_size=1, max_size=2), inner, max_size=3) | st.lists(inner, max_size=2)
+    ),
+    max_leaves=6,
+)
+OBJECTS = st.dictionaries(st.text("xyz", min_size=1, max_size=2), VALUES, max_size=4)
+
+
+@given(OBJECTS, OBJECTS)
+def test_the_difference_of_two_documents_makes_the_second_of_the_first(
+    old: dict[str, Any], new: dict[str, Any]
+) -> None:
+    assert merged(old, difference(old, new)) == new
+
+
+def test_null_removes_objects_merge_and_everything_else_replaces() -> None:
+    old = {"a": 1, "b": {"c": 1, "d": 2}, "e": [1, 2]}
+    assert merged(old, {"a": None, "b": {"c": None, "f": 3}, "e": [3]}) == {"b": {"d": 2, "f": 3}, "e": [3]}
+    assert merged({"a": 1}, {"a": {"b": 2, "c": None}}) == {"a": {"b": 2}}
+
+
+def test_replacing_desired_properties_by_the_same_changes_nothing() -> None:
+    twin = Twin(desired={"a": 1})
+    assert twin.replace_desired({"a": 1, "$version": 7}) is None
+    assert twin.desired_version == 1
+
+
+def nested(depth: int) -> dict[str, Any]:
+    value: Any = 1
+    for _ in range(depth):
+        value = {"n": value}
+    assert isinstance(value, dict)
+    return value
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        {"a": 2**52 - 1, "b": -(2**52) + 1, "c": 1.5, "d": True, "e": None},
+        {"a": "x" * 4096},
+        {"n" * 1024: 1},
+        nested(10),
+        {"list": [1, {"a": None}, []]},
+    ],
+)
+def test_what_edgehub_takes_is_taken(patch: dict[str, Any]) -> None:
+    twin = Twin()
+    twin.patch_reported(patch)
+    assert twin.reported_version == 2
+
+
+@pytest.mark.parametrize(
+    ("patch", "said"),
+    [
+        ({"a": 2**52}, "a is 4503599627370496; an integer within +-2^52 would be right"),
+        ({"a": {"b": "x" * 4097}}, "a.b has 4097 bytes; at most 4096 would be right"),
+        ({"n" * 1025: 1}, "is no name; at most 1024 bytes without . $ # and blanks would be right"),
+        ({"a.b": 1}, "'a.b' is no name"),
+        ({"a": {"$b": 1}}, "'a.$b' is no name"),
+        ({"a b": 1}, "'a b' is no name"),
+        ({"": 1}, "'' is no name"),
+        ({"a": [1, None]}, "a[1] is null; an array has no null"),
+        (nested(11), "is nested deeper than 10"),
+        ({f"n{number}": "x" * 4000 for number in range(9)}, "bytes in all; at most 32768 would be right"),
+    ],
+)
+def test_what_edgehub_refuses_is_refused_and_changes_nothing(patch: dict[str, Any], said: str) -> None:
+    twin = Twin(reported={"kept": 1})
+    with pytest.raises(HubError) as raised:
+        twin.patch_reported(patch)
+    assert said in str(raised.value)
+    assert (twin.reported, twin.reported_version) == ({"kept": 1}, 1)
