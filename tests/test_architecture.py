@@ -33,6 +33,7 @@ LAYERS = [
         "deadlines",
         "methods",
         "desired",
+        "twin_limits",
         "kept",
         "outward",
         "log_ring",

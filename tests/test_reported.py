@@ -12,11 +12,11 @@ from edgefn import __version__
 from edgefn.contracts import HubState, Twin
 from edgefn.desired import merged
 from edgefn.errors import ConnectionLost
-from edgefn.hubs.local_twin import faults
 from edgefn.loader import App
 from edgefn.pacing import BackOff
 from edgefn.reported import Account, Reporter
 from edgefn.twin import Verdict
+from edgefn.twin_limits import faults_of
 from tests.conftest import AppIn
 from tests.steered import HEAD, QUICK, steered, until
 
@@ -120,7 +120,7 @@ def test_long_errors_and_large_apps_stay_within_the_limits_of_a_twin() -> None:
         found.verdict = Verdict(1, "y" * 9000)
         document = found.document()
         assert len(json.dumps(document)) < 32_768
-        assert list(faults(document)) == []
+        assert faults_of(document) == []
         assert document.get("edgefn", {}).get("cut", False) is (count > 20)
         assert document["desired"]["status"] == "refused"
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 from typing import Any
 
-from edgefn.contracts import Event
+from edgefn.contracts import EdgeMessage, Event
 from edgefn.host import Host, Running
 from edgefn.loader import App
 from tests.conftest import AppIn
@@ -270,3 +270,57 @@ async def test_swaps_one_after_the_other_leave_nothing_open(app_of: AppIn) -> No
         shelf = site.module("shelf")
         await until(lambda: len(shelf.CLOSED) == 19)
     assert sorted(shelf.CLOSED) == sorted(shelf.OPENED)
+
+
+def is_stopping(site: Steered, function: str) -> bool:
+    """Whether the listener was told to take no more."""
+    task = running(site.host, function).task
+    return task is not None and task.cancelling() > 0
+
+
+MESSAGES = """
+SEEN, GATE = [], asyncio.Event()
+@app.edge_hub_trigger("message", "in", max_concurrency=1)
+@app.generic_output_binding(arg_name="out", type="shelf")
+async def f(message: int, out):
+    await GATE.wait()
+    SEEN.append(message)
+"""
+
+
+def messages(numbers: range) -> list[EdgeMessage]:
+    return [EdgeMessage(str(number).encode(), message_id=str(number), input_name="in") for number in numbers]
+
+
+async def test_no_message_is_lost_or_run_twice_while_its_trigger_changes(app_of: AppIn) -> None:
+    async with steered(app_with(app_of, MESSAGES)) as site:
+        inbox, module = site.host.app.services.spool.inbox, site.module()
+        for message in messages(range(20)):
+            await inbox.on_input(message)
+        await until(lambda: site.function("f")["in_flight"] == 1)
+        changing = asyncio.create_task(site.desire({"functions": {"f": {"maxConcurrency": 3, "out": {"number": 1}}}}))
+        for message in messages(range(20, 30)):
+            await inbox.on_input(message)
+        module.GATE.set()
+        assert (await changing)["status"] == "applied"
+        await until(lambda: len(module.SEEN) == 30)
+        assert sorted(module.SEEN) == list(range(30))
+
+
+async def test_a_function_that_the_twin_disables_gets_no_further_message_and_works_off_the_old_ones_later(
+    app_of: AppIn,
+) -> None:
+    async with steered(app_with(app_of, MESSAGES)) as site:
+        inbox, module = site.host.app.services.spool.inbox, site.module()
+        for message in messages(range(3)):
+            await inbox.on_input(message)
+        await until(lambda: site.function("f")["in_flight"] == 1)
+        disabling = asyncio.create_task(site.desire({"functions": {"f": {"disabled": True}}}))
+        await until(lambda: is_stopping(site, "f"))
+        module.GATE.set()
+        await disabling
+        worked_off = len(module.SEEN)
+        await inbox.on_input(messages(range(7, 8))[0])
+        await site.desire({"functions": {"f": {"disabled": False}}})
+        await until(lambda: len(module.SEEN) == 3)
+        assert (worked_off, module.SEEN) == (1, [0, 1, 2])

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -27,8 +25,6 @@ AT_ONCE = 100
 """Requests that may run at once."""
 MOST = 131_072
 """Bytes of an answer that IoT Hub takes."""
-REMEMBERED, FOR = 32, 60.0
-"""So many answers are kept for so many seconds, for a request that is delivered twice."""
 
 
 def refusal(status: int, text: str) -> MethodReply:
@@ -37,9 +33,10 @@ def refusal(status: int, text: str) -> MethodReply:
 
 
 class Methods:
-    """Answers direct methods, each request once. Names match without regard to case, as those of edgeAgent do.
+    """Answers direct methods. Names match without regard to case, as those of edgeAgent do.
 
-    A method of a function has its name before one that the host offers.
+    A method of a function has its name before one that the host offers. A request that comes again while it runs gets
+    the one answer; after that only the hub can tell it from a new one, since it knows its connections.
     """
 
     def __init__(self, metrics: Metrics) -> None:
@@ -47,7 +44,6 @@ class Methods:
         self._served: dict[str, Answer] = {}
         self._offered: dict[str, Answer] = {}
         self._running: dict[str, asyncio.Task[MethodReply]] = {}
-        self._answered: OrderedDict[str, tuple[float, MethodReply]] = OrderedDict()
         self._requests = metrics.counter("edgefn_direct_methods", "Direct methods by answer", ("method", "status"))
 
     # --- who answers ---------------------------------------------------------------------------------------------
@@ -72,32 +68,16 @@ class Methods:
     # --- answering -----------------------------------------------------------------------------------------------
 
     async def answer(self, request: MethodRequest) -> MethodReply:
-        """The answer to a request; never raises. A request that is delivered again is not run again."""
+        """The answer to a request; never raises."""
         key = _key(request)
-        self._forget()
-        if key in self._answered:
-            return self._answered[key][1]
         task = self._running.get(key)
         if task is None:
             if len(self._running) >= AT_ONCE:
                 return refusal(429, f"{AT_ONCE} direct methods run already; try again later")
             task = asyncio.create_task(self._run(request), name=f"method {request.name}")
             self._running[key] = task
-            task.add_done_callback(lambda _: self._ended(key, task, is_known=bool(request.id)))
+            task.add_done_callback(lambda _: self._running.pop(key))
         return await asyncio.shield(task)
-
-    def _ended(self, key: str, task: asyncio.Task[MethodReply], *, is_known: bool) -> None:
-        del self._running[key]
-        if is_known and not task.cancelled():
-            self._answered[key] = (time.monotonic(), task.result())
-            if len(self._answered) > REMEMBERED:
-                self._answered.popitem(last=False)
-
-    def _forget(self) -> None:
-        """Lets go of old answers: hubs count their requests anew after a while."""
-        oldest = time.monotonic() - FOR
-        while self._answered and next(iter(self._answered.values()))[0] < oldest:
-            self._answered.popitem(last=False)
 
     async def _run(self, request: MethodRequest) -> MethodReply:
         name = request.name.lower()
