@@ -8,11 +8,12 @@ import pty
 import re
 import signal
 import subprocess
+import urllib.request
 from pathlib import Path
 
 import pytest
 
-from tests.cli.command import COUNT, ENDLESS, LONGEST, app_in, command, edgefn, environment, sent, started
+from tests.cli.command import COUNT, ENDLESS, LONGEST, READY, app_in, command, edgefn, environment, sent, started
 
 RAISES = COUNT.replace("count", "raises").replace("frame.id", "frame.id / 0")
 WRONG = COUNT.replace("count", "wrong").replace('"frames")', '"frames", gone=1)')
@@ -270,3 +271,32 @@ def _read(terminal: object) -> bytes:
         return terminal.read(65536)  # type: ignore[attr-defined, no-any-return]
     except OSError:  # Linux's way to say that the other side is closed
         return b""
+
+
+# --- restart -----------------------------------------------------------------------------------------------------
+
+HELLO = """
+import azure.functions as func
+app = func.FunctionApp()
+@app.route("hello")
+def hello(req: func.HttpRequest) -> str:
+    return TEXT
+"""
+
+
+def test_a_restart_takes_the_changed_app_in_the_same_process_and_a_signal_still_ends_it(tmp_path: Path) -> None:
+    app = app_in(tmp_path / "app", hello=HELLO.replace("TEXT", "'first'"))
+    with started("start", cwd=app) as running:
+        where = re.search(r"http://localhost:\d+", running.log)
+        assert where
+        (app / "functions" / "hello.py").write_text(HELLO.replace("TEXT", "'second'"))
+        request = urllib.request.Request(f"{where[0]}/admin/host/restart", method="POST")
+        assert urllib.request.urlopen(request, timeout=10).status == 200
+        running.wait_for("Starting anew")
+        running.log = ""
+        running.wait_for(READY)
+        anew = re.search(r"http://localhost:\d+", running.log)
+        assert anew
+        assert urllib.request.urlopen(f"{anew[0]}/api/hello", timeout=10).read() == b"second"
+        running.send(signal.SIGTERM)
+        assert running.end() == 0
