@@ -134,9 +134,9 @@ class Inbox:
         head = head_of(message)
         size = len(head) + len(message.body) + ABOUT
         began = self.store.clock.now()
+        connection = f"{self._epoch}.{self._connection}"  # by which it came: there may be another when there is room
         await self._room(size * len(listening))
         mark = fingerprint(message) if message.message_id else b""
-        connection = f"{self._epoch}.{self._connection}"
         rows = await self.store.run(
             lambda file: self._insert(file, listening, message, (head, size), (mark, connection, began))
         )
