@@ -11,7 +11,7 @@ FOLDER = Path(__file__).parent
 ALL = list(range(1, 31))
 
 
-def tests_by_number() -> dict[int, set[str]]:
+def files_by_number() -> dict[int, set[str]]:
     found: dict[int, set[str]] = defaultdict(set)
     for path in FOLDER.glob("test_*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -29,13 +29,13 @@ def rows() -> dict[int, str]:
 
 
 def test_each_of_the_thirty_faults_has_its_test() -> None:
-    assert sorted(tests_by_number()) == ALL
+    assert sorted(files_by_number()) == ALL
 
 
 def test_each_of_the_thirty_faults_is_in_the_table_with_its_test() -> None:
     found = rows()
     assert list(found) == ALL
-    for number, files in tests_by_number().items():
+    for number, files in files_by_number().items():
         assert {name for name in files if f"`{name}`" not in found[number]} == set()
 
 
