@@ -17,7 +17,7 @@ from typing import Any
 
 from edgefn.contracts import Event, Feed, Input, Listener, Outcome, Output
 from edgefn.errors import EdgefnError, SettingError
-from edgefn.function import Function
+from edgefn.function import Binding, Function
 from edgefn.heartbeat import Heartbeat
 from edgefn.invocation import Invoker
 from edgefn.loader import App
@@ -112,12 +112,15 @@ class Host:
     def _subscribe(self) -> None:
         """Has messages kept for every function that may run some day, before the hub delivers the first."""
         for running in self.running:
-            trigger = running.function.trigger
-            if trigger is None or running.state == "disabled":
-                continue
-            kind = self.app.kinds.triggers[trigger.type.lower()]
-            if (subscribe := getattr(kind, "subscribe", None)) is not None:
-                subscribe(trigger)
+            self._subscribe_one(running)
+
+    def _subscribe_one(self, running: Running) -> None:
+        trigger = running.function.trigger
+        if trigger is None or running.state == "disabled":
+            return
+        kind = self.app.kinds.triggers[trigger.type.lower()]
+        if (subscribe := getattr(kind, "subscribe", None)) is not None:
+            subscribe(trigger)
 
     def _healthy(self) -> list[Running]:
         return [running for running in self.running if running.state not in ("error", "disabled")]
@@ -255,9 +258,41 @@ class Host:
 
     # --- swap ----------------------------------------------------------------------------------------------------
 
-    async def swap(self, functions: Sequence[Function]) -> None:
-        """Puts functions into the place of those of the same names: all of them or, with an EdgefnError, none."""
-        await self._swaps.swap(functions)
+    async def swap(self, functions: Sequence[Function], anew: Callable[[Binding], bool] | None = None) -> None:
+        """Puts functions into the place of those of the same names: all of them or, with an EdgefnError, none.
+
+        ``anew`` tells of an input or output that it has to be opened again, though its options are the same.
+        """
+        await self._swaps.swap(functions, anew)
+
+    async def add(self, function: Function) -> None:
+        """Takes a function in; one that can not be opened is in error."""
+        running = Running(function)
+        self.running.append(running)
+        self.app.functions.append(function)
+        if function.errors or function.disabled:
+            running.state = "error" if function.errors else "disabled"
+            return
+        self._subscribe_one(running)
+        await self._guarded(running, self._open)
+        if running.state != "error":
+            await self._guarded(running, self._make_listener)
+        if running.state != "error":
+            self.begin(running)
+
+    async def remove(self, name: str) -> None:
+        """Takes a function out: it gets no event any more, ends its invocations within the grace time, and is closed."""
+        running = next(each for each in self.running if each.function.name == name)
+        await self.end([running])
+        self.running.remove(running)
+        self.app.functions.remove(running.function)
+        if (trigger := running.function.trigger) is not None:
+            kind = self.app.kinds.triggers[trigger.type.lower()]
+            for leave, given in (("unsubscribe", trigger), ("release", name)):
+                if (call := getattr(kind, leave, None)) is not None:
+                    call(given)
+        for opened in (*running.outputs.values(), *running.inputs.values()):
+            await self._quietly(opened.close())
 
     def begin(self, running: Running) -> None:
         """Listens for a function, unless the host does not listen at all at present."""
