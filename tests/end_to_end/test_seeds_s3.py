@@ -37,6 +37,7 @@ async def sent_of(site: Steered, frames: int) -> list[float]:
     for _ in range(frames + 1):
         module.STEPS.release()
     await until(lambda: module.BEGUN[-1] == last + frames + 1)
+    await site.host.app.services.spool.idle()
     sent = [line["body"] for line in upstream(site.host.app.services.state)]
     return [body["score"] for body in sent if last < body["frame_id"] <= last + frames]
 
