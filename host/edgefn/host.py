@@ -71,6 +71,8 @@ class Host:
         self._swaps = Swaps(self)
         self.restart: Callable[[], None] | None = None
         """Has the process start anew, once this host has stopped; None where nobody would."""
+        self.file_errors: Callable[[], Sequence[str]] = list
+        """What of the app's files is not what runs, and why."""
         self._started = time.monotonic()
         self.operation = Operation(self)
 
@@ -223,7 +225,7 @@ class Host:
             "spool": dict(services.spool.status()),
             "functions": {running.function.name: self._function_status(running) for running in self.running},
             "blocked": dict(self._heartbeat.lines),
-            "errors": list(self.app.errors),
+            "errors": [*self.app.errors, *self.file_errors()],
         }
 
     def _function_status(self, running: Running) -> dict[str, Any]:
@@ -281,7 +283,7 @@ class Host:
             self.begin(running)
 
     async def remove(self, name: str) -> None:
-        """Takes a function out: it gets no event any more, ends its invocations within the grace time, and is closed."""
+        """Takes a function out: it gets no event any more, and is closed when its invocations have ended."""
         running = next(each for each in self.running if each.function.name == name)
         await self.end([running])
         self.running.remove(running)
@@ -291,7 +293,9 @@ class Host:
             for leave, given in (("unsubscribe", trigger), ("release", name)):
                 if (call := getattr(kind, leave, None)) is not None:
                     call(given)
-        for opened in (*running.outputs.values(), *running.inputs.values()):
+        for output in running.outputs.values():
+            await self._quietly(output.close())
+        for opened in running.inputs.values():
             await self._quietly(opened.close())
 
     def begin(self, running: Running) -> None:

@@ -105,7 +105,7 @@ def import_again(root: Path, script: str, stale: Collection[str]) -> list[AppMod
 
 
 def _drop_bytecode(module: ModuleType) -> None:
-    """Removes compiled code that another program has left: an edit of the same size in the same second hides behind it."""
+    """Removes compiled code that others have left: an edit of the same size in the same second hides behind it."""
     file = getattr(module, "__file__", None)
     if file and file.endswith(".py"):
         with contextlib.suppress(OSError, NotImplementedError):

@@ -1,4 +1,4 @@
-"""Which modules of an app import which, read in their source: a module that changed makes those stale that import it."""
+"""Which modules of an app import which, read in their source: one that changed makes those stale that import it."""
 
 from __future__ import annotations
 

@@ -213,8 +213,8 @@ class Reloader:
                 self._refused[name] = "\n".join(function.errors)
             elif await self._swapped(there, function, files):
                 changed.append(name)
-        app.declared, app.defaults = declared, defaults
-        app.names, app.errors = candidate.names, [error for error in candidate.errors if error not in self._broken.values()]
+        app.declared, app.defaults, app.names = declared, defaults, candidate.names
+        app.errors = [error for error in candidate.errors if error not in self._broken.values()]
         return changed
 
     def _checked(self, found: Found, defaults: Defaults) -> App:
@@ -252,7 +252,7 @@ class Reloader:
         root = self._host.app.root
         if running.state == "error":
             await self._host.remove(function.name)
-            self._host.app.kinds.triggers[function.trigger.type.lower()].check(function.trigger)  # type: ignore[union-attr]
+            self._release_and_check(function)
             await self._host.add(function)
             self._note_if_in_error(function.name)
             return True

@@ -59,7 +59,7 @@ class Routes(Generic[T]):
         return self._by_function.get(function)
 
     def add(self, route: Route[T]) -> None:
-        """Puts a route in the place of the one that its function has or had, whose target answers until there is another."""
+        """Puts a route in the place of the one that its function has or had, whose target answers until then."""
         self.remove(route.function)
         route.target = self._targets.pop(route.function, None)
         self._by_function[route.function] = route
