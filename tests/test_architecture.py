@@ -47,6 +47,7 @@ LAYERS = [
         "invocation",
         "heartbeat",
         "host",
+        "reload",
         "swap",
         "overlay",
         "twin",
@@ -60,6 +61,7 @@ LAYERS = [
 ]
 ROOMS = {"triggers", "bindings", "sessions", "hubs"}
 HEAVY = {
+    "watchdog": {"reload/watcher.py"},
     "cv2": {"captures.py", "scene/__init__.py", "scene/drawing.py", "sessions/pictures.py"},
     "openvino": {"sessions/openvino.py"},
     "azure.iot": {"hubs/iot_edge/sdk.py", "hubs/iot_edge/credentials.py"},

@@ -54,6 +54,9 @@ def start(
     max_seconds: Annotated[
         float | None, typer.Option("--max-seconds", min=0.0, help="Leave after so many seconds.")
     ] = None,
+    reload: Annotated[
+        bool | None, typer.Option("--reload/--no-reload", help="Take in what is saved; on, but in a module.")
+    ] = None,
     upstream: Annotated[bool, typer.Option("--upstream", help="Print each message that goes to IoT Hub.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Log lines as JSON objects.")] = False,
     log_form: Annotated[
@@ -92,6 +95,7 @@ def start(
         verbose=verbose,
         user_log_level=user_log_level,
         debug_port=debug_port,
+        reload=reload,
         web=Asked(port, address, cors, cors_credentials, enable_auth),
     )
     raise typer.Exit(run_start(asked))

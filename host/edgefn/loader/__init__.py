@@ -63,6 +63,11 @@ class App:
     errors: list[str] = field(default_factory=list)
     """What is wrong with modules and plugins; what is wrong with a function is kept there."""
     warnings: list[str] = field(default_factory=list)
+    modules: list[AppModule] = field(default_factory=list)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    given: Mapping[str, str] = field(default_factory=dict)
+    only: tuple[str, ...] = ()
+    """What it was loaded with, to be loaded again."""
 
 
 def load_app(
@@ -95,7 +100,9 @@ def load_app(
     found = declared_in(modules, root)
     app.errors += errors + found.errors
     app.warnings += [*config.warnings, *settings.notes, *ignored(root, script), *found.warnings]
-    _load_functions(app, found.functions, only or config.functions)
+    app.modules, app.given, app.only = modules, given or {}, only
+    app.environment = environment
+    load_functions(app, found.functions, only or config.functions)
     return app
 
 
@@ -182,7 +189,8 @@ def _services(root: Path, state: Path, config: HostConfig, settings: Settings, m
 # --- functions ---------------------------------------------------------------------------------------------------
 
 
-def _load_functions(app: App, declared: Sequence[Declared], only: tuple[str, ...]) -> None:
+def load_functions(app: App, declared: Sequence[Declared], only: tuple[str, ...]) -> None:
+    """Checks what was declared, and puts it into the app."""
     wanted = {name.lower() for name in only}
     seen: dict[str, Declared] = {}
     for item in sorted(declared, key=lambda item: item.name.lower()):

@@ -117,6 +117,8 @@ class OpenVinoKind:
             model = self._models.get(recipe)
             if model is None:
                 model = compile_model(self._opened_core(), recipe)
+                facts = model.facts
+                logger.info("Compiled %s for %s in %.2f s", facts["model"], facts["device"], facts["compile_seconds"])
                 self._keep(recipe, model)
         return model
 
