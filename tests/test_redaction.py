@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +22,7 @@ from edgefn.errors import SettingError
 from edgefn.metrics import Metrics
 from edgefn.redaction import redact, redacted, secrets_in
 from edgefn.web.keys import Keys
+from tests.cli.command import environment
 from tests.conftest import AppIn
 
 KEY = "q8Zr+Yw/3kPl0s9dJm4Tn7xVb2Lh6Gc1Ua5Ee8Ff0Qo="
@@ -102,6 +105,21 @@ def test_what_is_no_secret_stays(text: str) -> None:
 def test_any_text_can_be_redacted_and_then_has_nothing_more_to_hide(text: str) -> None:
     once = redact(text)
     assert redact(once) == once
+
+
+FRAGMENTS = (
+    *"SharedAccessKey AccountKey api_key password passwd passphrase secret token pwd pass sig code".split(),
+    *"SharedAccessSignature Authorization auth x-a-key Basic Bearer eyJabcdefgh rtsp://".split(),
+    *("-----BEGIN ", "-----END ", "PRIVATE KEY-----", "abcdefghijklmnop", "12", "***", "None", " ", "\n"),
+    *"=:,;?&@./'{}",
+    '"',
+)
+
+
+@given(st.lists(st.sampled_from(FRAGMENTS), max_size=15).map("".join))
+def test_the_quick_look_at_a_text_misses_nothing(text: str) -> None:
+    assert redact(text) == redaction._by_pattern(text)
+    assert redact(redact(text)) == redact(text)
 
 
 @pytest.mark.parametrize("text", ["://", "http://a:", "-----BEGIN PRIVATE KEY-----", "token = ", "'key", "-eyJ", "a@"])
@@ -239,3 +257,18 @@ def test_the_last_error_of_a_function_is_without_secrets() -> None:
     figures = Metrics().function("f")
     figures.last_error = f"ValueError: no answer to {TOKEN}"
     assert (figures.last_error, figures.status()["last_error"]) == ("ValueError: no answer to ***",) * 2
+
+
+def test_what_a_crash_leaves_on_the_standard_error_is_without_secrets() -> None:
+    code = (
+        "import sys, types, edgefn.cli as cli\n"
+        "def run_start(asked): raise RuntimeError('password=hunter2')\n"
+        "start = types.ModuleType('edgefn.cli.start')\n"
+        "start.Start, start.run_start = dict, run_start\n"
+        "sys.modules['edgefn.cli.start'] = start\n"
+        "cli.main(['start'])\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment({}))
+    assert ended.returncode == 1
+    assert ended.stderr.endswith("RuntimeError: password=***\n")
+    assert "hunter2" not in ended.stderr

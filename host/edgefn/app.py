@@ -112,6 +112,31 @@ class EdgeDecorators(TriggerApi, BindingApi):
         options = _given(locals(), "arg_name")
         return cast("Decorator", self.generic_trigger(arg_name, type="edgeHubTrigger", **options))
 
+    def direct_method_trigger(self, arg_name: str, method_name: str, **other: Any) -> Decorator:
+        """Answers the direct method ``method_name`` of the module; its name may be written in any case.
+
+        The parameter is the payload, a JSON value, in the type of its annotation. What the function returns is the
+        answer: a payload, or ``(status, payload)``.
+        """
+        options = _given(locals(), "arg_name")
+        return cast("Decorator", self.generic_trigger(arg_name, type="directMethodTrigger", **options))
+
+    def twin_trigger(self, arg_name: str, *, property: str | None = None, **other: Any) -> Decorator:
+        """Runs the function with the desired properties: all of them first, then what changes, None for what is gone.
+
+        With ``property``, a path like ``camera.zoom``, the parameter is the value there, whenever that has changed.
+        """
+        options = _given(locals(), "arg_name")
+        return cast("Decorator", self.generic_trigger(arg_name, type="twinTrigger", **options))
+
+    def setting(self, arg_name: str, name: str, *, default: Any = None, **other: Any) -> Decorator:
+        """Gives the function the setting ``name`` of the environment, as the twin overlays it at the time of the event.
+
+        It is converted to the type of the annotation, or of the default. In JSON the option is ``settingName``.
+        """
+        options = {"setting_name": name, **_given(locals(), "arg_name", "name")}
+        return cast("Decorator", self.generic_input_binding(arg_name, type="setting", **options))
+
     def inference_session(
         self,
         arg_name: str,

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from edgefn.desired import Desired
     from edgefn.function import Binding, Options
+    from edgefn.methods import Methods
     from edgefn.metrics import Metrics
     from edgefn.settings import HostConfig, Settings
     from edgefn.spool import Spool
@@ -120,6 +122,8 @@ class Listener(Protocol):
     def status(self) -> Mapping[str, Any]:
         """Numbers and states to be shown, as JSON values."""
 
+    # A listener may have ``adopt``, as inputs and outputs; see Input.
+
 
 # --- what plugins provide ----------------------------------------------------------------------------------------
 
@@ -138,11 +142,14 @@ class Kind(Protocol):
     def check(self, binding: Binding) -> None:
         """Raises BindingError when the parameter's annotation or the options together make no sense.
 
-        Called once while the app loads; opens nothing.
+        Called while the app loads, and again whenever the twin changes options or settings; opens nothing.
         """
 
     async def close(self) -> None:
         """Releases what the kind shares between functions."""
+
+    # A kind may have ``fixed``, the options (names in JSON) that do not change while the host runs: the twin's are
+    # refused then.
 
 
 class TriggerKind(Kind, Protocol):
@@ -158,13 +165,15 @@ class TriggerKind(Kind, Protocol):
     def listener(self, binding: Binding) -> Listener:
         """Makes the running side. Must be quick; what is slow belongs into ``listen``."""
 
-    # A kind may have three more members; the host looks for them.
+    # A kind may have four more members; the host looks for them.
     #
     # is_call: bool
     #     True where somebody waits for the answer to each event, as with HTTP: outputs do not wait for those of earlier
     #     events, and nothing is retried.
     # subscribe(binding: Binding) -> None
     #     Called before the hub delivers anything, and before the function is open: messages are kept from then on.
+    # unsubscribe(binding: Binding) -> None
+    #     Called when the twin has disabled the function: messages that come from now on are not for it.
     # manual(binding: Binding, text: str) -> Event
     #     An event made by hand, of a text: the body of a message or request, the source of a frame. For ``edgefn run``
     #     and the admin endpoint; raises EdgefnError.
@@ -181,6 +190,12 @@ class Input(Protocol):
 
     async def close(self) -> None: ...
 
+    # An opened input may have
+    #
+    # adopt(binding: Binding) -> Callable[[], None] | None
+    #     What is to be called so that it goes on with the options and settings of its binding declared anew, at once
+    #     and without a fault; None where it can not, and another one is to be opened in its place. Raises EdgefnError.
+
 
 class InputKind(Kind, Protocol):
     """A binding type that gives a function something to work with."""
@@ -193,7 +208,7 @@ class Output(Protocol):
     """An opened output binding."""
 
     # An output may have ``required: bool``: True where a function that returns None has made a mistake, as with HTTP;
-    # the None is then given to ``encode``.
+    # the None is then given to ``encode``. It may also have ``adopt``; see Input.
 
     def encode(self, value: Any) -> Any:
         """Turns what the function set into what ``send`` takes, at once, so that later changes do not show.
@@ -231,6 +246,8 @@ class Services:
     hub: Hub
     spool: Spool
     session_kinds: Mapping[str, SessionKind]
+    methods: Methods
+    desired: Desired
 
 
 # --- frames and messages -----------------------------------------------------------------------------------------

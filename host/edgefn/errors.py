@@ -78,13 +78,20 @@ class FunctionTimeout(EdgefnError):
     """An invocation that ran longer than its function's time-out."""
 
 
+class UnfitEvent(EdgefnError):
+    """An event whose value can not become the parameter that it is for."""
+
+
 class StillRunning(EdgefnError):
     """An event that was refused, because an invocation that timed out still holds its thread."""
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The words ``; did you mean 'x'?`` for the known name most like ``name``, or nothing when none is like it."""
-    match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+def nearest(name: str, known: Iterable[str], least: float = 0.6) -> str:
+    """The words ``; did you mean 'x'?`` for the known name most like ``name``, or nothing when none is like it.
+
+    ``least`` is how much alike they have to be: 1.0 for equal names.
+    """
+    match = difflib.get_close_matches(name, list(known), n=1, cutoff=least)
     return f"; did you mean '{match[0]}'?" if match else ""
 
 

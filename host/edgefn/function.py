@@ -7,12 +7,15 @@ import enum
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from edgefn.errors import Place
+
+if TYPE_CHECKING:
+    from edgefn.settings import Settings
 
 NOWHERE = Place("")
 TIME_SPAN = re.compile(r"^(?:(\d+)\.)?(\d+):([0-5]?\d):([0-5]?\d(?:\.\d+)?)$")
@@ -108,6 +111,8 @@ class Binding:
     """Whether its function is a coroutine function."""
     place: Place = NOWHERE
     """Where it is declared."""
+    settings: Settings | None = field(default=None, compare=False, repr=False)
+    """The settings that it was resolved with, for options that name one: those of the app, overlaid by the twin."""
 
     def where(self) -> str:
         """How errors name the binding."""

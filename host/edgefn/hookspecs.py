@@ -6,7 +6,7 @@ its functions with ``@edgefn.hookimpl``. A hook that gives a list adds to what o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,8 @@ import pluggy
 if TYPE_CHECKING:
     from edgefn.contracts import Event, Hub, InputKind, Outcome, OutputKind, Services, SessionKind, TriggerKind
     from edgefn.function import Function
+    from edgefn.host import Host
+    from edgefn.methods import Answer
     from edgefn.metrics import Metrics
     from edgefn.settings import HostConfig, Settings
 
@@ -45,6 +47,11 @@ def edgefn_session_kinds(root: Path, state: Path) -> Sequence[SessionKind]:  # t
 @hookspec(firstresult=True)
 def edgefn_hub(root: Path, state: Path, config: HostConfig, settings: Settings, metrics: Metrics) -> Hub | None:
     """The hub of this host, or None to leave it to another plugin; plugins registered last are asked first."""
+
+
+@hookspec
+def edgefn_methods(host: Host) -> Mapping[str, Answer]:  # type: ignore[empty-body]
+    """Direct methods that the plugin answers, by name; a method of a function's has its name before them."""
 
 
 @hookspec

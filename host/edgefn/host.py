@@ -11,18 +11,19 @@ import logging
 import os
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgefn.contracts import Feed, Input, Listener, MethodReply, MethodRequest, Output
+from edgefn.contracts import Event, Feed, Input, Listener, Outcome, Output
 from edgefn.errors import EdgefnError, SettingError
 from edgefn.function import Function
 from edgefn.heartbeat import Heartbeat
 from edgefn.invocation import Invoker
 from edgefn.loader import App
 from edgefn.logs import user_traceback
-from edgefn.spool import Spool
+from edgefn.operation import Operation
+from edgefn.swap import Swaps
 from edgefn.threads import Threads
 
 log = logging.getLogger("edgefn.host")
@@ -45,26 +46,16 @@ class Running:
     invoker: Invoker | None = None
     task: asyncio.Task[None] | None = None
 
+    def emit(self, event: Event) -> Awaitable[Outcome]:
+        """Runs the function, as it is at present, for one event."""
+        assert self.invoker is not None
+        return self.invoker.emit(event)
+
     def fail(self, reason: str) -> None:
         """Takes the function out, with the reason in its errors and in the log."""
         self.state = "error"
         self.function.errors.append(reason)
         log.error("The '%s' function is in error: %s", self.function.name, reason)
-
-
-class _Sink:
-    """Where the hub delivers."""
-
-    def __init__(self, spool: Spool) -> None:
-        self._spool = spool
-        self.on_input = spool.inbox.on_input
-        self.on_state = spool.on_state
-
-    async def on_method(self, request: MethodRequest) -> MethodReply:
-        return MethodReply(404, {"Response": f"Direct method not defined: {request.name}"})
-
-    async def on_desired(self, patch: Mapping[str, Any]) -> None:
-        """Nothing listens to the twin yet."""
 
 
 class Host:
@@ -77,7 +68,11 @@ class Host:
         """starting, running, draining, drained, stopping or stopped."""
         self.running = [Running(function) for function in app.functions]
         self._heartbeat = Heartbeat(app.root, app.services.metrics)
+        self._swaps = Swaps(self)
+        self.restart: Callable[[], None] | None = None
+        """Has the process start anew, once this host has stopped; None where nobody would."""
         self._started = time.monotonic()
+        self.operation = Operation(self)
 
     # --- start ---------------------------------------------------------------------------------------------------
 
@@ -90,6 +85,7 @@ class Host:
         await services.spool.open()
         self.threads = Threads(_thread_count(services.settings.get("PYTHON_THREADPOOL_THREAD_COUNT")))
         self._heartbeat.start()
+        await self._overlay()
         for running in self.running:
             if running.function.errors:
                 running.state = "error"
@@ -97,14 +93,21 @@ class Host:
                 running.state = "disabled"
         self._subscribe()
         await services.spool.begin(None if self.app.errors else self.app.names)
-        await services.hub.start(_Sink(services.spool))
+        await services.hub.start(self.operation.sink)
         await asyncio.gather(*(self._guarded(running, self._open) for running in self._healthy()))
         for running in self._healthy():
             await self._guarded(running, self._make_listener)
         for running in self._healthy():
             self._listen(running)
         self.state = "running"
+        self.operation.start()
         self.app.manager.hook.edgefn_host_started(services=services)
+
+    async def _overlay(self) -> None:
+        """Lays the desired properties over the functions that were in force when the host ran last."""
+        for function in await self.operation.open():
+            running = next(each for each in self.running if each.function.name == function.name)
+            self.app.functions[self.app.functions.index(running.function)] = running.function = function
 
     def _subscribe(self) -> None:
         """Has messages kept for every function that may run some day, before the hub delivers the first."""
@@ -137,11 +140,21 @@ class Host:
             running.outputs[binding.name] = await kinds.outputs[binding.type.lower()].open(binding)
 
     async def _make_listener(self, running: Running) -> None:
+        running.invoker = self.invoker(running)
+        running.listener = self.listener(running.function)
+
+    def listener(self, function: Function) -> Listener:
+        """The running side of a function's trigger; raises EdgefnError."""
+        assert function.trigger is not None
+        return self.app.kinds.triggers[function.trigger.type.lower()].listener(function.trigger)
+
+    def invoker(self, running: Running, after: Invoker | None = None) -> Invoker:
+        """What runs the function, with what is open for it, in the place of another one where there is one."""
         function, services = running.function, self.app.services
         assert function.trigger is not None
         kind = self.app.kinds.triggers[function.trigger.type.lower()]
         hook = self.app.manager.hook.edgefn_invocation_ended
-        running.invoker = Invoker(
+        return Invoker(
             function,
             self.app.root,
             convert=kind.convert(function.trigger),
@@ -154,8 +167,8 @@ class Host:
             else None,
             level=kind.level,
             is_call=getattr(kind, "is_call", False),
+            after=after,
         )
-        running.listener = kind.listener(function.trigger)
 
     def _listen(self, running: Running) -> None:
         running.task = asyncio.create_task(self._supervise(running), name=f"listen {running.function.name}")
@@ -163,13 +176,12 @@ class Host:
     async def _supervise(self, running: Running) -> None:
         """Listens until the trigger ends; a listener that breaks is started again, later each time."""
         assert running.listener is not None
-        assert running.invoker is not None
         pause = 0.5
         while True:
             running.state = "running"
             began = time.monotonic()
             try:
-                await running.listener.listen(running.invoker.emit)
+                await running.listener.listen(running.emit)
                 running.state = "ended"
                 log.info("Function '%s' has ended: its trigger gives no further event", running.function.name)
                 return
@@ -202,6 +214,7 @@ class Host:
         """How the host and its functions are, as JSON values."""
         services = self.app.services
         return {
+            "state": self.state,
             "uptime": round(time.monotonic() - self._started, 1),
             "hub": dict(services.hub.status()),
             "spool": dict(services.spool.status()),
@@ -240,6 +253,22 @@ class Host:
                 self._listen(running)
         self.state = "running"
 
+    # --- swap ----------------------------------------------------------------------------------------------------
+
+    async def swap(self, functions: Sequence[Function]) -> None:
+        """Puts functions into the place of those of the same names: all of them or, with an EdgefnError, none."""
+        await self._swaps.swap(functions)
+
+    def begin(self, running: Running) -> None:
+        """Listens for a function, unless the host does not listen at all at present."""
+        running.state = "starting" if self.state == "running" else "stopped"
+        if self.state == "running":
+            self._listen(running)
+
+    async def end(self, several: Sequence[Running]) -> None:
+        """Stops listening for functions, and lets their invocations end within the grace time."""
+        await self._end(list(several), self.grace)
+
     # --- stop ----------------------------------------------------------------------------------------------------
 
     def _fed(self) -> list[Running]:
@@ -258,6 +287,7 @@ class Host:
         """
         began = time.monotonic()
         self.state = "stopping"
+        await self.operation.stop()
         self._stop_retries()
         fed = self._fed()
         await self._end([r for r in self.running if r not in fed], self.grace)
@@ -292,6 +322,7 @@ class Host:
 
     async def _close(self) -> None:
         services = self.app.services
+        await self._swaps.close()
         for running in self.running:
             for output in running.outputs.values():
                 await self._quietly(output.close())
@@ -303,6 +334,7 @@ class Host:
             await asyncio.to_thread(session_kind.close)
         await self._quietly(services.spool.close())
         await self._quietly(services.hub.stop())
+        await self.operation.close()
         self.threads.close()
         self._heartbeat.stop()
 

@@ -20,7 +20,7 @@ import azure.functions as func
 from edgefn.context import Context
 from edgefn.contracts import Event, Input, Outcome, Output, Status
 from edgefn.deadlines import Deadlines
-from edgefn.errors import EdgefnError, FunctionTimeout, StillRunning
+from edgefn.errors import EdgefnError, FunctionTimeout, StillRunning, UnfitEvent
 from edgefn.function import Function
 from edgefn.ids import new_id
 from edgefn.logs import CURRENT, Invocation, failed_line, running_line, user_traceback
@@ -89,8 +89,20 @@ class Turnstile:
             turn.set_result(None)
 
 
+class Held:
+    """The threads that invocations of a function hold after their time-out, whichever version of it they ran."""
+
+    __slots__ = ("threads",)
+
+    def __init__(self) -> None:
+        self.threads = 0
+
+
 class Invoker:
-    """One function with its bindings open; ``emit`` runs it for one event."""
+    """One function with its bindings open; ``emit`` runs it for one event.
+
+    An invoker that comes ``after`` another one takes its place: outputs keep the order of the events of both.
+    """
 
     def __init__(
         self,
@@ -105,6 +117,7 @@ class Invoker:
         ended: Ended | None = None,
         level: int = logging.INFO,
         is_call: bool = False,
+        after: Invoker | None = None,
     ) -> None:
         assert function.trigger is not None
         assert function.call is not None
@@ -125,20 +138,31 @@ class Invoker:
         self._timeout = function.timeout
         self._deadlines = None if function.timeout is None else Deadlines(function.timeout)
         self._retry = None if is_call else function.retry
-        self._stopping = asyncio.Event()
+        self._stopping: asyncio.Event = after._stopping if after else asyncio.Event()
         self._told: Counter[str] = Counter()
         self._may_return = function.may_return
         self._must_return = bool(getattr(self._return, "required", False))
         self._is_call = is_call
-        self._order = Turnstile()
-        self.stuck = 0
-        """Threads that timed-out invocations of this function still hold."""
+        self._order: Turnstile = after._order if after else Turnstile()
+        self._held: Held = after._held if after else Held()
         self.running = 0
         """Invocations in flight."""
+        self._rest: asyncio.Event | None = None
+
+    @property
+    def stuck(self) -> int:
+        """Threads that timed-out invocations of this function still hold."""
+        return self._held.threads
+
+    async def idle(self) -> None:
+        """Returns when no invocation is in flight."""
+        while self.running:
+            self._rest = self._rest or asyncio.Event()
+            await self._rest.wait()
 
     async def emit(self, event: Event) -> Outcome:
         """Runs the function for one event. Never raises for what goes wrong in it: that is the outcome."""
-        if self.stuck:
+        if self._held.threads:
             return self._refused(event)
         ticket = self._order.enter()
         tried = event.settlement.attempts if event.settlement is not None else 0
@@ -163,6 +187,9 @@ class Invoker:
             outcome.duration = time.perf_counter() - started
             self._order.leave(ticket)
             self.running -= 1
+            if self._rest is not None and not self.running:
+                self._rest.set()
+                self._rest = None
             self._metrics.record(outcome)
             if logs or outcome.error is not None:
                 self._log_ended(outcome, invocation)
@@ -257,7 +284,7 @@ class Invoker:
         try:
             return self._convert(event.value)
         except (ValueError, TypeError, LookupError) as error:
-            raise EdgefnError(
+            raise UnfitEvent(
                 f"{self.function.place}: the event does not fit parameter '{self._trigger}' "
                 f"of function '{self.function.name}': {error}"
             ) from None
@@ -291,7 +318,7 @@ class Invoker:
 
     def _gave_up(self, job: Job, invocation: Invocation) -> FunctionTimeout:
         """A synchronous function can not be stopped: it keeps its thread, and gets no event until it returns."""
-        self.stuck += 1
+        self._held.threads += 1
         self._threads.give_up(job, self._returned)
         return self._timed_out(
             invocation,
@@ -300,7 +327,7 @@ class Invoker:
         )
 
     def _returned(self) -> None:
-        self.stuck -= 1
+        self._held.threads -= 1
         self._log.warning("Function '%s' has returned after its time-out, and gets events again", self.function.name)
 
     def _timed_out(self, invocation: Invocation, line: str, more: str = "") -> FunctionTimeout:

@@ -28,9 +28,13 @@ BUILTINS = (
     "edgefn.triggers.timer",
     "edgefn.triggers.warm_up",
     "edgefn.triggers.event_hub",
+    "edgefn.triggers.direct_method",
+    "edgefn.triggers.twin",
     "edgefn.bindings.event_hub",
     "edgefn.bindings.inference_session",
     "edgefn.bindings.edge_hub",
+    "edgefn.bindings.setting",
+    "edgefn.steering",
     "edgefn.web.http",
 )
 ENTRY_POINT = "edgefn"

@@ -166,12 +166,22 @@ PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 )
 WORDS = ("key", "pass", "sig", "token", "secret", "auth", "bearer", "eyj", "@", "pwd", "code=")
 """One of these, in small letters, is part of whatever a pattern finds."""
+ENDS = "key password passwd passphrase pass pwd secret token sig signature code auth".split()
 SUSPICIOUS = re.compile(
-    r"""(?:key|passw(?:or)?d|passphrase|pass|pwd|secret|token|sig|signature|code|auth)(?:["']\s*[=:,]|\s*=)"""
-    r"""|-(?:key|token|secret|password)\s*:|authorization["']?\s*[=:,]|bearer\s|sharedaccesssignature\s"""
-    r"""|(?<![\w-])eyj[\w-]+\.|private key-----|://\S{0,600}@"""
+    "|".join(
+        (
+            *(rf"""{name}(?:["']\s*[=:,]|\s*=)""" for name in ENDS),
+            *(rf"-{name}\s*:" for name in ("key", "token", "secret", "password")),
+            r"""authorization["']?\s*[=:,]""",
+            r"bearer\s",
+            r"sharedaccesssignature\s",
+            r"eyj[\w-]{6,4000}\.",
+            r"private key-----",
+            r"://\S{0,600}@",
+        )
+    )
 )
-"""As much of the patterns as can be looked for quickly in small letters."""
+"""As much of the patterns as can be looked for quickly, in small letters; each part begins with one that is known."""
 
 
 def hold(owner: str, secrets: Iterable[str]) -> None:

@@ -62,7 +62,7 @@ def _at(path: Path, *keys: str | int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The app settings by name: ``--set`` over the environment over local.settings.json.
+    """The app settings by name: the twin's over ``--set`` over the environment over local.settings.json.
 
     A name that is not there as written is found without regard to case, as on the cloud.
     """
@@ -71,11 +71,21 @@ class Settings:
     """Some are secrets: not for texts that leave."""
     notes: tuple[str, ...] = ()
     """What is worth a log line about how they were read."""
+    overlay: Mapping[str, str] = field(default_factory=dict)
+    """Those of the twin's desired properties."""
 
     def get(self, name: str, default: str | None = None) -> str | None:
-        if name in self.values:
-            return self.values[name]
-        return next((value for known, value in self.values.items() if known.lower() == name.lower()), default)
+        for values in (self.overlay, self.values):
+            if name in values:
+                return values[name]
+            for known, value in values.items():
+                if known.lower() == name.lower():
+                    return value
+        return default
+
+    def is_overlaid(self, name: str) -> bool:
+        """Whether the twin says it."""
+        return any(known.lower() == name.lower() for known in self.overlay)
 
     def resolve(self, text: str) -> str:
         """The text with each ``%NAME%`` replaced by that setting; raises SettingError for one that is not set."""
@@ -92,7 +102,7 @@ class Settings:
         if value is None:
             raise SettingError(
                 f"'%{name}%' does not resolve to a value; set {name} in the environment, under Values in "
-                f"local.settings.json, or with --set {name}=...{nearest(name, self.values)}"
+                f"local.settings.json, or with --set {name}=...{nearest(name, {**self.values, **self.overlay})}"
             )
         return value
 

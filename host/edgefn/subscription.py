@@ -125,14 +125,20 @@ class Subscription:
                 frames.append(frame)
         return frames
 
+    def want(self, wanted: Wanted) -> None:
+        """Takes other frames from the next one on; those that wait stay."""
+        with self.source.changed:
+            if wanted.max_fps != self.wanted.max_fps:
+                self._spacing = Spacing(wanted.max_fps) if wanted.max_fps else None
+            self.wanted = wanted
+
     # On the reader's thread, or with ``changed`` held.
 
     def wants(self, number: int, at: float, interval: float) -> bool:
         """Whether the frame passes the rate options; counts it. Decided before the frame is decoded."""
         self.frames += 1
-        if number % self.wanted.every_nth == 0 and (
-            self._spacing is None or self._spacing.wants(at, interval * self.wanted.every_nth)
-        ):
+        nth, spacing = self.wanted.every_nth, self._spacing
+        if number % nth == 0 and (spacing is None or spacing.wants(at, interval * nth)):
             return True
         self.drop("rate")
         return False

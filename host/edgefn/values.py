@@ -1,4 +1,4 @@
-"""How the body of a message becomes the type that a parameter is annotated with."""
+"""How the body of a message, or a JSON value, becomes the type that a parameter is annotated with; and back."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
+import orjson
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation, PydanticUserError
 
@@ -16,6 +17,7 @@ from edgefn.contracts import EdgeMessage
 Convert = Callable[[EdgeMessage], Any]
 SHOWN = 80
 """Characters of a value that an error shows."""
+OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
 
 def message_converter(annotation: Any) -> Convert | None:
@@ -38,30 +40,50 @@ def message_converter(annotation: Any) -> Convert | None:
             return lambda message: annotation(message.body)
     if EdgeMessage in typing.get_args(annotation):
         raise TypeError(f"a message can not become {annotation}; a list of messages comes with cardinality 'many'")
+    read = _reader(annotation, "a message", "EdgeMessage, str, bytes, dict, list, a dataclass or a TypedDict")
+    return lambda message: read(message.text)
+
+
+def json_converter(annotation: Any, what: str) -> Callable[[Any], Any] | None:
+    """How a JSON value becomes a parameter; None when the value itself is passed: for ``Any``, and no annotation.
+
+    A value that does not fit raises ValueError. Raises TypeError, in which ``what`` names the value, for types that
+    JSON can not become.
+    """
+    if annotation in (None, Any):
+        return None
+    read = _reader(annotation, what, "dict, list, str, int, float, bool, a dataclass or a TypedDict")
+    return lambda value: read(json_bytes(value))
+
+
+def _reader(annotation: Any, what: str, fitting: str) -> Callable[[str | bytes], Any]:
+    """What makes the type of a JSON text; raises TypeError for types that JSON can not become."""
     try:
-        return _json_converter(TypeAdapter(annotation))
+        adapter = TypeAdapter(annotation)
     except (PydanticSchemaGenerationError, PydanticUserError, PydanticUndefinedAnnotation) as error:
         name = getattr(annotation, "__name__", annotation)
         if error.code == "typed-dict-version":
-            raise TypeError(f"a message can not become {name}; {error.message}") from None
-        raise TypeError(
-            f"a message can not become {name}; EdgeMessage, str, bytes, dict, list, a dataclass or a TypedDict would do"
-        ) from None
+            raise TypeError(f"{what} can not become {name}; {error.message}") from None
+        raise TypeError(f"{what} can not become {name}; {fitting} would do") from None
 
-
-def _json_converter(adapter: TypeAdapter[Any]) -> Convert:
-    def convert(message: EdgeMessage) -> Any:
+    def read(text: str | bytes) -> Any:
         try:
-            return adapter.validate_json(message.text)
+            return adapter.validate_json(text)
         except ValidationError as error:
-            fault = error.errors(include_url=False)[0]
-            where = ".".join(str(part) for part in fault["loc"])
-            raise ValueError(f"{where + ': ' if where else ''}{fault['msg']}, found {_shown(fault['input'])}") from None
+            raise ValueError(fault_of(error)) from None
 
-    return convert
+    return read
 
 
-def _shown(value: Any) -> str:
+def fault_of(error: ValidationError) -> str:
+    """The first thing that is wrong with a value, with the place inside it and what was found there."""
+    fault = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in fault["loc"])
+    return f"{where + ': ' if where else ''}{fault['msg'].removeprefix('Value error, ')}, found {shown(fault['input'])}"
+
+
+def shown(value: Any) -> str:
+    """A value as errors show it."""
     text = repr(value)
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
@@ -81,3 +103,22 @@ def element_of(annotation: Any) -> Any:
     if typing.get_origin(annotation) is list:
         return typing.get_args(annotation)[0]
     raise TypeError(f"cardinality 'many' gives a list; {getattr(annotation, '__name__', annotation)} is none")
+
+
+# --- and back ------------------------------------------------------------------------------------------------------
+
+
+def json_bytes(value: Any) -> bytes:
+    """A value as JSON: dicts, lists, numbers, texts, dataclasses, datetimes, numpy arrays and numbers."""
+    try:
+        return orjson.dumps(value, default=_plain, option=OPTIONS)
+    except (TypeError, RecursionError) as error:
+        raise TypeError(f"a {type(value).__name__} can not be sent as JSON: {error}") from None
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "model_dump"):  # a pydantic model
+        return value.model_dump(mode="json")
+    if hasattr(value, "tolist"):  # a numpy array that is not contiguous, or of a rare type
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is no JSON value")

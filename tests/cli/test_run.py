@@ -76,6 +76,36 @@ def test_a_mistake_is_one_line_without_a_traceback(tmp_path: Path, arguments: tu
     assert "Traceback" not in logged
 
 
+STEERED = """
+import edgefn
+app = edgefn.FunctionApp()
+
+@app.direct_method_trigger("zoom", "SetZoom")
+@app.setting("most", "MOST", default=3)
+def method(zoom: int, most: int):
+    return [zoom, most]
+
+@app.twin_trigger("changed")
+def twin(changed: dict):
+    return sorted(changed)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "returned"),
+    [
+        (("method", "--input", "2"), [2, 3]),
+        (("method", "--input", "2", "--set", "MOST=9"), [2, 9]),
+        (("twin", "--input", '{"mode": null, "a": 1}'), ["a", "mode"]),
+    ],
+)
+def test_a_direct_method_takes_a_payload_and_a_twin_trigger_properties(
+    tmp_path: Path, arguments: tuple[str, ...], returned: list[Any]
+) -> None:
+    ended = edgefn("run", *arguments, cwd=app_in(tmp_path / "app", steered=STEERED))
+    assert json.loads(ended.stdout)["return"] == returned
+
+
 def test_settings_are_added_listed_without_their_values_and_deleted(tmp_path: Path) -> None:
     app = app_in(tmp_path / "app", message=MESSAGE)
     assert edgefn("settings", "add", "SECRET", "s3cret", cwd=app).returncode == 0

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
+import urllib.request
 from pathlib import Path
 
 import pytest
 
-from tests.cli.command import COUNT, ENDLESS, LONGEST, app_in, command, edgefn, environment, sent, started
+from tests.cli.command import COUNT, ENDLESS, LONGEST, READY, app_in, command, edgefn, environment, sent, started
 
 RAISES = COUNT.replace("count", "raises").replace("frame.id", "frame.id / 0")
 WRONG = COUNT.replace("count", "wrong").replace('"frames")', '"frames", gone=1)')
@@ -60,6 +62,25 @@ def test_json_gives_only_json_lines(tmp_path: Path) -> None:
     errors = [line["message"] for line in lines if line["level"] == "error"]
     assert any("functions/wrong.py:5: unknown option 'gone' of edgeHub" in text for text in errors)
     assert any("functions/broken.py:1: SyntaxError" in text for text in errors)
+
+
+def test_the_edge_form_gives_only_lines_as_edge_agent_reads_them(tmp_path: Path) -> None:
+    app = app_in(tmp_path / "app", count=COUNT, raises=RAISES, wrong=WRONG, broken="def f(:\n")
+    ended = edgefn("start", "--log-form", "edge", "--until-end", "--verbose", cwd=app)
+    head = re.compile(r"<[2-7]> \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} \+00:00 \[(FTL|ERR|WRN|INF|DBG)\] ")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert [line for line in ended.stdout.splitlines() if not head.match(line)] == []
+    assert "[ERR] raises(" in ended.stdout
+    assert "[INF] Functions: count, raises, wrong" in ended.stdout
+
+
+def test_in_a_module_lines_have_the_edge_form_unless_another_one_is_asked_for(tmp_path: Path) -> None:
+    app = app_in(tmp_path / "app")
+    (app / "host.json").write_text("{}")  # whatever else a module needs, it gets no further
+    asked = ((), ("--log-form", "console"), ("--json",), ("--json", "--log-form", "edge"))
+    said = [edgefn("start", *options, cwd=app, IOTEDGE_MODULEID="cam").stdout for options in asked]
+    assert [line[:4] for line in said] == ["<3> ", "[202", '{"ti', '{"ti']
+    assert all("missing the required 'version' property" in line for line in said)
 
 
 def test_upstream_prints_each_message(tmp_path: Path) -> None:
@@ -250,3 +271,32 @@ def _read(terminal: object) -> bytes:
         return terminal.read(65536)  # type: ignore[attr-defined, no-any-return]
     except OSError:  # Linux's way to say that the other side is closed
         return b""
+
+
+# --- restart -----------------------------------------------------------------------------------------------------
+
+HELLO = """
+import azure.functions as func
+app = func.FunctionApp()
+@app.route("hello")
+def hello(req: func.HttpRequest) -> str:
+    return TEXT
+"""
+
+
+def test_a_restart_takes_the_changed_app_in_the_same_process_and_a_signal_still_ends_it(tmp_path: Path) -> None:
+    app = app_in(tmp_path / "app", hello=HELLO.replace("TEXT", "'first'"))
+    with started("start", cwd=app) as running:
+        where = re.search(r"http://localhost:\d+", running.log)
+        assert where
+        (app / "functions" / "hello.py").write_text(HELLO.replace("TEXT", "'second'"))
+        request = urllib.request.Request(f"{where[0]}/admin/host/restart", method="POST")
+        assert urllib.request.urlopen(request, timeout=10).status == 200
+        running.wait_for("Starting anew")
+        running.log = ""
+        running.wait_for(READY)
+        anew = re.search(r"http://localhost:\d+", running.log)
+        assert anew
+        assert urllib.request.urlopen(f"{anew[0]}/api/hello", timeout=10).read() == b"second"
+        running.send(signal.SIGTERM)
+        assert running.end() == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import shutil
 import subprocess
@@ -30,7 +31,8 @@ from tests.end_to_end.apps import (
     counting,
     detect,
 )
-from tests.end_to_end.conftest import Load, Play, play_app
+from tests.end_to_end.conftest import Load, Play, play_app, upstream
+from tests.steered import Steered, steered, until
 
 # --- S0.1 --------------------------------------------------------------------------------------------------------
 
@@ -177,6 +179,56 @@ def test_s0_3_the_publish_interval_is_kept_at_the_pace_of_the_clip(play: Play) -
     assert played.functions["each"]["trigger"]["fps"] == pytest.approx(12.5, rel=0.1)
 
 
+# --- S0.4 --------------------------------------------------------------------------------------------------------
+
+
+EVERY = f"""
+@app.video_frame_trigger("frame", "{CARS}", real_time=True, on_end="loop")
+@app.edge_hub_output("objects", "telemetry", interval="00:00:01")
+async def every(frame: edgefn.VideoFrame, objects: edgefn.Out[dict]):
+    objects.set({{"frame_id": frame.id}})
+"""
+QUICK = json.dumps({"version": "2.0", "extensions": {"twin": {"reportInterval": 0.05}}})
+
+
+async def test_s0_4_the_interval_is_set_by_a_direct_method_and_by_a_desired_property(load: Load) -> None:
+    async with steered(load({"host.json": QUICK, "functions/f.py": EVERY})) as site:
+        await telemetry(site, 3)
+        for wrong in ("abc", 0, -1):
+            assert await site.call("SetTelemetryInterval", wrong) == (400, {"Response": "Invalid parameter"})
+        assert await site.call("SetTelemetryIntervall", 5) == (
+            404,
+            {"Response": "Direct method not defined: SetTelemetryIntervall"},
+        )
+        before = await telemetry(site, 4)
+        assert gaps(before) == [pytest.approx(1, abs=0.2)] * 3
+        done = {"Response": "Executed direct method SetTelemetryInterval"}
+        assert await site.call("SetTelemetryInterval", 5) == (200, done)
+        assert gaps(await telemetry(site, 6))[3:] == [pytest.approx(5, abs=0.2)] * 2
+        answer = await site.desire({"functions": {"every": {"objects": {"interval": 2}}}})
+        assert answer == {
+            "version": 1,
+            "status": "applied",
+            "inForce": {"functions": {"every": {"objects": {"interval": 2}}}},
+        }
+        assert gaps(await telemetry(site, 8))[5:] == [pytest.approx(2, abs=0.2)] * 2
+        refused = await site.desire({"functions": {"every": {"objects": {"interval": "abc"}}}})
+        assert (refused["status"], refused["inForce"]) == ("refused", answer["inForce"])
+        assert gaps(await telemetry(site, 9))[7:] == [pytest.approx(2, abs=0.2)]
+
+
+async def telemetry(site: Steered, count: int) -> list[datetime]:
+    """When the first messages left, as soon as there are so many."""
+    sent = site.host.running[0].outputs["objects"]
+    await until(lambda: sent.status()["published"] >= count, 20)
+    lines = upstream(site.host.app.services.state)
+    return [datetime.fromisoformat(line["created"]) for line in lines[:count]]
+
+
+def gaps(times: list[datetime]) -> list[float]:
+    return [(later - earlier).total_seconds() for earlier, later in itertools.pairwise(times)]
+
+
 # --- S0.5 --------------------------------------------------------------------------------------------------------
 
 
@@ -211,6 +263,28 @@ def test_s0_5_a_device_that_this_machine_has_runs_and_is_told(play: Play, device
     infos = next(m for m in played.app.services.metrics.registry.collect() if m.name == "edgefn_session_info").samples
     assert {sample.labels["device"] for sample in infos if sample.labels["function"] == "classify"} == {"CPU"}
     assert bool(list(played.app.services.state.rglob("*.blob"))) is cache
+
+
+async def test_s0_5_the_device_really_used_is_in_the_reported_properties_and_a_change_is_too(load: Load) -> None:
+    files = on_device("AUTO:GPU,CPU", cache=False) | {"host.json": QUICK}
+    async with steered(load(files)) as site:
+        asked = {"model": "squeezenet1.1.xml", "device": "CPU", "asked": "AUTO:GPU,CPU"}
+        await until(lambda: reported_session(site).items() >= asked.items(), 20)
+        await site.desire({"functions": {"classify": {"classifier": {"device": "CPU", "precision": "f32"}}}})
+        await until(lambda: reported_session(site).get("precision") == "f32", 20)
+        assert reported_session(site)["asked"] == "CPU"
+        infos = site.host.app.services.metrics.registry.collect()
+        sessions = next(metric for metric in infos if metric.name == "edgefn_session_info").samples
+        assert [sample.labels["precision"] for sample in sessions] == ["f32"]
+        refused = await site.desire({"functions": {"classify": {"classifier": {"device": "GPU"}}}})
+        assert "this machine has CPU" in refused["reason"]
+        assert reported_session(site)["device"] == "CPU"
+
+
+def reported_session(site: Steered) -> dict[str, str]:
+    """What is reported of the session of a function."""
+    told = site.reported.get("functions", {}).get("classify", {}).get("inputs", {}).get("classifier", {})
+    return dict(told)
 
 
 @pytest.mark.parametrize("device", ["GPU", "NPU", "HETERO:GPU,CPU", "HETERO:FPGA,CPU", "MYRIAD"])

@@ -8,18 +8,22 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
 
 import edgefn
 from edgefn.standin.control import Outgoing
@@ -42,6 +46,21 @@ WORK = """
 """
 """One output for each input."""
 
+GATED = """
+    import asyncio, pathlib
+    import edgefn
+    app = edgefn.FunctionApp()
+    GATE = pathlib.Path("open")
+
+    @app.edge_hub_trigger("m", "in")
+    @app.edge_hub_output("$return", "out")
+    async def work(m: dict):
+        while not GATE.exists():
+            await asyncio.sleep(0.01)
+        return m
+"""
+"""The same, and nothing moves until there is a file of the name ``open`` in the app's folder."""
+
 SLOW = """
     import time
     import edgefn
@@ -60,6 +79,11 @@ def size(full: int, reduced: int) -> int:
     return full if FULL else reduced
 
 
+def extensions(**options: Mapping[str, Any]) -> dict[str, str]:
+    """A host.json with these extensions, as a file of an app."""
+    return {"host.json": json.dumps({"version": "2.0", "extensions": options})}
+
+
 @dataclass(frozen=True, slots=True)
 class Tally:
     """What became of inputs that were numbered from 0."""
@@ -73,6 +97,11 @@ class Tally:
     inversions: int
     """First arrivals that came after a later one."""
 
+    @property
+    def holds(self) -> bool:
+        """Whether all came, what came again had the same id, and first arrivals were in order."""
+        return not (self.lost or self.strangers or self.inversions)
+
     def __str__(self) -> str:
         return (
             f"{self.given} inputs, {len(self.lost)} lost, {self.duplicates} came again, {self.strangers} of them with "
@@ -83,10 +112,13 @@ class Tally:
 class HostProcess:
     """`edgefn start` as a module on a hub; its state folder stays between its starts."""
 
-    def __init__(self, folder: Path, hub: HubProcess, files: Mapping[str, str], module: str = MODULE) -> None:
+    def __init__(
+        self, folder: Path, hub: HubProcess, files: Mapping[str, str], module: str = MODULE, port: int = 8080
+    ) -> None:
         self.folder = folder
         self.state = folder / ".edgefn"
         self.variables = hub.env(module)
+        self.address, self.port = hub.address, port
         self.process: subprocess.Popen[str] | None = None
         self._lines: list[str] = []
         self._came = threading.Condition()
@@ -106,30 +138,30 @@ class HostProcess:
         self.spawn()
         self.wait_for(ready, after=seen)
 
-    def spawn(self, *command: str) -> None:
+    def spawn(self) -> None:
         """Starts it without waiting."""
+        where = ["--address", self.address, "--port", str(self.port)]
         known = {name: value for name, value in os.environ.items() if not name.startswith(("IOTEDGE", "EdgeHub"))}
         self.process = subprocess.Popen(
-            [*command, sys.executable, "-m", "edgefn", "start", "--port", "0", "--state", str(self.state)],
+            [sys.executable, "-m", "edgefn", "start", *where, "--state", str(self.state)],
             cwd=self.folder,
             env={**known, **self.variables, "PYTHONPATH": str(PACKAGE), "PYTHONFAULTHANDLER": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
+        self._reader = threading.Thread(target=self._read, args=(self.process,), name="log of the host")
+        self._reader.start()
 
     def kill(self) -> None:
         self._signal(signal.SIGKILL)
-        assert self.process is not None
-        self.process.wait(30)
+        self._wait_for_end()
 
     def stop(self) -> tuple[int, float]:
         """SIGTERM; the exit code, and the seconds that it took."""
-        assert self.process is not None
         began = time.monotonic()
         self._signal(signal.SIGTERM)
-        return self.process.wait(30), time.monotonic() - began
+        return self._wait_for_end(), time.monotonic() - began
 
     def restart(self) -> None:
         self.kill()
@@ -142,9 +174,16 @@ class HostProcess:
         self._signal(signal.SIGCONT)
 
     def close(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait(30)
+        if self.process is not None:
+            if self.runs:
+                self.kill()
+            self._wait_for_end()
+
+    def _wait_for_end(self) -> int:
+        assert self.process is not None
+        code = self.process.wait(30)
+        self._reader.join(30)
+        return code
 
     @property
     def runs(self) -> bool:
@@ -173,19 +212,15 @@ class HostProcess:
 
     def _read(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
-        for line in process.stdout:
-            with self._came:
-                self._lines.append(line)
-                self._came.notify_all()
+        with process.stdout:
+            for line in process.stdout:
+                with self._came:
+                    self._lines.append(line)
+                    self._came.notify_all()
         with self._came:
             self._came.notify_all()
 
     # --- what it tells -------------------------------------------------------------------------------------------
-
-    @property
-    def port(self) -> int:
-        line = next(line for line in reversed(self._lines) if "health and metrics are on port" in line.lower())
-        return int(line.rsplit(" ", 1)[1])
 
     def memory(self) -> float:
         """Resident memory in MiB."""
@@ -195,7 +230,37 @@ class HostProcess:
 
     def threads(self) -> int:
         assert self.process is not None
-        return len(list(Path(f"/proc/{self.process.pid}/task").iterdir()))
+        return len(os.listdir(f"/proc/{self.process.pid}/task"))
+
+    def descriptors(self) -> int:
+        """Files and sockets that it has open."""
+        assert self.process is not None
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def ready(self) -> tuple[int, dict[str, Any]]:
+        """Status and answer of its readiness probe."""
+        status, body = self.get("/health/ready")
+        return status, json.loads(body)
+
+    def metric(self, name: str, **labels: str) -> float:
+        """What /metrics tells: the sum of the samples of that name which have these labels."""
+        families = text_string_to_metric_families(self.get("/metrics")[1])
+        samples = [sample for family in families for sample in family.samples if sample.name == name]
+        return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
+
+    @property
+    def is_online(self) -> bool:
+        return self.metric("edgefn_hub_connected") == 1
+
+    @property
+    def connections(self) -> int:
+        """How many it has made to the hub since its start."""
+        return int(self.metric("edgefn_hub_connections_total"))
+
+    def stored(self, box: str) -> int:
+        """Messages in the file of its spool: ``inbox``, ``outbox`` or ``dead``."""
+        with closing(sqlite3.connect(f"file:{self.state / 'spool.db'}?mode=ro", uri=True)) as file:
+            return int(file.execute(f"SELECT count(*) FROM {box}").fetchone()[0])
 
     def spool(self) -> dict[str, Any]:
         """What `edgefn spool --json` tells."""
@@ -211,10 +276,10 @@ class HostProcess:
             command, cwd=self.folder, env=variables, capture_output=True, text=True, check=True, timeout=60
         ).stdout
 
-    def get(self, address: str) -> tuple[int, str]:
+    def get(self, path: str) -> tuple[int, str]:
         """Status and body of a page of its web server."""
         try:
-            with urllib.request.urlopen(f"{address}", timeout=10) as reply:
+            with urllib.request.urlopen(f"http://{self.address}:{self.port}{path}", timeout=10) as reply:
                 return reply.status, reply.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -228,20 +293,47 @@ class Box:
         self.host = host
         self._given = 0
 
-    def give(self, count: int, *, name: str = "in", padding: int = 0, ids: bool = True) -> None:
+    def give(self, count: int, *, filler: str = "") -> None:
         """Gives the module the next ``count`` numbers as inputs; returns when the hub has stored them."""
         numbers = range(self._given, self._given + count)
-        filler = "x" * padding
         for start in range(0, count, 500):
-            self.hub.control.send(
-                MODULE,
-                name,
-                *(
-                    Outgoing(json.dumps({"n": n, "filler": filler}), id=f"in-{n}" if ids else "")
-                    for n in numbers[start : start + 500]
-                ),
-            )
+            messages = [
+                Outgoing(json.dumps({"n": n, "filler": filler}), id=f"in-{n}") for n in numbers[start : start + 500]
+            ]
+            self.hub.control.send(MODULE, "in", *messages)
         self._given += count
+
+    @contextmanager
+    def stream(self, per_second: int) -> Iterator[None]:
+        """Gives so many inputs a second meanwhile; the hub must be there."""
+        ended = threading.Event()
+
+        def feed() -> None:
+            while not ended.wait(0.1):
+                self.give(per_second // 10)
+
+        thread = threading.Thread(target=feed, name="stream")
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    @property
+    def given(self) -> int:
+        """Inputs that the module was given."""
+        return self._given
+
+    @property
+    def count(self) -> int:
+        """Messages that came to the hub."""
+        return int(self.hub.sql("SELECT coalesce(max(number), 0) FROM upstream")[0][0])
+
+    @property
+    def waiting(self) -> int:
+        """Inputs that are with the hub still."""
+        return int(self.hub.sql("SELECT count(*) FROM queued WHERE module = ?", MODULE)[0][0])
 
     def arrived(self) -> list[tuple[int, str]]:
         """Number and id of what came to the hub, in the order of arrival, read from its database."""
@@ -252,12 +344,17 @@ class Box:
         return tally(self._given, self.arrived())
 
     def wait_for_all(self, within: float = 60.0) -> Tally:
-        """Returns when every input has an output at the hub, and no more are on their way; fails after that time."""
-        try:
-            wait_until(lambda: self.tally().lost == [], within=within)
-        except AssertionError:
-            raise AssertionError(f"{self.tally()}; spool {self.host.spool()}\n{self.host.log[-6000:]}") from None
+        """Returns when every input has an output at the hub; fails after that time."""
+        self.until(lambda: self.count >= self._given and self.tally().lost == [], within=within)
         return self.tally()
+
+    def until(self, condition: Callable[[], Any], *, within: float = 30.0) -> Any:
+        """The first answer that is true; fails after that time, and tells what host and hub have said."""
+        try:
+            return wait_until(condition, within=within)
+        except AssertionError:
+            logs = f"host:\n{self.host.log[-6000:]}\nhub:\n{self.hub.log[-3000:]}"
+            raise AssertionError(f"not within {within:g} s; {self.tally()}\n{logs}") from None
 
 
 def tally(given: int, arrived: Sequence[tuple[int, str]]) -> Tally:
@@ -292,16 +389,3 @@ def box(tmp_path: Path, files: Mapping[str, str] | None = None, *options: str, s
         if host is not None:
             host.close()
         hub.close()
-
-
-def while_it_lasts(step: Callable[[], object]) -> tuple[threading.Event, threading.Thread]:
-    """Repeats a step in a thread until the event is set."""
-    ended = threading.Event()
-
-    def run() -> None:
-        while not ended.is_set():
-            step()
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    return ended, thread

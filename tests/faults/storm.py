@@ -2,8 +2,8 @@
 
     python -m tests.faults.storm --inputs 10000 --kills 8 --runs 5
 
-Prints a line of JSON for each run. Host and hub are killed by SIGKILL, in turn and at random moments, ``--kills`` times
-each, while inputs come; then both run until every input has its output.
+Prints a line of JSON for each run. Host and hub are killed by SIGKILL, in turn, ``--kills`` times each, at random points of
+the traffic; then both run until every input has its output.
 """
 
 from __future__ import annotations
@@ -25,34 +25,31 @@ def storm(
     """One run; what became of the inputs, and the seconds that it took."""
     dice = random.Random(seed)
     code = SLOW.format(seconds=slow) if slow else WORK
+    patience = max(60.0, inputs * (slow + 0.02))
     began = time.monotonic()
     with box(folder, {"functions/work.py": code}) as there:
-        fed = threading.Thread(target=_feed, args=(there, inputs), daemon=True)
-        lock = threading.Lock()
-        there.lock = lock  # type: ignore[attr-defined]
+        hub_is_there = threading.Lock()
+        fed = threading.Thread(target=_feed, args=(there, inputs, hub_is_there))
         fed.start()
-        for number in range(kills * (hosts + hubs)):
-            time.sleep(dice.uniform(0.3, 1.2))
+        points = sorted(dice.randrange(inputs * 9 // 10) for _ in range(kills * (hosts + hubs)))
+        for number, point in enumerate(points):
+            there.until(lambda point=point: there.count > point, within=patience)  # type: ignore[misc]
             if hosts and (number % 2 == 0 or not hubs):
                 there.host.kill()
                 there.host.spawn()
             else:
-                with lock:
-                    there.hub.kill()
-                    there.hub.start()
+                with hub_is_there:
+                    there.hub.restart()
         fed.join()
-        seen = there.wait_for_all(within=max(60.0, inputs * (slow + 0.01)))
+        seen = there.wait_for_all(within=patience)
     return seen, time.monotonic() - began
 
 
-def _feed(there: Box, inputs: int) -> None:
+def _feed(there: Box, inputs: int, hub_is_there: threading.Lock) -> None:
     """Gives the inputs in portions; not while the hub is away, since it is the one that has to store them."""
-    left = inputs
-    while left:
-        with there.lock:  # type: ignore[attr-defined]
-            there.give(min(left, 100))
-        left -= min(left, 100)
-        time.sleep(0.01)
+    for first in range(0, inputs, 100):
+        with hub_is_there:
+            there.give(min(100, inputs - first))
 
 
 def main() -> None:

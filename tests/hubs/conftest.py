@@ -1,4 +1,4 @@
-"""The iotedge hub over the stand-in edgeHub: one process for all tests of a worker, a module of its own for each test."""
+"""The iotedge hub over the stand-in: one process for all tests of a worker, a module of its own for each test."""
 
 from __future__ import annotations
 

@@ -66,6 +66,16 @@ class Edge:
         found = await in_thread(self.control.upstream)
         return [message.text for message in found if message.module == self.module]
 
+    def stored(self) -> int:
+        """How many messages of this module the hub has stored."""
+        [[count]] = self.process.sql("SELECT count(*) FROM upstream WHERE module = ?", self.module)
+        return int(count)
+
+    def waiting(self) -> int:
+        """How many messages for this module the hub still has."""
+        [[count]] = self.process.sql("SELECT count(*) FROM queued WHERE module = ?", self.module)
+        return int(count)
+
     async def invoke(self, method: str, payload: Any = None, **timeouts: float) -> Any:
         return await in_thread(self.control.invoke, self.module, method, payload, **timeouts)
 
@@ -78,10 +88,9 @@ def message(body: str = "{}", **more: Any) -> EdgeMessage:
 
 
 @asynccontextmanager
-async def edge_on(process: HubProcess, *, online: bool = True, **options: Any) -> AsyncIterator[Edge]:
+async def edge_on(process: HubProcess, *, online: bool = True, module: str = "", **options: Any) -> AsyncIterator[Edge]:
     """A module of its own, with quick options, connected, and stopped in the end."""
-    module = f"m{next(_NUMBERS)}"
-    environment = await in_thread(process.env, module)
+    environment = await in_thread(process.env, module or f"m{next(_NUMBERS)}")
     edge = Edge(process, environment, **{"keep_alive": 20, "connect_timeout": 5, **options})
     await edge.start()
     try:

@@ -1,4 +1,4 @@
-"""Messages that leave by the iotedge hub: acknowledged, in order, measured before, and never said to have arrived when not."""
+"""Messages that leave by the iotedge hub: acknowledged, in order, measured, and never said to be there when not."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from collections import deque
 
 import pytest
 
-from edgefn.contracts import EdgeMessage
 from edgefn.errors import AckTimeout, ConnectionLost, HubError, NotConnected, TooLarge
-from edgefn.hubs.iot_edge import topics
+from edgefn.hubs.iot_edge import keeper, topics
 from tests.hubs.edges import Edge, edge_on, message
 from tests.hubs.sinks import until
 from tests.standin.hubs import HubProcess
@@ -68,26 +67,14 @@ async def test_a_message_of_the_largest_size_arrives_and_one_byte_more_is_refuse
     empty = message("", properties={"kind": "largest"}, message_id="id", content_type="text/plain")
     fixed = max(topics.size_at_hub(identity, empty), 4 + len(topics.outgoing(identity, empty)))
     body = "x" * (topics.LARGEST - fixed)
-    for larger in (message(f"{body}x", properties=empty.properties, message_id="id", content_type="text/plain"),):
-        with pytest.raises(TooLarge, match="262,145 bytes"):
-            edge.hub.check(larger)
-        with pytest.raises(TooLarge, match="for output 'out'"):
-            await edge.hub.publish(larger)
+    larger = message(f"{body}x", properties=empty.properties, message_id="id", content_type="text/plain")
+    with pytest.raises(TooLarge, match="262,145 bytes"):
+        edge.hub.check(larger)
+    with pytest.raises(TooLarge, match="for output 'out'"):
+        await edge.hub.publish(larger)
     await edge.hub.publish(message(body, properties=empty.properties, message_id="id", content_type="text/plain"))
     assert await edge.arrived() == [body]
     assert edge.generation == 1
-
-
-@pytest.mark.parametrize("properties", [{"k" * 100: "é" * 1000}, {f"k{n}": "v" * 500 for n in range(100)}])
-def test_properties_that_grow_when_they_are_encoded_are_measured_as_they_are_sent(properties: dict[str, str]) -> None:
-    from edgefn.hubs.iot_edge.identity import Identity, SharedKey
-
-    identity = Identity("hub", "edge", "cam", "", SharedKey(b"", "CONNECTIONSTRING"))
-    topic = topics.outgoing(identity, EdgeMessage(b"", properties))
-    room = topics.LARGEST - 4 - len(topic)
-    topics.outgoing(identity, EdgeMessage(b"x" * room, properties)) if room < topics.LARGEST - 65_000 else None
-    with pytest.raises(TooLarge):
-        topics.outgoing(identity, EdgeMessage(b"x" * (room + 1), properties))
 
 
 async def test_a_topic_that_is_too_long_is_refused_here(edge: Edge) -> None:
@@ -109,6 +96,16 @@ async def test_lost_acknowledgements_end_the_connection_in_time_and_nothing_is_s
         assert edge.lost_by == {"unacknowledged": 1}
 
 
+async def test_acknowledgements_that_came_while_the_loop_was_held_are_not_late(shared_hub: HubProcess) -> None:
+    async with edge_on(shared_hub, ack_timeout=1.0) as edge:
+        waiting = [asyncio.ensure_future(edge.hub.publish(message(str(n)))) for n in range(10)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # written
+        time.sleep(1.2)  # noqa: ASYNC251 - a function that holds the loop
+        await asyncio.wait_for(asyncio.gather(*waiting), 1)
+        assert edge.generation == 1
+
+
 async def test_late_and_doubled_acknowledgements_are_no_fault(edge: Edge) -> None:
     await edge.fault("double-pubacks", count=20)
     await asyncio.gather(*(edge.hub.publish(message(str(n))) for n in range(20)))
@@ -119,13 +116,16 @@ async def test_late_and_doubled_acknowledgements_are_no_fault(edge: Edge) -> Non
     assert edge.generation == 1
 
 
-async def test_what_is_said_to_have_arrived_has_whatever_happens_to_the_connection(shared_hub: HubProcess) -> None:
+async def test_what_is_said_to_have_arrived_has_whatever_happens_to_the_connection(
+    shared_hub: HubProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "HEALTHY", 0.0)
     async with edge_on(shared_hub, ack_timeout=1.0) as edge:
-        await edge.fault("lose-pubacks", share=0.005)
+        await edge.fault("lose-pubacks", share=0.002)
         await edge.fault("double-pubacks", share=0.1)
         arrived, refused = set(), 0
-        for number in range(400):
-            if number % 100 == 50:
+        for number in range(150):
+            if number % 60 == 30:
                 await edge.fault("kill-connections")
             batch = [f"{number}.{part}" for part in range(5)]
             ends = await asyncio.gather(*(edge.hub.publish(message(b)) for b in batch), return_exceptions=True)
@@ -134,21 +134,21 @@ async def test_what_is_said_to_have_arrived_has_whatever_happens_to_the_connecti
             if edge.hub.state != "online":
                 await edge.online(generation=edge.generation)
         assert arrived <= set(await edge.arrived())
-        assert edge.generation >= 4
-        assert len(arrived) + refused == 2000
+        assert edge.generation >= 3
+        assert len(arrived) + refused == 750
 
 
 async def test_an_id_that_was_used_before_says_nothing_about_the_next_message(edge: Edge) -> None:
     """The SDK's worst: a stale acknowledgement is taken for that of another message, 65,535 messages later."""
     await edge.fault("lose-pubacks", seconds=1.0)
     ghosts = [asyncio.ensure_future(edge.hub.publish(message(f"ghost {n}"))) for n in range(3)]
-    await until(lambda: edge.hub.status()["in_flight"] == 3)
+    await until(lambda: edge.stored() == 3)
     await edge.fault("kill-connections")
     assert {type(e) for e in await asyncio.gather(*ghosts, return_exceptions=True)} == {ConnectionLost}
     await edge.online(generation=2)
     await edge.fault("lose-pubacks", count=4)
     again = [asyncio.ensure_future(edge.hub.publish(message(f"again {n}"))) for n in range(4)]
-    await until(lambda: len(edge.process.sql("SELECT 1 FROM upstream WHERE module = ?", edge.module)) == 7)
+    await until(lambda: edge.stored() == 7)
     assert not any(future.done() for future in again)
     await edge.hub.stop()
     await asyncio.gather(*again, return_exceptions=True)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
-from edgefn.contracts import EdgeMessage
-from edgefn.errors import HubError, SettingError
+from edgefn.contracts import EdgeMessage, HubState, MethodReply, MethodRequest
+from edgefn.errors import HubError, NotConnected, SettingError
 from edgefn.hubs.local import LocalHub
 from edgefn.loader import load_app
 
@@ -23,9 +24,22 @@ class Inputs:
 
     def __init__(self) -> None:
         self.came: list[EdgeMessage] = []
+        self.states: list[HubState] = []
+        self.patches: list[dict[str, Any]] = []
 
     async def on_input(self, message: EdgeMessage) -> None:
         self.came.append(message)
+
+    def on_state(self, state: HubState) -> None:
+        self.states.append(state)
+
+    async def on_desired(self, patch: Mapping[str, Any]) -> None:
+        self.patches.append(dict(patch))
+
+    async def on_method(self, request: MethodRequest) -> MethodReply:
+        if request.name == "slow":
+            await asyncio.Event().wait()
+        return MethodReply(200, {"name": request.name, "payload": request.payload})
 
 
 @pytest.fixture
@@ -141,3 +155,90 @@ def test_a_wrong_host_json_is_refused_with_its_place(hub_with: HubWith, options:
     with pytest.raises(SettingError, match=said) as error:
         hub_with(**options)
     assert "host.json: extensions.edgeHub" in str(error.value)
+
+
+# --- the twin, direct methods, the cable -------------------------------------------------------------------------
+
+
+async def test_desired_properties_are_merged_counted_and_delivered(hub_with: HubWith) -> None:
+    hub, host = hub_with(), Inputs()
+    await hub.start(host)
+    assert await hub.set_desired({"a": {"b": 1, "c": 2}, "d": 3}) == 1
+    assert await hub.set_desired({"a": {"b": None}, "d": 4}) == 2
+    assert host.patches == [{"a": {"b": 1, "c": 2}, "d": 3, "$version": 1}, {"a": {"b": None}, "d": 4, "$version": 2}]
+    twin = await hub.twin()
+    assert (twin.desired, twin.version) == ({"a": {"c": 2}, "d": 4, "$version": 2}, 2)
+    await hub.stop()
+
+
+async def test_the_twin_is_a_file_that_outlives_the_host_and_may_be_edited(hub_with: HubWith, tmp_path: Path) -> None:
+    hub = hub_with()
+    await hub.set_desired({"a": 1})
+    await hub.start(Inputs())
+    await hub.report({"functions": {"f": {"state": "running"}}})
+    await hub.stop()
+    path = tmp_path / ".edgefn" / "twin.json"
+    document = json.loads(path.read_text())
+    document["desired"]["a"] = 2
+    path.write_text(json.dumps(document))
+    later = hub_with()
+    assert later.properties.desired == {"a": 2, "$version": 1}
+    assert later.properties.reported == {"functions": {"f": {"state": "running"}}, "$version": 1}
+
+
+@pytest.mark.parametrize(
+    ("patch", "said"),
+    [
+        ({"a.b": 1}, "'a.b' is no name"),
+        ({"a": {"$b": 1}}, "'a.\\$b' is no name"),
+        ({"a b": 1}, "'a b' is no name"),
+        ({"a": [1, None]}, r"a\[1\] is null; an array has no null"),
+        ({"a": "x" * 4097}, "a has 4097 bytes; at most 4096 would be right"),
+        ({"a": 2**52}, "an integer within"),
+        ({f"a{number}": "x" * 4000 for number in range(9)}, "bytes in all; at most 32768 would be right"),
+        ({"a": {"b": {"c": {"d": {"e": {"f": {"g": {"h": {"i": {"j": {}}}}}}}}}}}, "is nested deeper than 10"),
+        ({"a": object()}, "no JSON"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_the_twin_has_the_limits_of_iot_hub(hub_with: HubWith, patch: dict[str, Any], said: str) -> None:
+    hub = hub_with()
+    with pytest.raises(HubError, match=said):
+        await hub.set_desired(patch)
+    assert hub.properties.desired == {"$version": 0}
+
+
+async def test_a_direct_method_is_answered_by_the_host_or_by_its_time_out(hub_with: HubWith) -> None:
+    hub = hub_with()
+    with pytest.raises(NotConnected, match="the host does not run"):
+        await hub.invoke("ping")
+    await hub.start(Inputs())
+    assert await hub.invoke("ping", [1]) == MethodReply(200, {"name": "ping", "payload": [1]})
+    assert (await hub.invoke("slow", timeout=0.01)).status == 504
+    await hub.stop()
+
+
+async def test_a_pulled_cable_is_told_and_nothing_passes_until_it_is_plugged_in(hub_with: HubWith) -> None:
+    hub, host = hub_with(), Inputs()
+    await hub.start(host)
+    hub.pull()
+    for call in (hub.publish(EdgeMessage(b"1")), hub.twin(), hub.report({}), hub.invoke("ping")):
+        with pytest.raises(NotConnected, match="its cable is pulled"):
+            await call
+    await hub.set_desired({"a": 1})
+    assert (hub.status()["state"], hub.status()["lost"]) == ("offline", "the cable was pulled")
+    hub.plug()
+    assert (host.patches, (await hub.twin()).desired) == ([], {"a": 1, "$version": 1})
+    assert host.states == [HubState.ONLINE, HubState.OFFLINE, HubState.ONLINE]
+    assert hub.status()["generation"] == 2
+    await hub.stop()
+
+
+async def test_a_host_may_start_while_the_cable_is_pulled(hub_with: HubWith) -> None:
+    hub, host = hub_with(), Inputs()
+    hub.pull()
+    await hub.start(host)
+    assert (hub.state, host.states) == (HubState.OFFLINE, [])
+    hub.plug()
+    assert host.states == [HubState.ONLINE]
+    await hub.stop()

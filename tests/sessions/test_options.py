@@ -47,6 +47,7 @@ def test_settings_come_as_text() -> None:
 def test_an_empty_setting_is_no_setting() -> None:
     names = ("task", "labels", "fallback", "precision", "streams", "inputSize", "mean", "outputNames", "layout", "head")
     assert options(**dict.fromkeys(names, "")) == options()
+    assert options(task="none", labels="None", fallback="NONE", streams="none") == options()
 
 
 def test_the_cache_is_a_switch_or_a_folder() -> None:

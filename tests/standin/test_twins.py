@@ -1,37 +1,13 @@
-"""Merging of twins, and what edgeHub refuses in reported properties."""
+"""Changes of twins, and what edgeHub refuses in reported properties."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from edgefn.errors import HubError
-from edgefn.standin.twins import Twin, difference, merged
-
-VALUES = st.recursive(
-    st.booleans() | st.integers(-9, 9) | st.text("ab", max_size=2),
-    lambda inner: (
-        st.dictionaries(st.text("xyz", min_size=1, max_size=2), inner, max_size=3) | st.lists(inner, max_size=2)
-    ),
-    max_leaves=6,
-)
-OBJECTS = st.dictionaries(st.text("xyz", min_size=1, max_size=2), VALUES, max_size=4)
-
-
-@given(OBJECTS, OBJECTS)
-def test_the_difference_of_two_documents_makes_the_second_of_the_first(
-    old: dict[str, Any], new: dict[str, Any]
-) -> None:
-    assert merged(old, difference(old, new)) == new
-
-
-def test_null_removes_objects_merge_and_everything_else_replaces() -> None:
-    old = {"a": 1, "b": {"c": 1, "d": 2}, "e": [1, 2]}
-    assert merged(old, {"a": None, "b": {"c": None, "f": 3}, "e": [3]}) == {"b": {"d": 2, "f": 3}, "e": [3]}
-    assert merged({"a": 1}, {"a": {"b": 2, "c": None}}) == {"a": {"b": 2}}
+from edgefn.standin.twins import Twin
 
 
 def test_replacing_desired_properties_by_the_same_changes_nothing() -> None:

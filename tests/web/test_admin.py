@@ -96,6 +96,14 @@ async def test_the_host_tells_its_state(serve: Serve) -> None:
     assert (await site.client.get("/admin/nothing")).status_code == 404
 
 
+async def test_a_restart_is_asked_of_whoever_owns_the_process(serve: Serve) -> None:
+    site = await serve(KINDS)
+    asked = asyncio.Event()
+    site.host.restart = asked.set
+    assert (await site.client.post("/admin/host/restart")).status_code == 200
+    assert asked.is_set()
+
+
 async def drain_state(site: Site) -> tuple[str, int]:
     status = (await site.client.get("/admin/host/drain/status")).json()
     return status["state"], status["outstandingInvocations"]

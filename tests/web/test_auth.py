@@ -59,7 +59,18 @@ async def test_admin_endpoints_take_the_master_key_only_and_ping_takes_none(serv
         assert (await site.client.get(path)).status_code == 200
 
 
-@pytest.mark.parametrize("asked", [{"settings": {"IOTEDGE_WORKLOADURI": "unix:///x"}}, {"address": "0.0.0.0"}])
+MODULE = {
+    "IOTEDGE_IOTHUBHOSTNAME": "hub.example",
+    "IOTEDGE_DEVICEID": "box",
+    "IOTEDGE_MODULEID": "edgefn",
+    "IOTEDGE_MODULEGENERATIONID": "1",
+    "IOTEDGE_GATEWAYHOSTNAME": "127.0.0.1",
+    "IOTEDGE_APIVERSION": "2021-12-07",
+    "IOTEDGE_WORKLOADURI": "unix:///nowhere",
+}
+
+
+@pytest.mark.parametrize("asked", [{"settings": MODULE}, {"address": "0.0.0.0"}])
 async def test_in_a_module_and_beyond_loopback_keys_are_asked_for(serve: Serve, asked: dict[str, object]) -> None:
     site = await serve(LEVELS, **asked)
     assert (await site.client.get("/api/for-function")).status_code == 401

@@ -8,6 +8,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any, NamedTuple, Self
 
 import orjson
@@ -21,9 +22,9 @@ from edgefn.hookspecs import hookimpl
 from edgefn.ids import new_id
 from edgefn.spool import Outbox
 from edgefn.spool.options import WhenFull
+from edgefn.values import json_bytes
 
 JSON = "application/json"
-OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 RATE = re.compile(r"^\s*(\d+)\s*/\s*(second|minute|hour|s|m|h)\s*$", re.IGNORECASE)
 WINDOWS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -101,14 +102,22 @@ class Gate:
     """Decides what leaves: only changes, at most one in an interval, at most so many in a window; counts the rest."""
 
     def __init__(self, options: EdgeHubOutputOptions, clock: Callable[[], float] = time.monotonic) -> None:
-        self._on_change = bool(options.on_change)
-        self._interval = options.interval
-        self._limit = options.limit()
         self._sent: deque[float] = deque()
         self._clock = clock
         self._due: float | None = None
+        self._left: float | None = None
         self._last: bytes | None = None
         self.held_back: Counter[str] = Counter()
+        self.interval = 0.0
+        self.change(options)
+
+    def change(self, options: EdgeHubOutputOptions) -> None:
+        """Decides by other options from now on; an interval counts from the last message that left."""
+        self._on_change = bool(options.on_change)
+        self._limit = options.limit()
+        if options.interval != self.interval:
+            self.interval = options.interval
+            self._due = None if self._left is None else self._left + options.interval
 
     def admits(self, key: bytes) -> bool:
         """Whether a value may leave now; then it counts as sent."""
@@ -119,16 +128,17 @@ class Gate:
             return self._hold("interval")
         if self._limit and not self._room(now):
             return self._hold("rate")
-        self._last = key
-        self._sent.append(now)
-        if self._interval:
+        self._last, self._left = key, now
+        if self._limit:
+            self._sent.append(now)
+        if self.interval:
             self._due = self._next(now)
         return True
 
     def _next(self, now: float) -> float:
         """The next due time, on a grid from the first message on, so that late frames do not add up to a drift."""
-        due = (self._due or now) + self._interval
-        return due if due > now else now + self._interval - (now - due) % self._interval
+        due = (self._due or now) + self.interval
+        return due if due > now else now + self.interval - (now - due) % self.interval
 
     def _room(self, now: float) -> bool:
         assert self._limit is not None
@@ -205,6 +215,15 @@ class EdgeHubOutput:
     def _outgoing(self, message: EdgeMessage) -> Outgoing:
         return Outgoing(message, self._options.when_full or "", self._options.ttl)
 
+    def adopt(self, binding: Binding) -> Callable[[], None] | None:
+        """All options change in place; what is held back, and what has left, counts on."""
+        options = binding.options
+        return partial(self._change, options) if isinstance(options, EdgeHubOutputOptions) else None
+
+    def _change(self, options: EdgeHubOutputOptions) -> None:
+        self._options, self._fields = options, options.fields()
+        self._gate.change(options)
+
     def status(self) -> Mapping[str, Any]:
         return {
             "output": self._options.output_name,
@@ -257,22 +276,6 @@ def body_of(value: Any) -> tuple[bytes, str]:
         other = "text/plain" if isinstance(value, str) else "application/octet-stream"
         return body, JSON if _is_json(body) else other
     return json_bytes(value), JSON
-
-
-def json_bytes(value: Any) -> bytes:
-    """A value as JSON: dicts, lists, numbers, texts, dataclasses, datetimes, numpy arrays and numbers."""
-    try:
-        return orjson.dumps(value, default=_plain, option=OPTIONS)
-    except (TypeError, RecursionError) as error:
-        raise TypeError(f"a {type(value).__name__} can not be sent as JSON: {error}") from None
-
-
-def _plain(value: Any) -> Any:
-    if hasattr(value, "model_dump"):  # a pydantic model
-        return value.model_dump(mode="json")
-    if hasattr(value, "tolist"):  # a numpy array that is not contiguous, or of a rare type
-        return value.tolist()
-    raise TypeError(f"{type(value).__name__} is no JSON value")
 
 
 def _is_json(body: bytes) -> bool:

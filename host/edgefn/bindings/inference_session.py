@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import ConfigDict, ValidationError
@@ -74,6 +76,7 @@ class InferenceSessionKind:
         self._info = services.metrics.gauge(
             "edgefn_session_info", "1 for each open session", ("function", "parameter", "model", "device", "precision")
         )
+        self._open: Counter[tuple[str, ...]] = Counter()
 
     def check(self, binding: Binding) -> None:
         """Raises BindingError for an unknown kind, its unknown or wrong options, and a task that is contradicted."""
@@ -85,8 +88,17 @@ class InferenceSessionKind:
         session = await asyncio.to_thread(kind.open, resolved, task)
         facts = session.status()
         names = (str(facts.get(name, "")) for name in ("model", "device", "precision"))
-        self._info.labels(binding.function, binding.name, *names).set(1)
-        return SessionInput(session)
+        labels = (binding.function, binding.name, *names)
+        self._info.labels(*labels).set(1)
+        self._open[labels] += 1
+        return SessionInput(session, partial(self._closed, labels))
+
+    def _closed(self, labels: tuple[str, ...]) -> None:
+        """Takes a session out of the metrics when another one has its place; the last one stays, to be looked at."""
+        self._open[labels] -= 1
+        in_place = [other for other in self._open if self._open[other] and other[:2] == labels[:2]]
+        if in_place and labels not in in_place:
+            self._info.remove(*labels)
 
     async def close(self) -> None:
         """The kinds of sessions belong to the host, which closes them."""
@@ -122,6 +134,7 @@ class SessionInput:
     """Gives the same session to every invocation."""
 
     session: Session
+    closed: Callable[[], None]
 
     def value(self, event: Event) -> Session:
         return self.session
@@ -131,6 +144,7 @@ class SessionInput:
 
     async def close(self) -> None:
         """The model may be another function's too: it goes when its last session is forgotten."""
+        self.closed()
 
 
 def _task(binding: Binding, declared: str | None) -> Task:

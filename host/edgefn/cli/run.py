@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 import typer
 
+from edgefn.by_hand import event_by_hand
 from edgefn.cli.opening import open_app, settings_given
 from edgefn.contracts import EdgeMessage, Event, Input, Outcome, Output
 from edgefn.errors import EdgefnError, listing, nearest
@@ -25,6 +26,8 @@ from edgefn.redaction import redact
 from edgefn.threads import Threads
 
 log = logging.getLogger("edgefn.host")
+
+REASON = "This function was programmatically called by edgefn run."
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +135,7 @@ async def _invoke(app: App, function: Function, asked: Run) -> tuple[Outcome, Ma
 
 def _event(app: App, function: Function, asked: Run) -> Event:
     """What the function's trigger makes of the text, with the metadata as the properties of a message."""
-    assert function.trigger is not None
-    kind = app.kinds.triggers[function.trigger.type.lower()]
-    manual = getattr(kind, "manual", None)
-    if manual is None:
-        raise EdgefnError(f"{function.trigger.where()} has events of its own only, and can not be run with a text")
-    event: Event = manual(function.trigger, _text(asked))
-    event.reason = "This function was programmatically called by edgefn run."
+    event = event_by_hand(app.kinds, function, _text(asked), REASON)
     if asked.metadata:
         event.value = _with_properties(event.value, settings_given(asked.metadata, "--metadata"), function)
     return event

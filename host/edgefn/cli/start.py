@@ -8,7 +8,7 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +19,7 @@ import typer
 from edgefn import __version__
 from edgefn.cli.display import Stdout, display, status_lines
 from edgefn.cli.opening import open_app
+from edgefn.cli.restart import start_anew
 from edgefn.cli.show import lines
 from edgefn.contracts import Feed
 from edgefn.errors import EdgefnError, SettingError
@@ -66,12 +67,20 @@ def run_start(asked: Start) -> int:
                 wait_for_debugger(asked.debug_port)
             app = open_app(asked.root, asked.only, asked.given, asked.state)
             if asked.debug_port is not None:
-                for function in app.functions:
-                    function.timeout = None  # a function that stands at a breakpoint is not late
-            return asyncio.run(_run(app, replace(asked, form=form)))
+                _forget_time(app)
+            restarts, code = asyncio.run(_run(app, replace(asked, form=form)))
+            return start_anew() if restarts else code
         except EdgefnError as error:
             log.error("%s", error)
             return 1
+
+
+def _forget_time(app: App) -> None:
+    """A function that stands at a breakpoint is not late."""
+    for function in app.functions:
+        function.timeout = None
+    for declared in app.declared.values():
+        declared.timeout = -1
 
 
 def wait_for_debugger(port: int) -> None:
@@ -85,20 +94,23 @@ def wait_for_debugger(port: int) -> None:
     debugpy.wait_for_client()
 
 
-async def _run(app: App, asked: Start) -> int:
-    stopping = asyncio.Event()
+async def _run(app: App, asked: Start) -> tuple[bool, int]:
+    """Runs the app; whether the command is to be started anew, and else its exit code."""
+    stopping, restarting = asyncio.Event(), asyncio.Event()
     _stop_on_signals(stopping)
     host = Host(app)
+    host.restart = restarting.set
     web = WebServer(host, server_options(app.root, app.services.settings, asked.web))
     await web.start()
     try:
         _show_app(app, asked, web.addresses())
-        return await _served(host, asked, stopping)
+        code = await _served(host, asked, (stopping, restarting))
+        return restarting.is_set() and not stopping.is_set(), code
     finally:
         await web.stop()
 
 
-async def _served(host: Host, asked: Start, stopping: asyncio.Event) -> int:
+async def _served(host: Host, asked: Start, leaving: Sequence[asyncio.Event]) -> int:
     """Runs the host while the web server tells how it is."""
     app = host.app
     await host.start()
@@ -115,7 +127,7 @@ async def _served(host: Host, asked: Start, stopping: asyncio.Event) -> int:
             await host.stop()
             return 1
     async with display(host, is_live=asked.form == "console" and sys.stdout.isatty()):
-        await _until(host, asked, stopping)
+        await _until(host, asked, leaving)
         await host.stop()
     for line in status_lines(host.status()):
         log.info("%s", line)
@@ -130,9 +142,9 @@ def _why(app: App) -> str:
     return app.errors[0] if app.errors else f"{app.root} declares {'others' if app.functions else 'none'}"
 
 
-async def _until(host: Host, asked: Start, stopping: asyncio.Event) -> None:
-    """Returns on a signal, at the end of all sources, or when the time is over."""
-    reasons: list[asyncio.Task[Any]] = [asyncio.create_task(stopping.wait())]
+async def _until(host: Host, asked: Start, leaving: Sequence[asyncio.Event]) -> None:
+    """Returns on a signal, when a restart is asked for, at the end of all sources, or when the time is over."""
+    reasons: list[asyncio.Task[Any]] = [asyncio.create_task(reason.wait()) for reason in leaving]
     if asked.until_end:
         _warn_of_endless(host)
         reasons.append(asyncio.create_task(host.wait_for_end()))

@@ -9,26 +9,31 @@ Routes of host.json carry outputs to inputs of the same app, so that functions m
                                 INTO BrokeredEndpoint(\\"/modules/edgefn/inputs/detections\\")"},
         "upstreamMaxBytes": 10000000}}}
 
-Without routes everything goes to ``$upstream``.
+Without routes everything goes to ``$upstream``. The twin is in ``twin.json`` of the state folder; ``set_desired`` and
+``invoke`` are what IoT Hub's service side has, ``pull`` and ``plug`` what becomes of the cable.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import dataclasses
 import logging
 import threading
 from collections import Counter
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from edgefn.contracts import EdgeMessage, Hub, HubSink, HubState, Twin
-from edgefn.errors import HubError, SettingError, TooLarge
+from edgefn.contracts import EdgeMessage, Hub, HubSink, HubState, MethodReply, MethodRequest, Twin
+from edgefn.errors import HubError, NotConnected, SettingError, TooLarge
 from edgefn.hookspecs import hookimpl
+from edgefn.hubs.local_twin import LocalTwin
 from edgefn.hubs.options import EdgeHubOptions, edge_hub_options
+from edgefn.ids import new_id
 from edgefn.metrics import Metrics
 from edgefn.routes import ModuleInput, RouteError, Routes, parse_routes
 from edgefn.settings import HostConfig, Settings
@@ -114,29 +119,92 @@ class LocalHub:
         self.routes = routes
         self._upstream = UpstreamFile(state / "upstream.jsonl", options.upstream_max_bytes)
         self.state = HubState.OFFLINE
-        self._reported: dict[str, Any] = {"$version": 0}
+        self._since = datetime.now(UTC)
+        self._generation = 0
+        self._lost = ""
+        self._is_plugged = True
+        self._twin = LocalTwin(state / "twin.json")
         self._sink: HubSink | None = None
         self._counts: Counter[str] = Counter()
         self._counters: dict[tuple[str, str], Any] = {}
         self._messages = metrics.counter("edgefn_hub_messages", "Messages by where routes sent them", ("output", "to"))
 
     async def start(self, sink: HubSink) -> None:
-        self._sink = sink
         try:
             self._upstream.open()
         except OSError as error:
             raise HubError(f"the state folder can not be written: {error}; choose another with --state") from None
-        self.state = HubState.ONLINE
+        self._sink = sink
+        self._turn(HubState.ONLINE if self._is_plugged else HubState.OFFLINE)
 
     async def stop(self) -> None:
-        self.state = HubState.OFFLINE
+        self._turn(HubState.OFFLINE, "the host has stopped")
+        self._sink = None
         self._upstream.close()
 
+    def _turn(self, state: HubState, why: str = "") -> None:
+        if state is not self.state:
+            self.state, self._since, self._lost = state, datetime.now(UTC), why or self._lost
+            self._generation += state is HubState.ONLINE
+            if self._sink is not None:
+                self._sink.on_state(state)
+
     async def twin(self) -> Twin:
-        return Twin({"$version": 0}, self._reported)
+        self._check_cable()
+        return self._twin.get()
 
     async def report(self, patch: Mapping[str, Any]) -> None:
-        self._reported.update(patch)
+        self._check_cable()
+        self._twin.change(reported=patch)
+
+    def _check_cable(self) -> None:
+        if not self._is_plugged:
+            raise NotConnected("the local hub is away: its cable is pulled; plug it in again")
+
+    # --- the other side ------------------------------------------------------------------------------------------
+
+    def pull(self) -> None:
+        """Pulls the cable: nothing leaves or comes any more, until ``plug``."""
+        self._is_plugged = False
+        self._turn(HubState.OFFLINE, "the cable was pulled")
+
+    def plug(self) -> None:
+        """Plugs the cable in again."""
+        self._is_plugged = True
+        if self._sink is not None:
+            self._turn(HubState.ONLINE)
+
+    async def set_desired(self, patch: Mapping[str, Any]) -> int:
+        """Changes the desired properties, None removes one; the new ``$version``. The host is told when it is there.
+
+        Raises HubError when IoT Hub would not take them.
+        """
+        version = self._twin.change(desired=patch).version
+        if self._sink is not None and self._is_plugged:
+            await self._sink.on_desired({**patch, "$version": version})
+        return version
+
+    @property
+    def properties(self) -> Twin:
+        """The twin as the cloud sees it, also while the cable is pulled."""
+        return self._twin.get()
+
+    async def invoke(self, name: str, payload: Any = None, timeout: float = 30.0) -> MethodReply:  # noqa: ASYNC109
+        """Calls a direct method; 504 when there is no answer within ``timeout`` seconds.
+
+        Raises NotConnected while the host does not run, or the cable is pulled.
+        """
+        self._check_cable()
+        if self._sink is None:
+            raise NotConnected("nobody answers direct methods: the host does not run; start it")
+        request = MethodRequest(new_id(), name, payload)
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._sink.on_method(request)
+        except TimeoutError:
+            return MethodReply(504, {"Response": f"Direct method {name} has not answered for {timeout:g} s"})
+
+    # --- messages ------------------------------------------------------------------------------------------------
 
     def check(self, message: EdgeMessage) -> None:
         if message.size > MAX_MESSAGE:
@@ -147,6 +215,7 @@ class LocalHub:
 
     async def publish(self, message: EdgeMessage) -> None:
         """Carries the message along its routes; one that no route takes is dropped and counted, as edgeHub does."""
+        self._check_cable()
         output = message.output_name
         source = f"/messages/modules/{self.module}/outputs/{output}" if output else f"/messages/modules/{self.module}"
         deliveries = self.routes.sinks_for(Routed(source, message, self._device, self.module))
@@ -193,7 +262,15 @@ class LocalHub:
         counter.inc()
 
     def status(self) -> Mapping[str, Any]:
-        return {"name": self.name, "state": self.state, "module": self.module, "messages": dict(self._counts)}
+        return {
+            "name": self.name,
+            "state": self.state,
+            "since": self._since.isoformat(timespec="milliseconds"),
+            "generation": self._generation,
+            "lost": self._lost,
+            "module": self.module,
+            "messages": dict(self._counts),
+        }
 
 
 def as_line(message: EdgeMessage) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from types import ModuleType
 
 from edgefn import hookspecs
 from edgefn.contracts import Hub, Services
+from edgefn.desired import Desired
 from edgefn.errors import EdgefnError, SettingError, listing, nearest
 from edgefn.function import Direction, Function, RetryPolicy
 from edgefn.imports import AppModule, ignored, import_app, reason
@@ -24,13 +25,24 @@ from edgefn.loader.converters import has_implicit_output, with_converters
 from edgefn.loader.declared import Declared, declared_in
 from edgefn.loader.policies import is_disabled, retry_policy
 from edgefn.loader.signature import signature_of
+from edgefn.methods import Methods
 from edgefn.metrics import Metrics
 from edgefn.plugins import KindTable, PluginManager, kind_table, plugin_manager, session_kinds
 from edgefn.redaction import hold, secrets_in
 from edgefn.settings import HostConfig, Settings, load_host_config, load_settings, timeout
 from edgefn.spool import Spool, spool_options
 
-__all__ = ["App", "load_app"]
+__all__ = ["App", "Defaults", "checked", "load_app"]
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What holds for every function that says nothing else."""
+
+    settings: Settings
+    timeout: float | None
+    """Seconds; None without limit."""
+    retry: RetryPolicy | None
 
 
 @dataclass(slots=True)
@@ -42,7 +54,10 @@ class App:
     services: Services
     manager: PluginManager
     kinds: KindTable
+    defaults: Defaults
     functions: list[Function] = field(default_factory=list)
+    declared: dict[str, Declared] = field(default_factory=dict)
+    """What each of the functions was made of."""
     names: list[str] = field(default_factory=list)
     """All functions that are declared, also those that are not to run."""
     errors: list[str] = field(default_factory=list)
@@ -73,7 +88,10 @@ def load_app(
     modules = import_app(root, script)
     own = _registered(modules, root, manager, errors)
     services, kinds = _provided(root, state or root / ".edgefn", config, settings, manager, own, errors)
-    app = App(root, config, services, manager, with_converters(kinds))
+    retry = config.document.get("retry")
+    policy = retry_policy(retry, str(root / "host.json")) if isinstance(retry, dict) else None
+    defaults = Defaults(settings, config.function_timeout, policy)
+    app = App(root, config, services, manager, with_converters(kinds), defaults)
     found = declared_in(modules, root)
     app.errors += errors + found.errors
     app.warnings += [*config.warnings, *settings.notes, *ignored(root, script), *found.warnings]
@@ -158,7 +176,7 @@ def _services(root: Path, state: Path, config: HostConfig, settings: Settings, m
     hub: Hub = manager.hook.edgefn_hub(root=root, state=state, config=config, settings=settings, metrics=metrics)
     kinds = session_kinds(manager, root, state)
     spool = Spool(state, spool_options(config, str(root / "host.json")), hub, metrics)
-    return Services(root, state, settings, config, metrics, hub, spool, kinds)
+    return Services(root, state, settings, config, metrics, hub, spool, kinds, Methods(metrics), Desired())
 
 
 # --- functions ---------------------------------------------------------------------------------------------------
@@ -166,8 +184,6 @@ def _services(root: Path, state: Path, config: HostConfig, settings: Settings, m
 
 def _load_functions(app: App, declared: Sequence[Declared], only: tuple[str, ...]) -> None:
     wanted = {name.lower() for name in only}
-    retry = app.config.document.get("retry")
-    policy = retry_policy(retry, str(app.root / "host.json")) if isinstance(retry, dict) else None
     seen: dict[str, Declared] = {}
     for item in sorted(declared, key=lambda item: item.name.lower()):
         first = seen.setdefault(item.name.lower(), item)
@@ -181,7 +197,8 @@ def _load_functions(app: App, declared: Sequence[Declared], only: tuple[str, ...
         if first is not item and first.name == item.name:
             app.errors += item.errors  # names are keys everywhere: the first function of a name has it
         else:
-            app.functions.append(_checked(item, app, policy))
+            app.functions.append(checked(item, app.kinds, app.defaults))
+            app.declared[item.name] = item
     app.names = [item.name for item in seen.values()]
     for name in only:
         if name.lower() not in seen:
@@ -189,12 +206,12 @@ def _load_functions(app: App, declared: Sequence[Declared], only: tuple[str, ...
             app.errors.append(f"no function '{name}' to run{nearest(name, names)}; functions: {listing(names)}")
 
 
-def _checked(item: Declared, app: App, policy: RetryPolicy | None) -> Function:
+def checked(item: Declared, kinds: KindTable, defaults: Defaults) -> Function:
     """The function with all that is wrong with it; its good bindings are there in any case, to be shown."""
     place = item.declaration.place
     function = Function(item.name, item.call, place, errors=list(item.errors))
-    function.timeout, function.retry = app.config.function_timeout, policy
-    settings = app.services.settings
+    function.timeout, function.retry = defaults.timeout, defaults.retry
+    settings = defaults.settings
     function.disabled = is_disabled(item.name, item.disabled, settings)
     try:
         if item.timeout is not None:
@@ -206,19 +223,19 @@ def _checked(item: Declared, app: App, policy: RetryPolicy | None) -> Function:
     if item.call is None:
         return function
     types = [str(declared.get("type", "")) for declared in item.bindings]
-    function.trigger_type = next((name for name in types if name.lower() in app.kinds.triggers), "")
+    function.trigger_type = next((name for name in types if name.lower() in kinds.triggers), "")
     signature = signature_of(item)
     function.call, function.is_async = signature.call, signature.is_async
     function.wants_context = signature.wants_context
     function.errors += signature.faults
     for declared in item.bindings:
         try:
-            binding = bind(declared, item, signature, app.kinds, settings)
+            binding = bind(declared, item, signature, kinds, settings)
         except EdgefnError as error:
             function.errors.append(str(error))
             continue
         function.bindings.append(binding)
-        if binding.direction is Direction.IN and binding.type.lower() in app.kinds.triggers:
+        if binding.direction is Direction.IN and binding.type.lower() in kinds.triggers:
             if function.trigger is not None:
                 function.errors.append(f"{binding.place}: function '{item.name}' has two triggers; a function has one")
             function.trigger = function.trigger or binding

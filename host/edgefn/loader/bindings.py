@@ -42,7 +42,9 @@ def bind(
         and direction is Direction.IN
     ):
         annotation = list[bytes] if getattr(options, "cardinality", "one") == "many" else bytes
-    binding = Binding(item.name, name, kind.type, direction, declared, options, annotation, signature.is_async, place)
+    binding = Binding(
+        item.name, name, kind.type, direction, declared, options, annotation, signature.is_async, place, settings
+    )
     try:
         kind.check(binding)
     except EdgefnError:

@@ -90,6 +90,10 @@ class ConvertedTrigger:
         if (subscribe := getattr(self._kind, "subscribe", None)) is not None:
             subscribe(binding)
 
+    def unsubscribe(self, binding: Binding) -> None:
+        if (unsubscribe := getattr(self._kind, "unsubscribe", None)) is not None:
+            unsubscribe(binding)
+
     def listener(self, binding: Binding) -> Listener:
         return self._kind.listener(binding)
 
@@ -149,6 +153,11 @@ class ConvertedOutput:
     async def send(self, encoded: Any, event: Event) -> None:
         if encoded is not None:
             await self._output.send(encoded, event)
+
+    def adopt(self, binding: Binding) -> Callable[[], None] | None:
+        adopt = getattr(self._output, "adopt", None)
+        change: Callable[[], None] | None = adopt(binding) if adopt is not None else None
+        return change
 
     def status(self) -> Mapping[str, Any]:
         return self._output.status()

@@ -10,7 +10,8 @@ from edgefn.function import Options, Truth, named
 
 
 def _blank(value: Any) -> Any:
-    return None if isinstance(value, str) and not value.strip() else value
+    """None for what settings hold that were left out."""
+    return None if isinstance(value, str) and value.strip().lower() in ("", "none") else value
 
 
 def _lower(value: Any) -> Any:

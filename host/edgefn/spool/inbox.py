@@ -19,6 +19,7 @@ from edgefn.contracts import EdgeMessage, Outgoing
 from edgefn.errors import EdgefnError, SpoolError
 from edgefn.logs import user_traceback
 from edgefn.metrics import Metrics
+from edgefn.redaction import redact
 from edgefn.spool.dead_letters import bury_input, trim
 from edgefn.spool.options import SpoolOptions
 from edgefn.spool.outbox import Outbox
@@ -133,9 +134,9 @@ class Inbox:
         head = head_of(message)
         size = len(head) + len(message.body) + ABOUT
         began = self.store.clock.now()
+        connection = f"{self._epoch}.{self._connection}"  # by which it came: there may be another when there is room
         await self._room(size * len(listening))
         mark = fingerprint(message) if message.message_id else b""
-        connection = f"{self._epoch}.{self._connection}"
         rows = await self.store.run(
             lambda file: self._insert(file, listening, message, (head, size), (mark, connection, began))
         )
@@ -514,4 +515,4 @@ def reason_of(error: BaseException | None) -> tuple[str, str]:
         return "unknown", ""
     if isinstance(error, EdgefnError):
         return str(error), ""
-    return f"{type(error).__name__}: {error}", user_traceback(error)
+    return redact(f"{type(error).__name__}: {error}"), redact(user_traceback(error))

@@ -123,6 +123,9 @@ class EdgeHubTriggerKind:
         assert isinstance(binding.options, EdgeHubTrigger)
         self._inbox.subscribe(binding.function, binding.options.input_name)
 
+    def unsubscribe(self, binding: Binding) -> None:
+        self._inbox.unsubscribe(binding.function)
+
     def listener(self, binding: Binding) -> EdgeHubListener:
         assert isinstance(binding.options, EdgeHubTrigger)
         return EdgeHubListener(binding.options, self._inbox.subscribe(binding.function, binding.options.input_name))

@@ -66,6 +66,9 @@ class EventHubTriggerKind:
     def subscribe(self, binding: Binding) -> None:
         self._inbox.subscribe(binding.function, self._input(binding))
 
+    def unsubscribe(self, binding: Binding) -> None:
+        self._inbox.unsubscribe(binding.function)
+
     def listener(self, binding: Binding) -> EdgeHubListener:
         name, cardinality = self._input(binding), _options(binding).cardinality
         taken = EdgeHubTrigger(input_name=name, cardinality=cardinality, max_batch_size=self._batch)

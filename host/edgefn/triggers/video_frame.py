@@ -7,6 +7,7 @@ import functools
 import logging
 import weakref
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
@@ -75,17 +76,42 @@ class VideoFrameTrigger(Options):
     """Frames a second: asked of a camera; for a folder of pictures what it counts as (1.0)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a listener is made for, once: other frames of the source it may take at any time."""
+
+    address: Address
+    playing: Playing
+    in_flight: int
+    batch: int | None
+    """The longest list of frames; None for one frame at a time."""
+    every: bool
+    """Whether it is to have every frame, in order."""
+
+    @property
+    def feed(self) -> Feed:
+        return Feed.FINITE if finite(self.address) and self.playing.on_end == "stop" else Feed.ENDLESS
+
+
 class VideoFrameListener:
     """Hands the frames of one subscription to ``emit``, so many at a time, their starts in the order of the frames."""
 
     def __init__(
-        self, binding: Binding, subscription: Subscription, feed: Feed, *, in_flight: int, batch: int | None
+        self, binding: Binding, subscription: Subscription, shape: Shape, shape_of: Callable[[Binding], Shape]
     ) -> None:
         self.binding = binding
         self.subscription = subscription
-        self.feed = feed
-        self._in_flight = in_flight
-        self._batch = batch
+        self.feed = shape.feed
+        self._shape = shape
+        self._shape_of = shape_of
+        self._in_flight = shape.in_flight
+        self._batch = shape.batch
+
+    def adopt(self, binding: Binding) -> Callable[[], None] | None:
+        """Rates and ages change in place; for another source, or another way to play it, another listener is needed."""
+        if self._shape_of(binding) != self._shape:
+            return None
+        return functools.partial(self.subscription.want, _wanted(_options(binding), self._shape))
 
     async def listen(self, emit: Emit) -> None:
         """Returns when the source has ended; raises SourceError when it can not be read."""
@@ -160,23 +186,31 @@ class VideoFrameKind:
 
     def listener(self, binding: Binding) -> VideoFrameListener:
         """Subscribes to the source. The reader starts when the first of its listeners listens."""
-        options, address = _options(binding), self._address(binding)
-        playing = _playing(address, options)
+        shape = self._shape(binding)
+        address, playing = shape.address, shape.playing
         self._refuse_contradiction(binding, address, playing)
         source = self._sources.get((address, playing))
         if source is None:
             source = Source(address, playing, count_frame=self._read.labels(address.shown).inc)
             self._sources[address, playing] = source
-        in_flight = options.max_in_flight or _usual_in_flight(binding, _policy(options, address))
-        feed = Feed.FINITE if finite(address) and options.on_end == "stop" else Feed.ENDLESS
-        batch = options.max_batch_size if options.cardinality == "many" else None
 
         dropped = functools.cache(lambda cause: self._dropped.labels(binding.function, cause))
-        wanted = _wanted(options, address, in_flight, batch)
+        wanted = _wanted(_options(binding), shape)
         subscription = Subscription(source, wanted, lambda cause: dropped(cause).inc())
-        listener = VideoFrameListener(binding, subscription, feed, in_flight=in_flight, batch=batch)
+        listener = VideoFrameListener(binding, subscription, shape, self._shape)
         self._listeners.add(listener)
         return listener
+
+    def _shape(self, binding: Binding) -> Shape:
+        options, address = _options(binding), self._address(binding)
+        policy = _policy(options, address)
+        return Shape(
+            address,
+            _playing(address, options),
+            options.max_in_flight or _usual_in_flight(binding, policy),
+            options.max_batch_size if options.cardinality == "many" else None,
+            policy == "every",
+        )
 
     def manual(self, binding: Binding, text: str) -> Event:
         """The first frame of another source: the text is a picture, a clip or whatever ``source`` may be."""
@@ -239,11 +273,10 @@ def _usual_in_flight(binding: Binding, policy: str) -> int:
     return 8 if policy == "every" else 2
 
 
-def _wanted(options: VideoFrameTrigger, address: Address, in_flight: int, batch: int | None) -> Wanted:
-    every = _policy(options, address) == "every"
+def _wanted(options: VideoFrameTrigger, shape: Shape) -> Wanted:
     return Wanted(
-        capacity=max(in_flight + AHEAD if every else 1, batch or 1),
-        holds=every and not address.live,
+        capacity=max(shape.in_flight + AHEAD if shape.every else 1, shape.batch or 1),
+        holds=shape.every and not shape.address.live,
         max_fps=options.max_fps,
         every_nth=options.every_nth,
         max_age=options.max_age,

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from edgefn import __version__
+from edgefn.by_hand import event_by_hand
 from edgefn.contracts import Event
 from edgefn.errors import EdgefnError
 from edgefn.host import Host, Running
@@ -57,7 +58,7 @@ class Admin:
             ("/admin/host/resume", ["POST"], self._resume),
             ("/admin/host/synctriggers", ["POST"], self._sync),
             ("/admin/host/processes", ["GET"], self._processes),
-            ("/admin/host/restart", ["POST"], self._not_yet),
+            ("/admin/host/restart", ["POST"], self._restart),
             ("/admin/host/state", ["PUT"], self._not_yet),
             ("/admin/warmup", ["GET", "POST"], self._warm_up),
             ("/admin/functions", ["GET"], self._functions),
@@ -111,6 +112,12 @@ class Admin:
 
     async def _not_yet(self, request: Request) -> Response:
         return JSONResponse({"error": LATER}, 501)
+
+    async def _restart(self, request: Request) -> Response:
+        if self._host.restart is None:
+            return await self._not_yet(request)
+        self._host.restart()
+        return Response()
 
     async def _drained(self, request: Request) -> Response:
         if self._host.state == "running":
@@ -210,16 +217,7 @@ class Admin:
         return Response(status_code=202)
 
     def _event(self, running: Running, text: str) -> Event:
-        """What the function's trigger makes of a text; raises EdgefnError where it makes nothing of one."""
-        trigger = running.function.trigger
-        assert trigger is not None
-        kind = self._host.app.kinds.triggers[trigger.type.lower()]
-        manual = getattr(kind, "manual", None)
-        if manual is None:
-            raise EdgefnError(f"a {trigger.type} has events of its own only, and can not be run with a text")
-        event: Event = manual(trigger, text)
-        event.reason = REASON
-        return event
+        return event_by_hand(self._host.app.kinds, running.function, text, REASON)
 
     # --- keys ----------------------------------------------------------------------------------------------------
 

@@ -165,6 +165,7 @@ class HttpTriggerKind:
     level = logging.INFO
     is_call = True
     """Somebody waits for each outcome: a slow invocation holds up no other, and none is tried again."""
+    fixed = ("route", "methods", "authLevel", "webHookType")
 
     def __init__(self, options: HttpOptions) -> None:
         self.http = options

@@ -7,10 +7,9 @@ and nothing is told across threads.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from edgefn.errors import AckTimeout, ConnectionLost, HubError, NotConnected
 from edgefn.hubs.iot_edge.deliveries import Delivery, Receipts
@@ -25,8 +24,10 @@ READS = 16
 """Packets that one turn of the loop reads at most."""
 CONN_LOST, KEEPALIVE = 7, 16
 """paho's numbers for the end of a connection."""
-NOT_GRANTED = 0x80
+NOT_AVAILABLE, NOT_GRANTED = 3, 0x80
+"""MQTT's codes, of CONNACK and SUBACK."""
 
+Client: TypeAlias = "mqtt.Client"
 Receive = Callable[["Connection", Delivery], None]
 
 
@@ -38,7 +39,7 @@ class _Flight(NamedTuple):
 class Connection:
     """All methods and callbacks belong to the event loop that it is made on."""
 
-    def __init__(self, number: int, client: mqtt.Client, receive: Receive, *, ack_timeout: float) -> None:
+    def __init__(self, number: int, client: Client, receive: Receive, *, ack_timeout: float) -> None:
         self.number = number
         """No two connections of a hub have the same."""
         self._loop = asyncio.get_running_loop()
@@ -55,6 +56,7 @@ class Connection:
         self._step: asyncio.Future[None] = self._loop.create_future()
         self._idle: asyncio.Future[None] | None = None
         self._came: list[Any] = []
+        self._begun = False
         self._receipts = Receipts(lambda packet_id: client.ack(packet_id, 1))
         self._flushing = False
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -78,6 +80,11 @@ class Connection:
             pass
         if self.lost.done():
             raise self.lost.result()
+
+    def begin(self) -> None:
+        """Hands over what came and comes. A session goes on before all is subscribed; its messages wait until then."""
+        self._begun = True
+        self._deliver()
 
     async def quiet(self) -> None:
         """Returns when no message is on its way any more, or the connection has ended."""
@@ -162,13 +169,11 @@ class Connection:
             if future.done():
                 continue
             if sent <= overdue:
-                text = f"iotedge: not acknowledged within {self._ack_timeout:g} s; the message may have arrived, or not"
-                future.set_exception(AckTimeout(text))
+                text = f"not acknowledged within {self._ack_timeout:g} s; the message may have arrived, or not"
+                future.set_exception(AckTimeout(f"iotedge: {text}"))
             else:
-                text = (
-                    f"iotedge: the connection ended before the acknowledgement, the message may have arrived: {fault}"
-                )
-                future.set_exception(ConnectionLost(text))
+                text = f"the connection ended before the acknowledgement; the message may have arrived, or not: {fault}"
+                future.set_exception(ConnectionLost(f"iotedge: {text}"))
 
     # --- paho, and the loop that reads and writes for it -----------------------------------------------------------
 
@@ -203,6 +208,8 @@ class Connection:
 
     def _deliver(self) -> None:
         """Hands over what came; outside of paho's callbacks, which hold its locks."""
+        if not self._begun:
+            return
         came, self._came = self._came, []
         for packet in came:
             try:
@@ -240,37 +247,35 @@ class Connection:
         try:
             step()
         except Exception as error:
-            self.end(
-                Fault(Cause.CLIENT, f"paho failed: {type(error).__name__}: {error}; the hub should speak MQTT 3.1.1")
-            )
+            said = f"paho failed ({type(error).__name__}: {error}); the hub should speak MQTT 3.1.1"
+            self.end(Fault(Cause.CLIENT, said))
 
     def _hang_up(self) -> None:
         """Says DISCONNECT where that can be written at once, and closes the socket."""
         if self._client.socket() is not None:
-            with contextlib.suppress(OSError, ValueError):
-                self._client.disconnect()
-                self._client.loop_write()
+            self._drive(self._client.disconnect)
+            self._drive(self._client.loop_write)
         sock: Any = self._client.socket()
         if sock is not None:
             self._on_socket_close(self._client, None, sock)
             sock.close()
 
-    def _on_register_write(self, client: mqtt.Client, userdata: Any, sock: Any) -> None:
+    def _on_register_write(self, client: Client, userdata: Any, sock: Any) -> None:
         if not self._flushing:
             self._flushing = True
             self._loop.call_soon(self._flush)
 
-    def _on_socket_close(self, client: mqtt.Client, userdata: Any, sock: Any) -> None:
+    def _on_socket_close(self, client: Client, userdata: Any, sock: Any) -> None:
         self._loop.remove_reader(sock)
         self._loop.remove_writer(sock)
 
-    def _on_connect(self, client: mqtt.Client, userdata: Any, flags: Any, code: Any) -> None:
+    def _on_connect(self, client: Client, userdata: Any, flags: Any, code: Any) -> None:
         if code:
             self.end(_refused(int(code)))
         elif not self._step.done():
             self._step.set_result(None)
 
-    def _on_subscribe(self, client: mqtt.Client, userdata: Any, mid: int, granted: Any) -> None:
+    def _on_subscribe(self, client: Client, userdata: Any, mid: int, granted: Any) -> None:
         if mid in self._subscribing and any(int(qos) >= NOT_GRANTED for qos in granted):
             said = "the hub does not grant a subscription; it should be edgeHub, and the identity one of its own"
             self.end(Fault(Cause.REFUSED, said))
@@ -278,26 +283,28 @@ class Connection:
         if not self._subscribing and not self._step.done():
             self._step.set_result(None)
 
-    def _on_publish(self, client: mqtt.Client, userdata: Any, mid: int) -> None:
+    def _on_publish(self, client: Client, userdata: Any, mid: int) -> None:
         flight = self._messages.pop(mid, None) or self._controls.pop(mid, None)
         if flight is not None and not flight.future.done():
             flight.future.set_result(None)
         if self._idle is not None and not self._messages and not self._idle.done():
             self._idle.set_result(None)
 
-    def _on_disconnect(self, client: mqtt.Client, userdata: Any, code: Any) -> None:
+    def _on_disconnect(self, client: Client, userdata: Any, code: Any) -> None:
         self.end(_ended(int(code)))
 
 
 def _refused(code: int) -> Fault:
     """Without the remedy, which depends on who was refused."""
-    reasons = {2: "identifier rejected", 3: "not available yet", 4: "bad user name or password", 5: "not authorised"}
+    if code == NOT_AVAILABLE:
+        return Fault(Cause.UNREACHABLE, f"the hub answered CONNECT with {code} (not available yet); it is asked again")
+    reasons = {2: "identifier rejected", 4: "bad user name or password", 5: "not authorised"}
     return Fault(Cause.REFUSED, f"the hub answered CONNECT with {code} ({reasons.get(code, 'unknown')})")
 
 
 def _ended(code: int) -> Fault:
     if code == KEEPALIVE:
-        return Fault(Cause.SILENT, "the hub did not answer a ping; it hangs, or the network is gone")
+        return Fault(Cause.SILENT, "the hub, or the network, did not answer a ping; it is connected to anew")
     if code == CONN_LOST:
-        return Fault(Cause.CLOSED, "the hub, or the network, closed the connection")
+        return Fault(Cause.CLOSED, "the hub, or the network, closed the connection; it is connected to anew")
     return Fault(Cause.CLOSED, f"the connection broke (paho: {code}); the hub should speak MQTT 3.1.1")

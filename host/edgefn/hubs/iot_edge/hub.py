@@ -34,6 +34,8 @@ RELEASE = 1.0
 """Seconds for what is being taken in, and again for what is on its way, before a planned end."""
 LONG = 60.0
 """Seconds of a connection after which a fault counts as the first of its kind again."""
+TO_BE_MENDED = {Cause.WORKLOAD, Cause.CERTIFICATE, Cause.REFUSED, Cause.RIVAL, Cause.CLIENT}
+"""Causes that hardly go away by themselves."""
 SDK, KNOWN = "azure-iot-device", ("2.15",)
 
 
@@ -69,6 +71,7 @@ class IotEdgeHub:
 
     async def start(self, sink: HubSink) -> None:
         _check_sdk()
+        _check_loop()
         self._sink = sink
         self._inputs, self._patches, self._methods = Inputs(sink), Patches(sink), Methods(sink)
         keeper = Keeper(self._identity, self._options, self._receive, self)
@@ -132,7 +135,7 @@ class IotEdgeHub:
         }
 
     def _requests(self) -> TwinRequests:
-        if self._twins is None:
+        if self._connection is None or self._twins is None:
             raise self._not_connected()
         return self._twins
 
@@ -149,6 +152,8 @@ class IotEdgeHub:
     def online(self, connection: Connection) -> None:
         self._connection = connection
         self._twins = TwinRequests(connection, self._options.twin_timeout)
+        # told before those whose messages fail are: they find the state that they are in
+        connection.lost.add_done_callback(lambda _: self._leave(connection))
         self._generation += 1
         self._connections.inc()
         self._connected.set(1)
@@ -160,19 +165,23 @@ class IotEdgeHub:
     async def release(self, connection: Connection) -> None:
         taking = (self._inputs.quiet(connection), self._methods.quiet())
         await _at_most(RELEASE, asyncio.gather(*taking))
-        self._connection = None
+        self._leave(connection)
         await _at_most(RELEASE, connection.quiet())
 
+    def _leave(self, connection: Connection) -> None:
+        """Nothing is sent by the connection any more."""
+        if self._connection is connection:
+            self._connection = None
+            self._connected.set(0)
+            self._enter(HubState.CONNECTING)
+
     def offline(self, fault: Fault) -> None:
-        self._connection = self._twins = None
-        self._connected.set(0)
         self._losses.labels(fault.cause).inc()
-        self._reconnects[fault.cause] += 1
+        self._reconnects[fault.cause.value] += 1
         if time.monotonic() - self._online_since > LONG:
             self._said.forget()
         if fault.cause is not Cause.RENEWAL:
             self._say(fault)
-        self._enter(HubState.CONNECTING)
 
     def failed(self, fault: Fault) -> None:
         self._say(fault)
@@ -183,7 +192,8 @@ class IotEdgeHub:
         self._lost = str(fault)
         if self._said.worth_a_line(fault):
             times = self._said.times(fault)
-            log.error("%s%s", fault, f" ({times} times by now)" if times > 1 else "")
+            level = logging.ERROR if fault.cause in TO_BE_MENDED else logging.WARNING
+            log.log(level, "%s%s", fault, f" ({times} times by now)" if times > 1 else "")
             self._news = True
 
     def _enter(self, state: HubState) -> None:
@@ -213,8 +223,8 @@ class IotEdgeHub:
                 self._patches.put(connection, delivery.body)
             elif topic.startswith(topics.METHODS):
                 self._methods.came(connection, delivery)
-        except ValueError as error:
-            log.warning("iotedge: the hub sent what makes no sense (%s), on topic %.200r; it is dropped", error, topic)
+        except Exception as error:  # whatever the hub sends, what comes after it is read
+            log.warning("iotedge: the hub sent what makes no sense (%s) on topic %.200r; it is dropped", error, topic)
         delivery.settle()
 
 
@@ -226,6 +236,12 @@ def _check_sdk() -> None:
         version = "none"
     if not version.startswith(KNOWN):
         raise HubError(f"{SDK} {version} is installed; {SDK}>=2.15.0rc1,<2.16 would be right")
+
+
+def _check_loop() -> None:
+    """Raises HubError where the event loop watches no sockets, as Windows' own does not."""
+    if type(asyncio.get_running_loop()).add_reader is asyncio.AbstractEventLoop.add_reader:
+        raise HubError("the iotedge hub can not run on this event loop; asyncio.SelectorEventLoop would be right")
 
 
 async def _for_ever(run: Callable[[], Awaitable[None]]) -> None:

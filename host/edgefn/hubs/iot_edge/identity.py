@@ -100,12 +100,12 @@ def find_identity(settings: Settings) -> Identity | None:
     """
     values = {name: settings.get(name) or "" for name in VARIABLES}
     if all(values.values()):
-        return _from_environment(values)
+        return _with_topics(_from_environment(values), "IOTEDGE_DEVICEID and IOTEDGE_MODULEID")
     ca_file = settings.get(CA_FILE) or ""
     for variable in (DEBUG_STRING, CONNECTION_STRING):
         text = settings.get(variable) or ""
         if text and (variable == DEBUG_STRING or "HostName=" in text):
-            return _from_connection_string(text, variable, ca_file)
+            return _with_topics(_from_connection_string(text, variable, ca_file), variable)
     if any(values.values()):
         missing = listing(name for name, value in values.items() if not value)
         there = listing(name for name, value in values.items() if value)
@@ -114,6 +114,13 @@ def find_identity(settings: Settings) -> Identity | None:
             "without any of them the local hub is used"
         )
     return None
+
+
+def _with_topics(identity: Identity, where: str) -> Identity:
+    """The identity, where its name can stand in a topic; raises SettingError."""
+    if set("+#/") & set(identity.device + identity.module):
+        raise SettingError(f"{where}: '{identity.name}' can not be used over MQTT; a name without + # / would be right")
+    return identity
 
 
 def _from_environment(values: Mapping[str, str]) -> Identity:

@@ -30,6 +30,7 @@ class Inputs:
     def __init__(self, sink: HubSink) -> None:
         self._sink = sink
         self._waiting: asyncio.Queue[tuple[Connection, Delivery, EdgeMessage]] = asyncio.Queue()
+        self._refused = 0
         self._left = 0
         """Up to this number connections are left: nothing that came by them is taken any more."""
         self._free = asyncio.Event()
@@ -38,7 +39,7 @@ class Inputs:
     def put(self, connection: Connection, delivery: Delivery, message: EdgeMessage) -> None:
         if self._waiting.qsize() >= MOST_WAITING:
             said = f"more than {MOST_WAITING} messages came without waiting for an acknowledgement; edgeHub sends one"
-            connection.ask_to_leave(Fault(Cause.INPUTS, said))
+            self._leave(connection, said)
             return
         self._waiting.put_nowait((connection, delivery, message))
 
@@ -69,27 +70,32 @@ class Inputs:
                         return True
                     except Exception as raised:  # whatever it is: what was not taken is not acknowledged
                         error = raised
-                        log.log(logging.WARNING if pause == FIRST_PAUSE else logging.DEBUG, _refusal(message, raised))
+                        self._say_refused(message, raised)
                     await asyncio.wait({connection.lost}, timeout=pause)
                     if connection.lost.done():
                         return False
         except TimeoutError:
-            said = f"a message for input '{message.input_name}' could not be taken within {PATIENCE:.0f} s: {error}"
-            self._left = connection.number  # what came after it must not overtake it
-            connection.ask_to_leave(Fault(Cause.INPUTS, f"{said}; it comes again on a new connection"))
+            why = error or "the sink did not return"
+            said = f"a message for input '{message.input_name}' could not be taken within {PATIENCE:g} s: {why}"
+            self._leave(connection, f"{said}; it comes again on a new connection")
         return False
 
+    def _leave(self, connection: Connection, said: str) -> None:
+        """Gives the connection up; what came after the message that was not taken must not overtake it."""
+        self._left = connection.number
+        connection.ask_to_leave(Fault(Cause.INPUTS, said))
 
-FIRST_PAUSE = 0.1
+    def _say_refused(self, message: EdgeMessage, error: Exception) -> None:
+        """The first, second, fourth, eighth, ... time."""
+        self._refused += 1
+        if self._refused.bit_count() == 1:
+            text = "iotedge: a message for input '%s' is not taken, and is offered again (%d times by now): %s"
+            log.warning(text, message.input_name, self._refused, error)
 
 
 def _pauses() -> Iterator[float]:
     """0.1, 0.2, 0.4, ... 3.2, and that for ever."""
-    pause = FIRST_PAUSE
+    pause = 0.1
     while True:
         yield pause
         pause = min(pause * 2, 3.2)
-
-
-def _refusal(message: EdgeMessage, error: Exception) -> str:
-    return f"iotedge: a message for input '{message.input_name}' is not taken, and is offered again: {error}"

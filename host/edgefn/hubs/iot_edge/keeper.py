@@ -8,19 +8,16 @@ import random
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from edgefn.hubs.iot_edge import topics
-from edgefn.hubs.iot_edge.connection import Connection, Receive
+from edgefn.hubs.iot_edge.connection import Client, Connection, Receive
 from edgefn.hubs.iot_edge.credentials import Credentials, fetch_credentials
 from edgefn.hubs.iot_edge.faults import Cause, Fault
 from edgefn.hubs.iot_edge.identity import Identity, WorkloadKey
 from edgefn.hubs.iot_edge.rivals import Rivals
 from edgefn.hubs.options import EdgeHubOptions
 from edgefn.threads import Threads
-
-if TYPE_CHECKING:
-    import paho.mqtt.client as mqtt
 
 T = TypeVar("T")
 
@@ -32,7 +29,6 @@ FETCHING = 12.0
 """Seconds for both calls of the workload API."""
 RENEW_BEFORE, RENEW_SHARE = 300.0, 0.25
 """A token is renewed so many seconds before its end, or so large a part of its life, whichever is less."""
-STOPPED = Fault(Cause.STOPPED, "the host stops")
 ATTEMPTS_AT_ONCE = 4
 """Threads for attempts; one that hangs in the look-up of a name can not be stopped."""
 
@@ -60,7 +56,6 @@ class Keeper:
         self._options = options
         self._receive = receive
         self._watcher = watcher
-        self._threads = Threads(ATTEMPTS_AT_ONCE)
         self._numbers = itertools.count(1)
         self._rivals = Rivals()
         self._failures = 0
@@ -68,6 +63,7 @@ class Keeper:
     async def run(self) -> None:
         """Until it is cancelled; then the connection ends at once."""
         prepared: Credentials | None = None
+        self._threads = Threads(ATTEMPTS_AT_ONCE)
         try:
             while True:
                 try:
@@ -87,10 +83,8 @@ class Keeper:
 
     async def _fetch(self) -> Credentials:
         asked = partial(fetch_credentials, self._identity, self._options.token_lifetime)
-        late = Fault(
-            Cause.WORKLOAD, f"the workload API took over {FETCHING:.0f} s; it should answer, and is asked again"
-        )
-        return await self._in_thread(asked, FETCHING, late, _let_go)
+        said = f"IOTEDGE_WORKLOADURI: the workload API did not answer within {FETCHING:.0f} s; it is asked again"
+        return await self._in_thread(asked, FETCHING, Fault(Cause.WORKLOAD, said), _let_go)
 
     async def _connect(self, credentials: Credentials) -> Connection:
         """A connection that is ready; raises Fault, and leaves nothing behind."""
@@ -101,19 +95,17 @@ class Keeper:
         try:
             await connection.ready(topics.filters(self._identity), max(0.1, ends - time.monotonic()))
         except Fault as fault:
-            raise self._explained(fault) from None
-        except asyncio.CancelledError:
-            connection.end(STOPPED)
+            raise self._placed(fault) from None
+        except BaseException:
+            connection.end(_stopped())
             raise
         return connection
 
-    async def _dial(self, credentials: Credentials) -> mqtt.Client:
-        limit = self._options.connect_timeout
-        host, setting = self._identity.host, self._identity.host_setting
-        late = Fault(
-            Cause.UNREACHABLE, f"{setting}: {host} took over {limit:g} s to connect to; edgeHub should run there"
-        )
-        return await self._in_thread(partial(_dial, self._identity, credentials, self._options), limit, late, _close)
+    async def _dial(self, credentials: Credentials) -> Client:
+        identity, limit = self._identity, self._options.connect_timeout
+        said = f"{identity.host_setting}: {identity.host} does not answer within {limit:g} s; edgeHub should run there"
+        late = Fault(Cause.UNREACHABLE, said)
+        return await self._in_thread(partial(_dial, identity, credentials, self._options), limit, late, _close)
 
     async def _in_thread(
         self, call: Callable[[], T], limit: float, late: Fault, undo: Callable[[asyncio.Future[Any]], object]
@@ -133,13 +125,12 @@ class Keeper:
         except Exception as error:  # a library's own fault: it is said, and the next attempt may fare better
             raise Fault(Cause.CLIENT, f"iotedge: {type(error).__name__}: {error}; see docs/hubs.md") from None
 
-    def _explained(self, fault: Fault) -> Fault:
-        """The fault, with what may be wrong where the hub said no."""
-        if fault.cause is not Cause.REFUSED:
-            return fault
-        identity = self._identity
-        right = f"{identity.key_setting} should be those of '{identity.name}', and the clock should be right"
-        return Fault(fault.cause, f"{identity.host}:{identity.name}: {fault}; {right}")
+    def _placed(self, fault: Fault) -> Fault:
+        """The fault of a connection, with the host it was made to; and with what may be wrong where that said no."""
+        identity, right = self._identity, ""
+        if fault.cause is Cause.REFUSED:
+            right = f"; {identity.key_setting} should be those of '{identity.name}', and the clock should be right"
+        return Fault(fault.cause, f"{identity.host}: {fault}{right}")
 
     def _pause(self) -> float:
         self._failures += 1
@@ -155,14 +146,15 @@ class Keeper:
         any_end: set[asyncio.Future[Any]] = {connection.lost, connection.unwanted, renewal}
         try:
             self._watcher.online(connection)
+            connection.begin()
             await asyncio.wait(any_end, return_when=asyncio.FIRST_COMPLETED)
             if not connection.lost.done():
                 await self._watcher.release(connection)
                 connection.end(_planned(connection))
         finally:
-            connection.end(STOPPED)
+            connection.end(_stopped())
             renewal.cancel()
-        fault = self._named(connection.lost.result(), credentials)
+        fault = self._placed(self._named(connection.lost.result(), credentials))
         self._watcher.offline(fault)
         await asyncio.sleep(self._pause_after(fault, time.monotonic() - began))
         return renewal.result() if renewal.done() and not renewal.cancelled() else None
@@ -182,7 +174,7 @@ class Keeper:
 
     def _named(self, fault: Fault, credentials: Credentials) -> Fault:
         if fault.cause is Cause.CLOSED and time.monotonic() >= credentials.ends - 1:
-            return Fault(Cause.EXPIRED, "the hub closed the connection: its token has expired; a new one is asked for")
+            return Fault(Cause.EXPIRED, "the hub closed the connection, its token has expired; a new one is asked for")
         return fault
 
     def _pause_after(self, fault: Fault, lasted: float) -> float:
@@ -197,13 +189,13 @@ class Keeper:
         return self._pause()
 
 
-def _dial(identity: Identity, credentials: Credentials, options: EdgeHubOptions) -> mqtt.Client:
+def _dial(identity: Identity, credentials: Credentials, options: EdgeHubOptions) -> Client:
     from edgefn.hubs.iot_edge.sdk import dial
 
     return dial(identity, credentials, options)
 
 
-def _close(dialled: asyncio.Future[mqtt.Client]) -> None:
+def _close(dialled: asyncio.Future[Client]) -> None:
     """Hangs up where a connection came about that nobody waits for any more."""
     from edgefn.hubs.iot_edge.sdk import hang_up
 
@@ -215,6 +207,10 @@ def _let_go(ended: asyncio.Future[Any]) -> None:
     """Takes note of an error that nobody waits for any more."""
     if not ended.cancelled():
         ended.exception()
+
+
+def _stopped() -> Fault:
+    return Fault(Cause.STOPPED, "the host stops")
 
 
 def _planned(connection: Connection) -> Fault:

@@ -17,7 +17,7 @@ from edgefn.hubs.iot_edge.deliveries import Delivery
 log = logging.getLogger("edgefn.hub")
 
 MOST_RUNNING = 64
-MOST_REMEMBERED = 256
+MOST_REMEMBERED = 128
 LONGEST = 300.0
 """Seconds after which nobody waits for an answer any more: IoT Hub's longest response time-out."""
 

@@ -8,7 +8,7 @@ LONG = 60.0
 """Seconds after which a connection is in nobody's way."""
 SUSPICIOUS = 4
 """Take-overs in a row that are no accident."""
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 15.0
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 12.0
 
 
 class Rivals:

@@ -1,4 +1,4 @@
-"""The one file that touches ``azure.iot.device`` and ``paho``: it makes a client of the SDK, and takes its MQTT client.
+"""Where ``azure.iot.device`` and ``paho`` are touched: a client of the SDK is made, and its MQTT client taken out.
 
 The SDK decides what a client is to the hub: client id, user name, token, TLS, session. What it does with the client
 afterwards - reconnecting, renewing, its queues and threads - is where it hangs, goes deaf and loses messages
@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
-import warnings
 from typing import Any
 
 import paho.mqtt.client as mqtt
@@ -38,18 +37,31 @@ def dial(identity: Identity, credentials: Credentials, options: EdgeHubOptions) 
     """
     client, user = _make_client(identity, credentials)
     client.username_pw_set(user, credentials.token)
-    client.on_socket_open = _without_delay
-    client.connect_timeout = min(LONGEST_DIAL, options.connect_timeout)
     client.max_inflight_messages = 0
     client.manual_ack_set(True)
     client.disable_logger()
-    _set_what_has_no_name(client, TLS[options.max_tls])
+    context = _take_over(client)
+    context.maximum_version = TLS[options.max_tls]
     try:
-        # paho looks after its keep-alive each time it is asked to: a second less makes twice this a bound
-        client.connect(identity.host, PORT, keepalive=max(1, options.keep_alive - 1))
+        sock = _opened(identity.host, context, min(LONGEST_DIAL, options.connect_timeout))
     except (OSError, ValueError) as error:
         raise _fault(identity, error) from None
+    client._create_socket = lambda: sock  # type: ignore[method-assign]
+    # paho looks after its keep-alive each time it is asked to: a second less makes twice the option a bound
+    client.connect(identity.host, PORT, keepalive=max(1, options.keep_alive - 1))
     return client
+
+
+def _opened(host: str, context: ssl.SSLContext, timeout: float) -> ssl.SSLSocket:
+    """A socket to the hub; closed where that fails, as paho's own way would not."""
+    sock = socket.create_connection((host, PORT), timeout)
+    try:
+        # answers wait for nothing: 0.5 ms where Nagle's algorithm and delayed acknowledgements make it 44
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return context.wrap_socket(sock, server_hostname=host)
+    except BaseException:
+        sock.close()
+        raise
 
 
 def hang_up(client: mqtt.Client) -> None:
@@ -72,9 +84,7 @@ def _make_client(identity: Identity, credentials: Credentials) -> tuple[mqtt.Cli
     }
     kind = IoTHubModuleClient if identity.module else IoTHubDeviceClient
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the SDK asks paho for an interface that paho calls old
-            made = kind.create_from_sastoken(credentials.token, **options)
+        made = kind.create_from_sastoken(credentials.token, **options)
     except (ssl.SSLError, ValueError) as error:
         said = f"{identity.roots}: no certificates that can be used ({error}); certificates in PEM would be right"
         raise Fault(Cause.CERTIFICATE, said) from None
@@ -97,19 +107,15 @@ def _taken_out_of(made: Any) -> tuple[mqtt.Client, str]:
     return client, user
 
 
-def _set_what_has_no_name(client: mqtt.Client, tls: ssl.TLSVersion) -> None:
-    """Two things that paho lets nobody set on a client that another has made."""
+def _take_over(client: mqtt.Client) -> ssl.SSLContext:
+    """Gives its TLS, and ends that it connects by itself; for a client that another has made there is no other way."""
     context = getattr(client, "_ssl_context", None)
-    if not isinstance(context, ssl.SSLContext) or not getattr(client, "_reconnect_on_failure", False):
+    known = isinstance(context, ssl.SSLContext) and hasattr(client, "_create_socket")
+    if not known or not getattr(client, "_reconnect_on_failure", False):
         raise _unknown_shape("the MQTT client")
-    context.maximum_version = tls
-    # else it answers CONNACK 1 with a connection of its own, made on the event loop
-    client._reconnect_on_failure = False
-
-
-def _without_delay(client: mqtt.Client, userdata: Any, sock: Any) -> None:
-    """Answers wait for nothing: 0.5 ms where Nagle's algorithm and delayed acknowledgements make it 44."""
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    client._reconnect_on_failure = False  # else it answers CONNACK 1 with a connection, made on the event loop
+    assert isinstance(context, ssl.SSLContext)
+    return context
 
 
 def _unknown_shape(found: str) -> Fault:

@@ -27,8 +27,15 @@ class TwinRequests:
 
     async def get(self) -> Twin:
         """Raises HubError."""
-        document = orjson.loads(await self._ask("GET", "/", b""))
-        return Twin(document.get("desired", {}), document.get("reported", {}))
+        answer = await self._ask("GET", "/", b"")
+        try:
+            document = orjson.loads(answer)
+            return Twin(dict(document["desired"]), dict(document["reported"]))
+        except (ValueError, KeyError, TypeError):
+            text = answer[:200].decode(errors="replace")
+            raise HubError(
+                f"iotedge: the hub gave {text!r} for the twin; desired and reported would be right"
+            ) from None
 
     async def report(self, patch: Mapping[str, Any]) -> None:
         """Raises HubError."""

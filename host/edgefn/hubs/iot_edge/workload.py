@@ -49,7 +49,7 @@ def _answer(key: WorkloadKey, method: str, path: str, wanted: str, body: str | N
     try:
         status, text = _call(key, method, path, body)
     except TimeoutError:
-        said = f"{where}: {method} {path} was not answered within {PATIENCE:.0f} s; the IoT Edge runtime should answer"
+        said = f"{where}: {method} {path} was not answered within {PATIENCE:g} s; the IoT Edge runtime should answer"
         raise Fault(Cause.WORKLOAD, said) from None
     except (OSError, http.client.HTTPException) as error:
         right = "edgeAgent mounts the socket, and the user of the container must be allowed to open it"

@@ -1,0 +1,58 @@
+"""A JSON object in a file, for its owner only: written whole or not at all, set aside when it is damaged."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+log = logging.getLogger("edgefn.state")
+
+
+class Kept:
+    """One file; ``then`` says in a warning what follows when it can not be used."""
+
+    def __init__(self, path: Path, then: str) -> None:
+        self._path = path
+        self._then = then
+        self._failing = False
+
+    def read(self) -> dict[str, Any] | None:
+        """What was written last; None when there is nothing. A file that can not be used is set aside, and said."""
+        try:
+            document = orjson.loads(self._path.read_bytes())
+            if not isinstance(document, dict):
+                raise ValueError("it holds no JSON object")
+            return document
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            aside = self._path.with_name(f"{self._path.name}.unusable-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+            log.warning("%s: can not be used: %s; it is kept as %s, and %s", self._path, error, aside.name, self._then)
+            with contextlib.suppress(OSError):
+                self._path.replace(aside)
+            return None
+
+    def write(self, document: Mapping[str, Any]) -> None:
+        """Keeps a document; says once that it can not, until it can again."""
+        temporary = self._path.with_name(f"{self._path.name}.new")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                file.write(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self._path)
+            self._failing = False
+        except OSError as error:
+            if not self._failing:
+                log.warning("%s: can not be written: %s; %s", self._path, error, self._then)
+            self._failing = True
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
