@@ -13,8 +13,9 @@ import pytest
 from pydantic import ValidationError
 
 from edgefn.bindings.edge_hub import EdgeHubOutput, EdgeHubOutputOptions, Gate
-from edgefn.bindings.result_gate import ResultGate
+from edgefn.bindings.result_gate import ResultGate, declared_gate
 from edgefn.contracts import Box, Candidate, Detection, EdgeMessage, Event, Outgoing, PixelBox, VideoFrame
+from edgefn.function import Binding, Direction
 from tests.conftest import AppIn
 
 IMAGE = np.zeros((1, 1, 3), np.uint8)
@@ -36,7 +37,7 @@ class Kept:
 def output(**options: Any) -> tuple[EdgeHubOutput, Kept]:
     declared, outbox = EdgeHubOutputOptions.model_validate({"outputName": "out", **options}), Kept()
     gate = Gate(declared, clock=lambda: float(len(outbox.messages)))  # each message takes a second
-    return EdgeHubOutput(declared, outbox, gate, ResultGate(declared)), outbox  # type: ignore[arg-type]
+    return EdgeHubOutput(declared, outbox, gate, declared_gate(declared)), outbox  # type: ignore[arg-type]
 
 
 def frame(at: float) -> VideoFrame:
@@ -272,10 +273,38 @@ def test_a_setting_that_is_wrong_is_named_with_its_line(app_of: AppIn) -> None:
     assert error.endswith("found 'high' (from %Threshold%)")
 
 
-async def test_options_that_change_leave_the_state_as_it_is() -> None:
+# --- options that change while the host runs ---------------------------------------------------------------------
+
+
+def test_options_that_change_leave_the_state_as_it_is() -> None:
     gate = ResultGate(options(gate="presence", threshold=0.5, hold=2))
     assert len(gate.feed(gate.results(cars(0.9)), Event(frame(0)))) == 1
     gate.change(options(gate="presence", threshold=0.95, hold=5, gateField="objects"))
     assert gate.feed(gate.results({"objects": cars(0.9)}), Event(frame(4))) == []
     (left,) = gate.feed(gate.results({"objects": cars(0.9)}), Event(frame(6)))
     assert left["event"] == "leave"
+
+
+def adopt(out: EdgeHubOutput, **declared: Any) -> None:
+    binding = Binding("f", "out", "edgeHub", Direction.OUT, declared, options(**declared))
+    change = out.adopt(binding)
+    assert change is not None
+    change()
+
+
+async def test_an_output_takes_another_gate_or_none_with_the_next_value() -> None:
+    out, outbox = output(gate="label", threshold=0.5)
+    waiting = out.encode(cars(0.9))
+    await run(out, cars(0.9), cars(0.9))
+    adopt(out, gate="label", threshold=0.4)
+    await run(out, cars(0.4))
+    adopt(out, gate="presence")
+    await run(out, cars(0.9))
+    adopt(out, gate="none")
+    await run(out, cars(0.3, 0.2))
+    assert [message.properties.get("event", "") for message in outbox.messages] == ["", "enter", "", ""]
+    listed = out.encode(cars(0.9, 0.8))
+    adopt(out, gate="threshold")
+    for encoded in (waiting, listed):  # set by invocations that were in flight
+        await out.send(encoded, Event(frame(9)))
+    assert len(outbox.messages) == 4 + 1 + 2

@@ -407,7 +407,8 @@ def pictures(folder: Path, squares: str) -> str:
     for number, mark in enumerate(squares):
         image = np.full((90, 160, 3), 90, np.uint8)
         if mark == "x":
-            image[30:60, 10 * number : 10 * number + 30] = 220
+            left = 10 * (number % 13)
+            image[30:60, left : left + 30] = 220
         cv2.imwrite(str(folder / f"{number}.png"), image)
     return str(folder)
 
@@ -486,3 +487,19 @@ async def test_a_still_clip_that_loops_triggers_once(kind: VideoFrameKind, tmp_p
         task.cancel()
     await asyncio.wait(listening)
     assert [frame.id for frame in seen.values] == [0]
+
+
+async def test_another_share_counts_from_the_next_frame_on(kind: VideoFrameKind, tmp_path: Path) -> None:
+    """While the function works on its first frame three wait, and the reader holds one more."""
+    source, seen = pictures(tmp_path / "p", "." + "..x" * 10), Seen()
+    listener = kind.listener(bound(source, motion=0.01, maxInFlight=1))
+    seen.gate.clear()
+    listening = asyncio.create_task(listened(listener, seen))
+    await seen.until(1)
+    change = listener.adopt(bound(source, motion=0.5, maxInFlight=1))
+    assert change is not None
+    change()
+    seen.gate.set()
+    await listening
+    assert {frame.id for frame in seen.values} <= {0, 3, 6, 9, 12}
+    assert in_balance(listener)

@@ -14,7 +14,7 @@ from typing import Annotated, Any, NamedTuple, Self
 import orjson
 from pydantic import Field, field_validator, model_validator
 
-from edgefn.bindings.result_gate import GatedOptions, Reason, ResultGate
+from edgefn.bindings.result_gate import GatedOptions, Reason, ResultGate, declared_gate
 from edgefn.contracts import EdgeMessage, Event, Outgoing, OutputKind, Services
 from edgefn.function import Binding, Seconds, Truth
 from edgefn.gates.sightings import Sighting
@@ -84,8 +84,8 @@ class Encoded(NamedTuple):
     key: bytes = b""
     named: bool = False
     """Whether the function gave its messages ids of their own."""
-    results: Sequence[Sighting] = ()
-    """What a gate is fed with."""
+    results: Sequence[Sighting] | None = None
+    """What the gate is fed with; None where there was none when the function set the value."""
 
     def because(self, reasons: Sequence[Reason]) -> Encoded:
         """One message for each reason, which is in its properties."""
@@ -180,7 +180,7 @@ class EdgeHubOutput:
         return Encoded([message], self._key(value) if self._fields else message.body, _has_id(value))
 
     async def send(self, encoded: Encoded, event: Event) -> None:
-        if self._result_gate is None:
+        if self._result_gate is None or encoded.results is None:
             await self._pass(encoded, event)
         elif reasons := self._result_gate.feed(encoded.results, event):
             await self._pass_or_undo(encoded.because(reasons), event, self._result_gate)
@@ -216,13 +216,14 @@ class EdgeHubOutput:
         return Outgoing(message, self._options.when_full or "", self._options.ttl)
 
     def adopt(self, binding: Binding) -> Callable[[], None] | None:
-        """All options change in place; what is held back, and what has left, counts on."""
+        """All options change in place; what is held back, what has left, and what its gate has seen, counts on."""
         options = binding.options
         return partial(self._change, options) if isinstance(options, EdgeHubOutputOptions) else None
 
     def _change(self, options: EdgeHubOutputOptions) -> None:
         self._options, self._fields = options, options.fields()
         self._gate.change(options)
+        self._result_gate = declared_gate(options, self._result_gate)
 
     def status(self) -> Mapping[str, Any]:
         return {
@@ -300,8 +301,7 @@ class EdgeHubOutputKind:
 
     async def open(self, binding: Binding) -> EdgeHubOutput:
         assert isinstance(binding.options, EdgeHubOutputOptions)
-        result_gate = ResultGate(binding.options) if binding.options.gate else None
-        return EdgeHubOutput(binding.options, self._outbox, Gate(binding.options), result_gate)
+        return EdgeHubOutput(binding.options, self._outbox, Gate(binding.options), declared_gate(binding.options))
 
     async def close(self) -> None:
         """Shares nothing."""

@@ -111,6 +111,7 @@ class ResultGate:
         made = GATES[self.name].make(**options.of_gate())
         for name in GATES[self.name].options:
             setattr(self._gate, name, getattr(made, name))
+            setattr(self._before, name, getattr(made, name))
         self._field = options.gate_field
 
     def results(self, value: Any) -> list[Sighting]:
@@ -125,6 +126,14 @@ class ResultGate:
     def undo(self) -> None:
         """Forgets what it was fed with last: the message was not sent, so that the next value opens the gate again."""
         self._gate = self._before
+
+
+def declared_gate(options: GatedOptions, before: ResultGate | None = None) -> ResultGate | None:
+    """The gate that the options declare, if any: the one ``before``, where that is of the same name."""
+    if before is None or before.name != options.gate:
+        return ResultGate(options) if options.gate else None
+    before.change(options)
+    return before
 
 
 def media_time(event: Event) -> float | None:

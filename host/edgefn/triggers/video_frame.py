@@ -108,7 +108,7 @@ class VideoFrameListener:
         self._batch = shape.batch
 
     def adopt(self, binding: Binding) -> Callable[[], None] | None:
-        """Rates and ages change in place; for another source, or another way to play it, another listener is needed."""
+        """Rates, ages and motion change in place; another source, or another way to play it, needs another listener."""
         if self._shape_of(binding) != self._shape:
             return None
         return functools.partial(self.subscription.want, _wanted(_options(binding), self._shape))
