@@ -2,12 +2,12 @@
 
     python benchmarks/reload.py [--edits 50] [--restarts 5]
 
-`edgefn start` runs a copy of the sample as a process of its own: the street clip at its own 30 frames a second, looped,
-the detector on every frame (``policy=every``), an output for each frame. An edit changes a number in the function's file
-that goes into every output; time runs from before the write to when the first output with the new number is in the hub's
-file of upstream messages, which is looked at every millisecond. Frames are lost where a frame id is missing between the
-first and the last output. Models compiled are counted in the host's log. A restart is
-the same edit, with the process ended by SIGTERM and started again. Prints one JSON object last.
+`edgefn start` runs a copy of the sample as a process of its own: the street clip at its own 30 frames a second,
+looped, the detector on every frame (``policy=every``), an output for each frame. An edit changes a number in the
+function's file that goes into every output; time runs from before the write to when the first output with the new
+number is in the hub's file of upstream messages, which is looked at every millisecond. Frames are lost where a frame
+id is missing between the first and the last output. Models compiled are counted in the host's log. A restart is the
+same edit, with the process ended by SIGTERM and started again. Prints one JSON object last.
 """
 
 from __future__ import annotations

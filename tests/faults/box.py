@@ -364,7 +364,8 @@ class Box:
             return wait_until(condition, within=within)
         except AssertionError:
             logs = f"host:\n{self.host.log[-6000:]}\nhub:\n{self.hub.log[-3000:]}"
-            raise AssertionError(f"not within {within:g} s; {self.tally()}\n{logs}") from None
+            seen = f"{self.given} inputs, {self.waiting} of them with the hub still, {self.count} outputs"
+            raise AssertionError(f"not within {within:g} s; {seen}\n{logs}") from None
 
 
 def tally(given: int, arrived: Sequence[tuple[int, str]]) -> Tally:

@@ -179,7 +179,7 @@ def test_fault_11_acknowledgements_that_are_lost_late_or_doubled(
     standing: Box, fault: str, options: dict[str, float]
 ) -> None:
     standing.hub.control.fault(fault, module=MODULE, **options)
-    standing.give(size(10_000, 200))
+    standing.give(size(2000 if "share" in options else 10_000, 200))
     seen = standing.wait_for_all(within=size(1200, 60))
     standing.hub.control.clear()
     assert seen.holds, seen
