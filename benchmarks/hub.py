@@ -5,7 +5,7 @@
 A stand-in edgeHub (`edgefn hub start`) runs as a process of its own, with TLS, and stores each message before it
 acknowledges it. Rounds alternate between both clients, each in this process with one event loop:
 
-- ``edgefn``: the outbox stores a message (commit), the sender hands it to the adapter for IoT Edge, the hub acknowledges;
+- ``edgefn``: the outbox stores a message (commit), the sender hands it to the adapter, the hub acknowledges;
 - ``sdk``: ``IoTHubModuleClient.send_message_to_output`` and nothing else: a message is lost when the process ends.
 
 ``window`` messages are on their way at once. Latency is from the call to the acknowledgement. For both the same

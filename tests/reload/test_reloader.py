@@ -15,6 +15,7 @@ from edgefn.contracts import EdgeMessage
 from edgefn.host import Host
 from edgefn.loader import load_app
 from edgefn.reload import Reloader
+from tests.reload.edits import edited
 from tests.spool.ports import until
 
 Folder = Callable[[Mapping[str, str]], Path]
@@ -227,3 +228,9 @@ async def test_the_state_after_many_edits_is_that_of_a_fresh_start(folder: Folde
         assert (await site.ask()) == {"n": 1, "word": "w29", "code": 1}
         fresh = load_app(site.root, environment={})
         assert [f.name for f in fresh.functions] == site.names
+
+
+async def test_random_edits_good_and_broken_end_in_the_state_of_a_fresh_start(tmp_path: Path) -> None:
+    told = await edited(tmp_path / "app", 60)
+    assert told["same_as_fresh"]
+    assert told["errors_left"] == []
