@@ -70,6 +70,7 @@ HEAVY = {
     "starlette": {
         "web/server.py",
         "web/admin.py",
+        "web/around.py",
         "web/pages.py",
         "standin/server.py",
         "standin/workload.py",

@@ -147,6 +147,100 @@ def run(
 
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON value.")]
+
+
+@commands.command()
+def send(
+    name: Annotated[str, typer.Argument(metavar="INPUT", help="The input of the module.")],
+    body: Annotated[str, typer.Argument(help="The body of the message.")],
+    properties: Annotated[
+        list[str] | None, typer.Option("--property", metavar="NAME=VALUE", help="A property of the message.")
+    ] = None,
+    root: Root = None,
+    state: State = None,
+) -> None:
+    """Send a message to an input of a running host."""
+    from edgefn.cli import around
+
+    raise typer.Exit(around.send(root, state, name, body, tuple(properties or ())))
+
+
+@commands.command()
+def tail(
+    output: Annotated[str, typer.Argument(help="Only this output.")] = "",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")] = False,
+    count: Annotated[int, typer.Option("--lines", "-n", min=0, help="The last so many.")] = 10,
+    root: Root = None,
+    state: State = None,
+) -> None:
+    """Show what went to IoT Hub by the local hub."""
+    from edgefn.cli import around
+
+    raise typer.Exit(around.tail(root, state, output, follow=follow, count=count))
+
+
+@commands.command()
+def status(root: Root = None, state: State = None, as_json: Json = False) -> None:
+    """Show how a running host and its functions are."""
+    from edgefn.cli import around
+
+    raise typer.Exit(around.status(root, state, as_json=as_json))
+
+
+@commands.command()
+def logs(
+    invocation: Annotated[str, typer.Option("--invocation", help="Only of this invocation.")] = "",
+    function: Annotated[str, typer.Option("--function", help="Only of this function.")] = "",
+    level: Annotated[str, typer.Option("--level", help="From this level on: debug, info, warning, ...")] = "",
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="At most so many, the newest.")] = 100,
+    root: Root = None,
+    state: State = None,
+    as_json: Json = False,
+) -> None:
+    """Show the last log lines of a running host."""
+    from edgefn.cli import around
+
+    wanted = {"invocation": invocation, "function": function, "level": level, "lines": lines}
+    raise typer.Exit(around.logs(root, state, wanted, as_json=as_json))
+
+
+@commands.command()
+def invoke(
+    method: Annotated[str, typer.Argument(help="The direct method.")],
+    payload: Annotated[str | None, typer.Argument(help="A JSON value, or a text.")] = None,
+    root: Root = None,
+    state: State = None,
+) -> None:
+    """Call a direct method of a running host."""
+    from edgefn.cli import around
+
+    raise typer.Exit(around.invoke(root, state, method, payload))
+
+
+host_twin = typer.Typer(help="The twin of a running host.", no_args_is_help=True, rich_markup_mode=None)
+commands.add_typer(host_twin, name="twin")
+
+
+@host_twin.command("get")
+def get_host_twin(root: Root = None, state: State = None) -> None:
+    """Show the desired and the reported properties."""
+    from edgefn.cli import around
+
+    raise typer.Exit(around.twin_get(root, state))
+
+
+@host_twin.command("set")
+def set_host_twin(
+    patch: Annotated[str, typer.Argument(help='A JSON object: {"settings": {"NAME": 1}}.')],
+    root: Root = None,
+    state: State = None,
+) -> None:
+    """Change desired properties of the local hub, and see whether they are applied."""
+    from edgefn.cli import around
+
+    raise typer.Exit(around.twin_set(root, state, patch))
+
+
 Numbers = Annotated[list[int] | None, typer.Argument(help="The numbers of dead letters.")]
 Everything = Annotated[bool, typer.Option("--all", help="All of them.")]
 

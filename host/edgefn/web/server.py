@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import json
 import logging
+import os
 import socket
 from collections.abc import Awaitable, Callable
 from typing import cast
@@ -20,6 +22,7 @@ from edgefn.errors import SettingError
 from edgefn.host import Host
 from edgefn.web import pages
 from edgefn.web.admin import Admin, gone, refused
+from edgefn.web.around import around_routes
 from edgefn.web.calls import Calls, given_key, write
 from edgefn.web.corked import Corked
 from edgefn.web.http import HttpTriggerKind
@@ -140,6 +143,7 @@ class WebServer:
         self.keys = Keys(app.services.state / "secrets")
         self._admin = Admin(host, self.keys, self._kind, self._http.max_request_body_size)
         self.calls: Calls | None = None
+        self._where = app.services.state / "web.json"
         self._server: uvicorn.Server | None = None
         self._socket: socket.socket | None = None
         self._task: asyncio.Task[None] | None = None
@@ -190,6 +194,7 @@ class WebServer:
         self._server.lifespan = config.lifespan_class(config)  # as its serve(), which would take the signals too
         await self._server.startup(sockets=[self._socket])
         self._task = asyncio.create_task(self._server.main_loop(), name="web server")
+        self._say_where()
         if self._options.enforce:
             log.info("Keys are asked for; they are in %s", self._host.app.services.state / "secrets")
 
@@ -197,15 +202,23 @@ class WebServer:
         """Lets responses be written within the grace time, and closes all connections."""
         await shut_down(self._host.app.functions, self._host.grace)
         await self._admin.close()
+        self._where.unlink(missing_ok=True)
         if self._server is not None and self._task is not None:
             self._server.should_exit = True
             await self._task
             await self._server.shutdown(sockets=[self._socket] if self._socket else None)
 
+    def _say_where(self) -> None:
+        """Leaves the address in the state folder, for the commands that ask a running host."""
+        address = self._options.address
+        reached = "127.0.0.1" if address in ("0.0.0.0", "::") else address
+        with contextlib.suppress(OSError):  # what can not be written is told by the spool, which needs it
+            self._where.write_text(json.dumps({"address": reached, "port": self.port, "process": os.getpid()}))
+
     def _application(self) -> Application:
         services = self._host.app.services
         own = Starlette(
-            routes=[*pages.page_routes(self._host), *self._admin.routes()],
+            routes=[*pages.page_routes(self._host), *self._admin.routes(), *around_routes(self._host)],
             exception_handlers={Refused: refused, Gone: gone},
         )
         keys = self.keys if self._options.enforce else None
