@@ -159,8 +159,7 @@ class Kit:
         """Lets time pass on the clock, and runs each timer whenever it is due in between, in the order of the times."""
         zone, now = time_zone(self.app.services.settings), self.clock.now()
         end = now + timedelta(seconds=seconds)
-        timers = [f for f in self.app.functions if f.trigger and not f.errors and not f.disabled]
-        schedules = {f.name: f.trigger.options.schedule for f in timers if _is_timer(f.trigger)}
+        schedules = {f.name: timer.schedule for f in self.app.functions if (timer := _timer(f)) is not None}
         due = {name: schedule.next(now, zone) for name, schedule in schedules.items()}
         results = []
         while coming := {name: moment for name, moment in due.items() if moment is not None and moment <= end}:
@@ -216,6 +215,7 @@ class Kit:
             outputs=outputs,
             threads=self._threads,
             metrics=self.app.services.metrics.function(function.name),
+            level=logging.DEBUG,
             is_call=getattr(kind, "is_call", False),
         )
 
@@ -280,8 +280,10 @@ class _Kept:
         self._kit.kept(self._name, event)
 
 
-def _is_timer(trigger: Binding | None) -> bool:
-    return trigger is not None and isinstance(trigger.options, TimerTrigger)
+def _timer(function: Function) -> TimerTrigger | None:
+    """The timer of a function that runs."""
+    options = function.trigger.options if function.trigger is not None else None
+    return options if isinstance(options, TimerTrigger) and not function.errors and not function.disabled else None
 
 
 def _batches(frames: Iterable[Any], size: int) -> Iterator[list[Any]]:

@@ -165,6 +165,12 @@ def values_of(said: Any) -> list[Any]:
     return [body_value(message.body, message.content_type) for message in said]
 
 
+def properties_of(said: Any) -> list[dict[str, str]]:
+    """The properties of the messages that a function gave to an output; empty where none has any."""
+    messages = said if isinstance(said, list) else []
+    return [dict(message.properties) for message in messages] if any(m.properties for m in messages) else []
+
+
 def body_value(body: bytes, content_type: str) -> Any:
     """A body as the JSON value or the text that it is; other bytes stay bytes."""
     if content_type == "application/json":

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
 from edgefn.contracts import EdgeMessage, MethodReply, Outcome
 from edgefn.errors import EdgefnError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +106,12 @@ class Result:
         """Status and payload of the answer to a direct method."""
         return self._answer(self._reply, "reply", "directMethodTrigger")
 
-    def _good(self, wanted: Any) -> Any:
+    def _good(self, wanted: T) -> T:
         if self.outcome.error is not None:
             raise self.outcome.error
         return wanted
 
-    def _answer(self, found: Any, name: str, trigger: str) -> Any:
+    def _answer(self, found: T | None, name: str, trigger: str) -> T:
         if found is None:
             raise EdgefnError(f"function '{self.function}' has no {name}: its trigger is no {trigger}; look at outputs")
         return found
