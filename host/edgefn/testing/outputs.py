@@ -186,4 +186,6 @@ def body_value(body: bytes, content_type: str) -> Any:
 
 def as_json(value: Any) -> Any:
     """A value of ``values_of`` for a file: bytes in base64."""
+    if isinstance(value, dict):
+        return {name: as_json(item) for name, item in value.items()}
     return {"base64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value

@@ -13,14 +13,17 @@ if TYPE_CHECKING:
     Image = NDArray[np.uint8]
 
 QUICK = 1
-"""PNG's least compression: a third larger than the usual one, and three times as quick."""
+"""PNG's least compression; with one filter for all lines, and runs only, it is some four times as quick on noise."""
 
 
 def png_of(image: Image) -> bytes:
     """The picture as PNG."""
     import cv2
 
-    done, data = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, QUICK])
+    options = [cv2.IMWRITE_PNG_COMPRESSION, QUICK, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+    if hasattr(cv2, "IMWRITE_PNG_FILTER"):  # since OpenCV 4.11
+        options += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB]
+    done, data = cv2.imencode(".png", image, options)
     if not done:
         raise EdgefnError(f"a picture of {image.shape} can not become PNG; H x W x 3 of uint8 can")
     return bytes(cast("Any", data))
