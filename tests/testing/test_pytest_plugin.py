@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -103,6 +105,24 @@ def test_the_package_names_the_plugin_and_pytest_shows_its_fixtures(project: Pat
     documented = (PROJECT / "docs" / "testing.md").read_text()
     names = ("edgefn_app", "edgefn_root", "edgefn_settings", "edgefn_sessions", "edgefn_clock", "edgefn_picture")
     assert [name for name in names if name not in shown or f"`{name}`" not in documented] == []
+
+
+def test_the_code_of_the_guide_runs_on_the_sample(tmp_path: Path) -> None:
+    import cv2
+
+    from edgefn.scene import Scene
+
+    blocks = re.findall(r"```python\n(.*?)```", (PROJECT / "docs" / "testing.md").read_text(), re.DOTALL)
+    for block in blocks:
+        ast.parse(block)
+    for name in ("functions", "sample", "host.json", "local.settings.json"):
+        (tmp_path / name).symlink_to(PROJECT / name)
+    cv2.imwrite(str(tmp_path / "picture.png"), Scene().frame(0)[0])
+    first = blocks[0].replace("path/to/app", str(tmp_path)).replace("path/to/picture.png", "picture.png")
+    (tmp_path / "test_first.py").write_text(first)
+    (tmp_path / "test_fixtures.py").write_text(next(block for block in blocks if "def edgefn_sessions" in block))
+    ended = run_of_pytest(tmp_path, "test_first.py", "test_fixtures.py")
+    assert "2 passed" in ended.stdout, ended.stdout
 
 
 def test_importing_the_kit_does_not_import_its_parts() -> None:
