@@ -77,8 +77,9 @@ def load_app(
     """Loads the app in ``root``; opens and starts nothing.
 
     ``given`` are settings over those of the environment, ``only`` the functions to load (all when empty), ``state``
-    the folder for the host's files, ``plugins`` come before the modules of the app. From now on no text that leaves shows what of the settings is secret. Raises
-    SettingError when host.json or local.settings.json can not be used.
+    the folder for the host's files; ``plugins`` are registered before the modules of the app. From now on no text that
+    leaves shows what of the settings is secret. Raises SettingError when host.json or local.settings.json can not be
+    used.
     """
     root = root.resolve()
     settings = load_settings(root, environment, given or {})
