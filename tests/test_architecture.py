@@ -62,7 +62,14 @@ LAYERS = [
 ROOMS = {"triggers", "bindings", "sessions", "hubs"}
 HEAVY = {
     "watchdog": {"reload/watcher.py"},
-    "cv2": {"captures.py", "scene/__init__.py", "scene/drawing.py", "sessions/pictures.py", "gates/motion.py"},
+    "cv2": {
+        "captures.py",
+        "scene/__init__.py",
+        "scene/drawing.py",
+        "sessions/pictures.py",
+        "gates/motion.py",
+        "testing/pictures.py",
+    },
     "openvino": {"sessions/openvino.py"},
     "azure.iot": {"hubs/iot_edge/sdk.py", "hubs/iot_edge/credentials.py"},
     "paho": {"hubs/iot_edge/sdk.py", "hubs/iot_edge/connection.py"},

@@ -106,7 +106,7 @@ class InferenceSessionKind:
     def _resolved(self, binding: Binding) -> tuple[SessionKind, Binding, Task]:
         declared = binding.options
         assert isinstance(declared, InferenceSessionOptions)
-        kind, task = self._kind(binding, declared), _task(binding, declared.task)
+        kind, task = self._kind(binding, declared), task_of(binding, declared.task)
         try:
             options = kind.options.model_validate(declared.all())
         except ValidationError as error:
@@ -147,7 +147,7 @@ class SessionInput:
         self.closed()
 
 
-def _task(binding: Binding, declared: str | None) -> Task:
+def task_of(binding: Binding, declared: str | None) -> Task:
     """The task of the annotation or of the option, which must not contradict each other."""
     annotation = first_of_union(binding.annotation)
     if annotation not in (None, Any) and not hasattr(annotation, "infer"):

@@ -24,6 +24,9 @@ Only = Annotated[list[str] | None, typer.Option("--functions", metavar="NAME ...
 Given = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting, over environment and files.")
 ]
+RecordOut = Annotated[
+    Path | None, typer.Option("--record-out", help="The file of the recording; else FUNCTION.edgefn.")
+]
 State = Annotated[Path | None, typer.Option("--state", help="The folder for the host's files; else .edgefn.")]
 
 
@@ -78,8 +81,17 @@ def start(
         int | None,
         typer.Option("--debug-port", min=1, max=65535, help="Wait for a debugger; --debug[=PORT] is the same, 5678."),
     ] = None,
+    record: Annotated[
+        str | None,
+        typer.Option("--record", metavar="FUNCTION", help="Record a function; a file is written at the end."),
+    ] = None,
+    record_seconds: Annotated[
+        float, typer.Option("--record-seconds", min=0.1, help="The last so many seconds of it.")
+    ] = 10.0,
+    record_out: RecordOut = None,
 ) -> None:
     """Run an app, or the sample where there is none."""
+    from edgefn.cli.record import RecordAsked
     from edgefn.cli.start import Start, run_start
     from edgefn.web.options import Asked
 
@@ -97,6 +109,7 @@ def start(
         debug_port=debug_port,
         reload=reload,
         web=Asked(port, address, cors, cors_credentials, enable_auth),
+        record=None if record is None else RecordAsked(record, record_seconds, record_out),
     )
     raise typer.Exit(run_start(asked))
 
@@ -144,6 +157,41 @@ def run(
 
     asked = Run(function, text, file, stdin, tuple(metadata or ()), root, tuple(given or ()))
     raise typer.Exit(run_function(asked))
+
+
+@commands.command("record")
+def record_function(
+    function: Annotated[str, typer.Argument(help="The name of the function.")],
+    seconds: Annotated[float, typer.Option("--seconds", min=0.1, help="How long the app runs.")] = 10.0,
+    out: Annotated[Path | None, typer.Option("--out", help="The file; else FUNCTION.edgefn.")] = None,
+    root: Root = None,
+    given: Given = None,
+) -> None:
+    """Run the app for some seconds; keep a function's events and results."""
+    from edgefn.cli.record import RecordAsked, run_record
+
+    raise typer.Exit(run_record(root, tuple(given or ()), RecordAsked(function, seconds, out)))
+
+
+@commands.command()
+def replay(
+    file: Annotated[Path, typer.Argument(help="A recording.")],
+    tolerance: Annotated[
+        float, typer.Option("--tolerance", min=0.0, help="By how much fractions may differ, as a share or by itself.")
+    ] = 1e-4,
+    ignore: Annotated[
+        list[str] | None, typer.Option("--ignore", metavar="PATH", help="A place that may differ: '*.timestamp'.")
+    ] = None,
+    update: Annotated[bool, typer.Option("--update", help="Write today's results into the file.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    root: Root = None,
+    given: Given = None,
+) -> None:
+    """Run a recording through today's code; 1 when the results differ."""
+    from edgefn.cli.replay import ReplayAsked, run_replay
+
+    asked = ReplayAsked(file, root, tuple(given or ()), tolerance, tuple(ignore or ()), as_json, update)
+    raise typer.Exit(run_replay(asked))
 
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON value.")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
@@ -16,10 +17,16 @@ SCRIPT_ROOT = "AzureWebJobsScriptRoot"
 CHECKOUT = Path(__file__).parents[3]
 
 
-def open_app(root: Path | None, only: tuple[str, ...], given: tuple[str, ...], state: Path | None = None) -> App:
+def open_app(
+    root: Path | None,
+    only: tuple[str, ...],
+    given: tuple[str, ...],
+    state: Path | None = None,
+    plugins: Sequence[object] = (),
+) -> App:
     """Loads the app that was asked for; raises SettingError."""
     folder = app_root(root)
-    return load_app(folder, given=settings_given(given), only=only, state=state or state_of(folder))
+    return load_app(folder, given=settings_given(given), only=only, state=state or state_of(folder), plugins=plugins)
 
 
 def state_of(folder: Path) -> Path:
