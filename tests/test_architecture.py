@@ -37,6 +37,7 @@ LAYERS = [
         "kept",
         "outward",
         "log_ring",
+        "sight",
     },
     {"pacing", "captures", "subscription", "video"},
     {"triggers", "bindings", "sessions", "hubs"},
@@ -60,7 +61,7 @@ LAYERS = [
 ]
 ROOMS = {"triggers", "bindings", "sessions", "hubs"}
 HEAVY = {
-    "cv2": {"captures.py", "scene/__init__.py", "scene/drawing.py", "sessions/pictures.py"},
+    "cv2": {"web/page/encoding.py", "captures.py", "scene/__init__.py", "scene/drawing.py", "sessions/pictures.py"},
     "openvino": {"sessions/openvino.py"},
     "azure.iot": {"hubs/iot_edge/sdk.py", "hubs/iot_edge/credentials.py"},
     "paho": {"hubs/iot_edge/sdk.py", "hubs/iot_edge/connection.py"},
@@ -69,6 +70,9 @@ HEAVY = {
         "web/server.py",
         "web/admin.py",
         "web/pages.py",
+        "web/page/__init__.py",
+        "web/page/streams.py",
+        "web/page/acts.py",
         "standin/server.py",
         "standin/workload.py",
         "standin/control_api.py",

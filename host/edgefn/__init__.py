@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from edgefn.contracts import Session as Session
     from edgefn.contracts import VideoFrame as VideoFrame
     from edgefn.hookspecs import hookimpl as hookimpl
+    from edgefn.sight import mark as mark
 
 __version__ = "0.1.0"
 
@@ -30,6 +31,7 @@ HOMES = {
     "Context": "azure.functions",
     "Out": "azure.functions",
     "hookimpl": "edgefn.hookspecs",
+    "mark": "edgefn.sight",
     **dict.fromkeys(
         (
             "Box",
