@@ -33,6 +33,7 @@ function update(card, source) {
   const [title, , under] = card.children;
   paint(title.children[1], source.state, kind(source.state));
   showTabs(title.children[2], source);
+  say(find(".screen p", card), source.state === "ended" ? "The source has ended" : "Waiting for a frame");
   const age = source.age_ms === null ? "none" : source.age_ms < 1000 ? `${Math.round(source.age_ms)} ms` : `${(source.age_ms / 1000).toFixed(1)} s`;
   figure(find(".fps", under), "fps", source.fps.toFixed(1));
   figure(find(".age", under), "age", age);
