@@ -16,7 +16,7 @@ from edgefn.redaction import redact
 RECENT = 512
 TOLD = 20
 """Failures whose tracebacks are kept."""
-ENDED = 40
+ENDED = 20
 """Invocations that are listed."""
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 

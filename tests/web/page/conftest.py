@@ -47,9 +47,8 @@ class Tab:
     async def holds(self, expression: str) -> Any:
         """What an expression of JavaScript gives, as soon as that is true."""
         async with asyncio.timeout(LONGEST / 1000):
-            while not (
-                found := await self.page.evaluate(expression)
-            ):  # playwright's own way would be against our policy
+            # playwright's own way to wait for it is against the policy of the page
+            while not (found := await self.page.evaluate(expression)):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         return found
 

@@ -52,7 +52,7 @@ def pictures_of(site: Site, function: str) -> float:
     return registry.get_sample_value("edgefn_page_pictures_total", {"function": function}) or 0.0
 
 
-async def test_boxes_lie_where_the_results_say_at_three_sizes_of_source(
+async def test_s2_9_boxes_lie_where_the_results_say_at_three_sizes_of_source(
     serve: Serve, browser: Browser, drawn: Any
 ) -> None:
     for name, (width, height) in SIZES.items():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncGenerator, Mapping, MutableSet, Sequence
 from typing import Any
 
@@ -15,8 +14,6 @@ from starlette.types import Receive, Scope, Send
 from edgefn.web.page.bulletin import Bulletin
 from edgefn.web.page.films import Film, Films
 from edgefn.web.page.history import History
-
-log = logging.getLogger("edgefn.web")
 
 Parts = AsyncGenerator[bytes, None]
 
@@ -47,6 +44,8 @@ class Streaming(Response):
                 task.cancel()
             await asyncio.wait({self._sending, leaving})
             await self._parts.aclose()
+        if not self._sending.cancelled():
+            self._sending.result()
         if not has_left:
             await send({"type": "http.response.body", "body": b""})
 
@@ -57,11 +56,8 @@ class Streaming(Response):
             await asyncio.wait({self._sending})
 
     async def _send(self, send: Send) -> None:
-        try:
-            async for part in self._parts:
-                await send({"type": "http.response.body", "body": part, "more_body": True})
-        except Exception as error:  # a picture that can not be encoded: the browser asks again
-            log.warning("A stream of the page broke: %s: %s", type(error).__name__, error)
+        async for part in self._parts:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
 
 
 async def _left(receive: Receive) -> None:

@@ -3,6 +3,7 @@
 import { el, find, keep, say } from "./dom.js";
 
 const LENGTH = 300;
+const LEAST = 60;
 const COLOURS = 6;
 const samples = [];
 const [rate, latency, drops] = document.querySelectorAll("#charts figure");
@@ -36,7 +37,7 @@ function drawAll() {
 
 const short = (name) => name.split("/").at(-1);
 
-/** Draws lines over time, newest at the right; `series` say name and value of a sample. */
+/** Draws lines over time, one to five minutes, newest at the right; `series` say name and value of a sample. */
 function chart(figure, series) {
   const canvas = find("canvas", figure);
   const ratio = window.devicePixelRatio || 1;
@@ -86,7 +87,7 @@ function drawLine(context, area, one, colour) {
   let isDown = false;
   samples.forEach((sample, index) => {
     const value = one.value(sample);
-    const x = area.right - ((samples.length - 1 - index) / (LENGTH - 1)) * (area.right - area.left);
+    const x = area.right - ((samples.length - 1 - index) / (Math.max(LEAST, samples.length) - 1)) * (area.right - area.left);
     const y = area.bottom - (Math.min(value ?? 0, area.ceiling) / area.ceiling) * (area.bottom - area.top);
     if (value !== null) context[isDown ? "lineTo" : "moveTo"](x, y);
     isDown = value !== null;
