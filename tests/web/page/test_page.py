@@ -114,6 +114,12 @@ async def test_an_invocation_is_opened_with_its_log_lines_and_its_traceback(serv
         await (await tab.sees("#invocations button.row", "failed")).click()
         await tab.sees("#invocations pre", "looks at apple")
         await tab.sees("#invocations pre", "raise ValueError('no: ' + message)")
+        await tab.page.mouse.move(0, 0)
+        await (await tab.sees("#twin-title")).click()
+        for number in range(30):
+            await arrives(site, f"pear {number}")
+        await tab.sees("#functions td", "31")
+        await tab.sees("#invocations pre", "looks at apple")
 
 
 async def test_text_of_the_host_is_never_html(serve: Serve, browser: Browser, drawn: Any) -> None:

@@ -31,10 +31,13 @@ function update(row, each) {
   say(works.lastChild, [...each.errors, each.last_error].filter(Boolean).join("\n"));
 }
 
-/** The models of a function with their devices, and its settings. */
+/** What the function listens to, its models with their devices, and its settings. */
 function parts(each) {
-  return Object.entries(each.inputs).map(([name, input]) => {
+  const { input: message, route, schedule, next } = each.trigger;
+  const trigger = message ?? route ?? (schedule && `${schedule}, next ${next}`);
+  const inputs = Object.entries(each.inputs).map(([name, input]) => {
     const facts = [input.model, input.device, input.precision].filter(Boolean);
     return facts.length ? `${name}: ${facts.join(", ")}` : input.setting ? `${input.setting} = ${input.value ?? ""}` : name;
   });
+  return trigger ? [trigger, ...inputs] : inputs;
 }

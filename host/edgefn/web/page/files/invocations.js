@@ -6,7 +6,7 @@ import { clock, el, find, keep, kind, paint, say, tell } from "./dom.js";
 const MOST = 60;
 const part = find("#invocations");
 const [list, select, failed] = [".rows", "select", "input"].map((each) => find(each, part));
-const open = new Set();
+const open = new Map();
 let newest = {};
 
 export function showInvocations(told) {
@@ -21,12 +21,16 @@ function show() {
   const rows = Object.entries(newest)
     .filter(([name]) => !select.value || select.value === name)
     .flatMap(([name, { ended, failures }]) => [...ended.map((each) => ({ ...each, name })), ...older(name, ended, failures)])
-    .filter((each) => !failed.checked || each.status !== "ok" || open.has(each.id))
-    .sort((one, other) => other.ended - one.ended)
-    .slice(0, MOST);
+    .filter((each) => !open.has(each.id) && (!failed.checked || each.status !== "ok"))
+    .sort(newestFirst)
+    .slice(0, MOST)
+    .concat(...open.values())
+    .sort(newestFirst);
   find(".none", part).hidden = rows.length > 0;
   keep(list, rows, (each) => each.id, made);
 }
+
+const newestFirst = (one, other) => other.ended - one.ended;
 
 /** Failures that are remembered longer than the rest. */
 function older(name, ended, failures) {
@@ -60,7 +64,7 @@ async function toggle(each, head, lines) {
     open.delete(each.id);
     return;
   }
-  open.add(each.id);
+  open.set(each.id, each);
   try {
     say(lines, words(await ask(`invocations/${encodeURIComponent(each.id)}`)));
   } catch (error) {
