@@ -32,6 +32,7 @@ from edgefn.errors import BindingError, listing, nearest
 from edgefn.function import Binding, Options, named
 from edgefn.hookspecs import hookimpl
 from edgefn.settings import references
+from edgefn.sight import seen
 from edgefn.values import first_of_union
 
 if TYPE_CHECKING:
@@ -131,13 +132,13 @@ class InferenceSessionKind:
 
 @dataclass(frozen=True, slots=True)
 class SessionInput:
-    """Gives the same session to every invocation."""
+    """Gives the same session to every invocation; one whose results are seen, while somebody looks."""
 
     session: Session
     closed: Callable[[], None]
 
     def value(self, event: Event) -> Session:
-        return self.session
+        return seen(self.session)
 
     def status(self) -> Mapping[str, Any]:
         return self.session.status()

@@ -74,6 +74,9 @@ def start(
     cors: Annotated[str | None, typer.Option("--cors", help="Origins that browsers may call from, or *.")] = None,
     cors_credentials: Annotated[bool, typer.Option("--cors-credentials", help="Let them send credentials.")] = False,
     enable_auth: Annotated[bool, typer.Option("--enable-auth", "--enableAuth", help="Ask for keys.")] = False,
+    page: Annotated[
+        bool | None, typer.Option("--page/--no-page", help="The page at /; else where only this machine listens.")
+    ] = None,
     user_log_level: Annotated[
         str, typer.Option("--user-log-level", help="Lowest level of the functions' own lines: debug, info, ...")
     ] = "info",
@@ -108,7 +111,7 @@ def start(
         user_log_level=user_log_level,
         debug_port=debug_port,
         reload=reload,
-        web=Asked(port, address, cors, cors_credentials, enable_auth),
+        web=Asked(port, address, cors, cors_credentials, enable_auth, page),
         record=None if record is None else RecordAsked(record, record_seconds, record_out),
     )
     raise typer.Exit(run_start(asked))

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from edgefn.errors import SettingError
@@ -29,6 +30,8 @@ from edgefn.web.http import HttpTriggerKind
 from edgefn.web.keys import Keys
 from edgefn.web.lifespans import shut_down
 from edgefn.web.options import LOOPBACK, HttpOptions, ServerOptions, http_options
+from edgefn.web.page import FILES, PATH, Page
+from edgefn.web.page.options import has_page
 from edgefn.web.replies import Header, Reply, header, plain
 from edgefn.web.requests import Gone, Receive, Refused, Scope, Send, headers_of, query_of
 
@@ -79,12 +82,15 @@ class Front:
 
     def _refusal(self, path: str, scope: Scope) -> Reply | None:
         """Why an admin endpoint is closed to a request; None when it is open."""
-        if path == PING:
+        if path == PING or path.startswith(FILES):
             return None
         headers = headers_of(scope["headers"])
         if self._options.enforce:
-            is_master = self._keys.is_master(given_key(headers, query_of(scope["query_string"])))
-            return None if is_master else Reply(401)
+            given = given_key(headers, query_of(scope["query_string"]))
+            reads = path.startswith(PATH) and scope["method"] in ("GET", "HEAD")
+            return None if self._keys.allow("function" if reads else "admin", "", given) else Reply(401)
+        if headers.get("sec-fetch-site") == "cross-site" and path.startswith(PATH):
+            return plain(403, "The page is not for other sites.")
         host, origin = headers.get("host", "").lower(), headers.get("origin", "").lower()
         if _name(host) not in self._names:
             return plain(403, "Admin endpoints without keys are for this machine: the header Host names another one.")
@@ -144,6 +150,8 @@ class WebServer:
         self._admin = Admin(host, self.keys, self._kind, self._http.max_request_body_size)
         self.calls: Calls | None = None
         self._where = app.services.state / "web.json"
+        is_on = has_page(app.config, options) and not pages.is_home_hidden(app.services.settings)
+        self._page = Page(host, self._may_act) if is_on else None
         self._server: uvicorn.Server | None = None
         self._socket: socket.socket | None = None
         self._task: asyncio.Task[None] | None = None
@@ -195,6 +203,8 @@ class WebServer:
         await self._server.startup(sockets=[self._socket])
         self._task = asyncio.create_task(self._server.main_loop(), name="web server")
         self._say_where()
+        if self._page is not None:
+            self._page.start()
         if self._options.enforce:
             log.info("Keys are asked for; they are in %s", self._host.app.services.state / "secrets")
 
@@ -203,6 +213,8 @@ class WebServer:
         await shut_down(self._host.app.functions, self._host.grace)
         await self._admin.close()
         self._where.unlink(missing_ok=True)
+        if self._page is not None:
+            await self._page.stop()
         if self._server is not None and self._task is not None:
             self._server.should_exit = True
             await self._task
@@ -217,8 +229,15 @@ class WebServer:
 
     def _application(self) -> Application:
         services = self._host.app.services
+        page = self._page.routes() if self._page is not None else []
+        home = self._page.home if self._page is not None else pages.welcome
         own = Starlette(
-            routes=[*pages.page_routes(self._host), *self._admin.routes(), *around_routes(self._host)],
+            routes=[
+                *pages.page_routes(self._host, home),
+                *page,
+                *self._admin.routes(),
+                *around_routes(self._host),
+            ],
             exception_handlers={Refused: refused, Gone: gone},
         )
         keys = self.keys if self._options.enforce else None
@@ -235,6 +254,11 @@ class WebServer:
                 allow_credentials=self._options.credentials,
             )
         return app
+
+    def _may_act(self, request: Request) -> bool:
+        """Whether a request may change something: all that get here where no keys are asked for, else the master's."""
+        headers, query = headers_of(request.scope["headers"]), query_of(request.scope["query_string"])
+        return not self._options.enforce or self.keys.is_master(given_key(headers, query))
 
     def _is_up(self) -> bool:
         return self._host.state in UP
