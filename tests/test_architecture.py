@@ -58,7 +58,7 @@ LAYERS = [
         "steering",
         "operation",
     },
-    {"web", "deploy", "cli", "standin", "testing", "__main__"},
+    {"web", "deploy", "doctor", "cli", "standin", "testing", "__main__"},
 ]
 ROOMS = {"triggers", "bindings", "sessions", "hubs"}
 HEAVY = {

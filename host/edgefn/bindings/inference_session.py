@@ -115,8 +115,7 @@ class InferenceSessionKind:
         return kind, replace(binding, options=options), task
 
     def _kind(self, binding: Binding, options: InferenceSessionOptions) -> SessionKind:
-        scheme = SCHEME.match(options.model)
-        name = options.kind or (scheme[1] if scheme else DEFAULT)
+        name = kind_name(options)
         kinds = self._kinds.values()
         found = next((kind for kind in kinds if name == kind.name), None)
         by_scheme = (kind for kind in kinds if name in getattr(kind, "schemes", ()))
@@ -128,6 +127,12 @@ class InferenceSessionKind:
                 f" kinds: {listing(sorted(self._kinds))}"
             )
         return found
+
+
+def kind_name(options: InferenceSessionOptions) -> str:
+    """The kind of session that is asked for, which may be a scheme that a kind has."""
+    scheme = SCHEME.match(options.model)
+    return options.kind or (scheme[1] if scheme else DEFAULT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,6 +144,19 @@ def check(
 
 
 @commands.command()
+def doctor(
+    root: Root = None,
+    state: State = None,
+    given: Given = None,
+    as_json: Annotated[bool, typer.Option("--json", help="A list of JSON objects.")] = False,
+) -> None:
+    """Find what keeps an app from running here, and what to do; 1 when something is wrong."""
+    from edgefn.cli.doctor import run_doctor
+
+    raise typer.Exit(run_doctor(root, state, tuple(given or ()), as_json=as_json))
+
+
+@commands.command()
 def run(
     function: Annotated[str, typer.Argument(help="The name of the function.")],
     text: Annotated[str | None, typer.Option("--input", help="What the event is made of: a body, a picture.")] = None,

@@ -147,6 +147,19 @@ def _new_core() -> openvino.Core:
     return core
 
 
+def present_devices() -> dict[str, str]:
+    """The devices of this machine, with the names that their makers gave them; raises ModelError without OpenVINO."""
+    try:
+        import openvino
+
+        core = openvino.Core()
+        return {name: str(core.get_property(name, "FULL_DEVICE_NAME")) for name in core.available_devices}
+    except (ImportError, RuntimeError) as error:
+        raise ModelError(
+            f"OpenVINO can not be used: {_reason(error)}; pip install --force-reinstall openvino"
+        ) from None
+
+
 # --- a recipe becomes a compiled model ---------------------------------------------------------------------------
 
 
