@@ -38,7 +38,7 @@ LAYERS = [
         "outward",
         "log_ring",
     },
-    {"pacing", "captures", "subscription", "video"},
+    {"gates", "pacing", "captures", "subscription", "video"},
     {"triggers", "bindings", "sessions", "hubs"},
     {
         "plugins",
@@ -60,7 +60,7 @@ LAYERS = [
 ]
 ROOMS = {"triggers", "bindings", "sessions", "hubs"}
 HEAVY = {
-    "cv2": {"captures.py", "scene/__init__.py", "scene/drawing.py", "sessions/pictures.py"},
+    "cv2": {"captures.py", "scene/__init__.py", "scene/drawing.py", "sessions/pictures.py", "gates/motion.py"},
     "openvino": {"sessions/openvino.py"},
     "azure.iot": {"hubs/iot_edge/sdk.py", "hubs/iot_edge/credentials.py"},
     "paho": {"hubs/iot_edge/sdk.py", "hubs/iot_edge/connection.py"},

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from edgefn.contracts import PixelBox as PixelBox
     from edgefn.contracts import Session as Session
     from edgefn.contracts import VideoFrame as VideoFrame
+    from edgefn.gates import LabelGate as LabelGate
+    from edgefn.gates import MotionGate as MotionGate
+    from edgefn.gates import PresenceEvent as PresenceEvent
+    from edgefn.gates import PresenceGate as PresenceGate
+    from edgefn.gates import ThresholdGate as ThresholdGate
     from edgefn.hookspecs import hookimpl as hookimpl
 
 __version__ = "0.1.0"
@@ -43,6 +48,10 @@ HOMES = {
             "VideoFrame",
         ),
         "edgefn.contracts",
+    ),
+    **dict.fromkeys(
+        ("LabelGate", "MotionGate", "PresenceEvent", "PresenceGate", "ThresholdGate"),
+        "edgefn.gates",
     ),
 }
 

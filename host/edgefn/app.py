@@ -51,6 +51,8 @@ class EdgeDecorators(TriggerApi, BindingApi):
         policy: str | None = None,
         max_fps: float | str | None = None,
         every_nth: int | str | None = None,
+        motion: float | str | None = None,
+        motion_hold: float | str | None = None,
         max_age: float | str | None = None,
         on_end: str | None = None,
         restart_after: float | str | None = None,
@@ -74,6 +76,8 @@ class EdgeDecorators(TriggerApi, BindingApi):
             function is too slow for (default for live sources).
         max_fps, every_nth, max_age
             At most so many frames a second; only each n-th; none older than so many seconds.
+        motion, motion_hold
+            Only frames of which this share (0.01 is a good one) has changed, and those of so many seconds after it.
         on_end, restart_after
             When a file ends: ``stop`` (default), ``loop``, or ``restart`` after so many seconds.
         real_time
@@ -187,6 +191,13 @@ class EdgeDecorators(TriggerApi, BindingApi):
         ttl: float | str | None = None,
         when_full: str | None = None,
         durable: bool | str | None = None,
+        gate: str | None = None,
+        gate_field: str | None = None,
+        threshold: float | str | None = None,
+        classes: Sequence[str] | str | None = None,
+        hold: float | str | None = None,
+        background: Sequence[str] | str | None = None,
+        timeout: float | str | None = None,
         **other: Any,
     ) -> Decorator:
         """Sends what the function sets, or returns with ``arg_name="$return"``, to the output ``output_name``.
@@ -204,6 +215,11 @@ class EdgeDecorators(TriggerApi, BindingApi):
             ``drop_oldest``, ``drop_newest``, ``dead_letter``, or ``block`` to let the function wait.
         durable
             False for messages that may be lost: sent at once or not at all, and never stored.
+        gate, gate_field
+            A message only when the best ``label`` changes, when a class enters or leaves (``presence``), or when the
+            score of something is above a ``threshold``; the field of the value that holds the results.
+        threshold, classes, hold, background, timeout
+            What the gate goes by: see docs/gates.md.
         """
         options = _given(locals(), "arg_name")
         return cast("Decorator", self.generic_output_binding(arg_name, type="edgeHub", **options))

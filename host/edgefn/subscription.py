@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from edgefn.contracts import VideoFrame
+from edgefn.gates import MotionGate
 from edgefn.pacing import Spacing
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ class Wanted:
     every_nth: int = 1
     max_age: float | None = None
     """Seconds; a frame that is older when it would be taken is dropped."""
+    motion: float = 0.0
+    """The share of the picture that has to change; 0.0 for all frames, still ones too."""
+    motion_hold: float = 0.0
+    """Seconds of media for which frames are taken after the last motion."""
 
 
 @dataclass(slots=True)
@@ -60,6 +65,7 @@ class Subscription:
         self._takers: deque[asyncio.Future[None]] = deque()
         self._count_dropped = count_dropped
         self._spacing = Spacing(wanted.max_fps) if wanted.max_fps else None
+        self._motion = MotionGate()
         source.admit(self)
 
     # On the event loop.
@@ -135,6 +141,17 @@ class Subscription:
         if number % nth == 0 and (spacing is None or spacing.wants(at, interval * nth)):
             return True
         self.drop("rate")
+        return False
+
+    def stirs(self, frame: VideoFrame) -> bool:
+        """Whether enough moves in the frame, where that is asked for; a still one is dropped, and holds nobody back."""
+        wanted, gate = self.wanted, self._motion
+        if not wanted.motion:
+            return True
+        gate.fraction, gate.hold = wanted.motion, wanted.motion_hold
+        if gate.feed(frame.image, frame.position):
+            return True
+        self.drop("still")
         return False
 
     @property

@@ -305,7 +305,7 @@ class Source:
         self._decoded += 1
         self._size = (image.shape[1], image.shape[0])
         frame = VideoFrame(image, number, timestamp, position, self.address.shown, self._claimed, capture.item)
-        self._hand_out(frame, at, wanting)
+        self._hand_out(frame, at, [each for each in wanting if each.stirs(frame)])
 
     def _hand_out(self, frame: VideoFrame, at: float, wanting: Sequence[Subscription]) -> None:
         with self.changed:

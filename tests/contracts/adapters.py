@@ -64,11 +64,24 @@ class Adapter:
 
 
 class LocalFar:
-    """The local hub has no other side but its file, and a route from an output to an input."""
+    """The local hub has no other side but its file, a route from an output to an input, and its cable."""
 
-    def __init__(self, hub: Hub, state: Path) -> None:
+    def __init__(self, hub: Any, state: Path) -> None:
         self._hub = hub
         self._file = state / "upstream.jsonl"
+
+    async def away(self) -> None:
+        self._hub.pull()
+
+    async def back(self) -> None:
+        self._hub.plug()
+
+    async def set_twin(self, desired: Mapping[str, Any]) -> None:
+        await self._hub.set_desired(desired)
+
+    async def invoke(self, method: str, payload: Any) -> tuple[int, Any]:
+        reply = await self._hub.invoke(method, payload)
+        return reply.status, reply.payload
 
     async def arrived(self) -> list[str]:
         lines = self._file.read_bytes().splitlines() if self._file.exists() else []
@@ -128,18 +141,13 @@ async def open_edge(_: Path, process: HubProcess) -> AsyncIterator[Opened]:
         yield Opened(edge.hub, edge.sink, EdgeFar(edge))
 
 
-IN_PROCESS = "it is a part of the process, and can not be away from it"
 ADAPTERS = [
     Adapter(
         "local",
         open_local,
         {
-            "away": IN_PROCESS,
-            "silence": IN_PROCESS,
-            "states": "it is online from start to stop, and tells nobody",
+            "silence": "it is a part of the process, and always answers",
             "redelivery": "its sender is the function that publishes, and that gets the error",
-            "desired": "its twin has no desired properties yet",
-            "methods": "nobody can call a method on it yet",
         },
     ),
     Adapter("iotedge", open_edge),

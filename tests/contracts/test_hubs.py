@@ -145,7 +145,7 @@ async def test_a_message_that_could_not_be_taken_comes_again(opened: Opened) -> 
     await until(lambda: opened.sink.texts == ["1", "2"])
 
 
-@needs("away")
+@needs("redelivery")
 async def test_messages_that_were_sent_while_the_hub_was_away_come_afterwards(opened: Opened) -> None:
     await opened.far.away()
     await until(lambda: opened.hub.state is not HubState.ONLINE)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -107,7 +108,9 @@ def test_options_may_be_text_as_settings_are() -> None:
 
 @pytest.mark.parametrize(
     "option",
-    [{"maxFps": 0}, {"everyNth": 0}, {"policy": "newest"}, {"maxInFlight": 0}, {"realTime": "maybe"}, {"fps": 3}],
+    [{"maxFps": 0}, {"everyNth": 0}, {"policy": "newest"}, {"maxInFlight": 0}, {"realTime": "maybe"}, {"fps": 3}]
+    + [{"motion": value} for value in (-0.1, 1.1, "nan", "some")]
+    + [{"motionHold": -1}],
 )
 def test_options_out_of_range_are_refused(option: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
@@ -393,3 +396,110 @@ async def test_closing_the_kind_ends_every_reader(services: Services) -> None:
     await kind.close()
     async with asyncio.timeout(5):
         await listening
+
+
+# --- motion ------------------------------------------------------------------------------------------------------
+
+
+def pictures(folder: Path, squares: str) -> str:
+    """A folder of grey pictures, of which those marked ``x`` have a white square at a place of its own."""
+    folder.mkdir()
+    for number, mark in enumerate(squares):
+        image = np.full((90, 160, 3), 90, np.uint8)
+        if mark == "x":
+            left = 10 * (number % 13)
+            image[30:60, left : left + 30] = 220
+        cv2.imwrite(str(folder / f"{number}.png"), image)
+    return str(folder)
+
+
+async def test_frames_without_motion_are_dropped_as_still(
+    kind: VideoFrameKind, services: Services, tmp_path: Path
+) -> None:
+    seen, listener = Seen(), kind.listener(bound(pictures(tmp_path / "p", "...x...xx."), motion="0.01"))
+    await listened(listener, seen)
+    assert [frame.id for frame in seen.values] == [0, 3, 7, 8]
+    assert listener.status()["dropped"] == {"still": 6}
+    assert in_balance(listener)
+    labels = {"function": "detect", "cause": "still"}
+    assert services.metrics.registry.get_sample_value("edgefn_video_frames_dropped_total", labels) == 6
+
+
+async def test_frames_go_on_for_the_hold_time_after_the_last_motion(kind: VideoFrameKind, tmp_path: Path) -> None:
+    source, seen = pictures(tmp_path / "p", "......x........"), Seen()
+    await listened(kind.listener(bound(source, motion=0.01, motionHold="00:00:03")), seen)
+    assert [frame.id for frame in seen.values] == [0, 1, 2, 6, 7, 8]
+
+
+async def test_a_function_without_motion_gets_every_frame_beside_one_with(kind: VideoFrameKind, tmp_path: Path) -> None:
+    source = pictures(tmp_path / "p", "...x......")
+    moving, every, off = Seen(), Seen(), Seen()
+    await asyncio.gather(
+        listened(kind.listener(bound(source, motion=0.01)), moving),
+        listened(kind.listener(bound(source, function="every")), every),
+        listened(kind.listener(bound(source, function="off", motion=0)), off),
+    )
+    assert [frame.id for frame in moving.values] == [0, 3]
+    assert [frame.id for frame in every.values] == [frame.id for frame in off.values] == list(range(10))
+
+
+async def test_a_still_frame_holds_no_reader_back(kind: VideoFrameKind) -> None:
+    """A function with motion that never comes back from its first frame; beside it one that gets all of them."""
+    moving, every = Seen(), Seen()
+    moving.gate.clear()
+    listening = asyncio.create_task(listened(kind.listener(bound(TINY, motion=0.9, maxInFlight=1)), moving))
+    await listened(kind.listener(bound(TINY, function="every")), every)
+    assert (len(every.values), len(moving.values)) == (30, 1)
+    moving.gate.set()
+    await listening
+
+
+async def test_a_still_frame_takes_the_place_of_no_frame_that_waits(kind: VideoFrameKind, tmp_path: Path) -> None:
+    source, seen, every = pictures(tmp_path / "p", "...x......"), Seen(), Seen()
+    listener = kind.listener(bound(source, motion=0.01, policy="latest", maxInFlight=1))
+    seen.gate.clear()
+    listening = asyncio.create_task(listened(listener, seen))
+    await seen.until(1)
+    await listened(kind.listener(bound(source, function="every")), every)
+    seen.gate.set()
+    await listening
+    assert seen.values[-1].id == 3
+    assert set(listener.status()["dropped"]) <= {"still", "busy"}
+
+
+async def test_motion_is_looked_for_in_the_frames_that_the_rate_leaves(kind: VideoFrameKind, tmp_path: Path) -> None:
+    source, seen = pictures(tmp_path / "p", ".x.....x.."), Seen()
+    listener = kind.listener(bound(source, motion=0.01, everyNth=2))
+    await listened(listener, seen)
+    assert [frame.id for frame in seen.values] == [0]
+    assert listener.status()["dropped"] == {"rate": 5, "still": 4}
+
+
+async def test_a_still_clip_that_loops_triggers_once(kind: VideoFrameKind, tmp_path: Path) -> None:
+    seen, every = Seen(), Seen()
+    source = pictures(tmp_path / "p", "...")
+    listening = [
+        asyncio.create_task(kind.listener(bound(source, onEnd="loop", motion=0.01)).listen(seen)),
+        asyncio.create_task(kind.listener(bound(source, function="every", onEnd="loop")).listen(every)),
+    ]
+    await every.until(12)
+    for task in listening:
+        task.cancel()
+    await asyncio.wait(listening)
+    assert [frame.id for frame in seen.values] == [0]
+
+
+async def test_another_share_counts_from_the_next_frame_on(kind: VideoFrameKind, tmp_path: Path) -> None:
+    """While the function works on its first frame three wait, and the reader holds one more."""
+    source, seen = pictures(tmp_path / "p", "." + "..x" * 10), Seen()
+    listener = kind.listener(bound(source, motion=0.01, maxInFlight=1))
+    seen.gate.clear()
+    listening = asyncio.create_task(listened(listener, seen))
+    await seen.until(1)
+    change = listener.adopt(bound(source, motion=0.5, maxInFlight=1))
+    assert change is not None
+    change()
+    seen.gate.set()
+    await listening
+    assert {frame.id for frame in seen.values} <= {0, 3, 6, 9, 12}
+    assert in_balance(listener)

@@ -14,8 +14,10 @@ from typing import Annotated, Any, NamedTuple, Self
 import orjson
 from pydantic import Field, field_validator, model_validator
 
+from edgefn.bindings.result_gate import GatedOptions, Reason, ResultGate, declared_gate
 from edgefn.contracts import EdgeMessage, Event, Outgoing, OutputKind, Services
-from edgefn.function import Binding, Options, Seconds, Truth
+from edgefn.function import Binding, Seconds, Truth
+from edgefn.gates.sightings import Sighting
 from edgefn.hookspecs import hookimpl
 from edgefn.ids import new_id
 from edgefn.spool import Outbox
@@ -27,7 +29,7 @@ RATE = re.compile(r"^\s*(\d+)\s*/\s*(second|minute|hour|s|m|h)\s*$", re.IGNORECA
 WINDOWS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-class EdgeHubOutputOptions(Options):
+class EdgeHubOutputOptions(GatedOptions):
     """The options of ``edgeHub``."""
 
     output_name: str = ""
@@ -44,6 +46,15 @@ class EdgeHubOutputOptions(Options):
     def _kept_or_not(self) -> Self:
         if not self.durable and (self.ttl is not None or self.when_full is not None):
             raise ValueError("ttl and whenFull are for messages that are kept; leave them out, or durable")
+        return self
+
+    @model_validator(mode="after")
+    def _every_leave_is_sent(self) -> Self:
+        if self.gate == "presence" and (self.interval or self.on_change or self.rate):
+            raise ValueError(
+                "interval, onChange and rate would hold back who enters or leaves; leave them out with gate presence, "
+                "and take hold to have fewer messages"
+            )
         return self
 
     @field_validator("rate")
@@ -73,6 +84,18 @@ class Encoded(NamedTuple):
     key: bytes = b""
     named: bool = False
     """Whether the function gave its messages ids of their own."""
+    results: Sequence[Sighting] | None = None
+    """What the gate is fed with; None where there was none when the function set the value."""
+
+    def because(self, reasons: Sequence[Reason]) -> Encoded:
+        """One message for each reason, which is in its properties."""
+        (message,) = self.messages
+        return self._replace(messages=[_with_reason(message, reason, n) for n, reason in enumerate(reasons)])
+
+
+def _with_reason(message: EdgeMessage, reason: Reason, number: int) -> EdgeMessage:
+    message_id = f"{message.message_id}.{number}" if number else message.message_id
+    return dataclasses.replace(message, properties={**message.properties, **reason}, message_id=message_id)
 
 
 class Gate:
@@ -132,15 +155,23 @@ class Gate:
 class EdgeHubOutput:
     """An output of the module, as one function writes to it."""
 
-    def __init__(self, options: EdgeHubOutputOptions, outbox: Outbox, gate: Gate) -> None:
+    def __init__(
+        self, options: EdgeHubOutputOptions, outbox: Outbox, gate: Gate, result_gate: ResultGate | None = None
+    ) -> None:
         self._options = options
         self._outbox = outbox
         self._gate = gate
+        self._result_gate = result_gate
         self._published = 0
         self._fields = options.fields()
 
     def encode(self, value: Any) -> Encoded:
-        """One message for a value, or one for each element of a list, a tuple, or a text that is a JSON array."""
+        """One message for a value, or one for each element of a list, a tuple, or a text that is a JSON array.
+
+        With a gate it is one message always.
+        """
+        if self._result_gate is not None:
+            return Encoded([self._message(value)], self._key(value), _has_id(value), self._result_gate.results(value))
         if isinstance(value, list | tuple):
             return Encoded([self._message(element) for element in value], self._key(value), any(map(_has_id, value)))
         message = self._message(value)
@@ -149,8 +180,25 @@ class EdgeHubOutput:
         return Encoded([message], self._key(value) if self._fields else message.body, _has_id(value))
 
     async def send(self, encoded: Encoded, event: Event) -> None:
+        if self._result_gate is None or encoded.results is None:
+            await self._pass(encoded, event)
+        elif reasons := self._result_gate.feed(encoded.results, event):
+            await self._pass_or_undo(encoded.because(reasons), event, self._result_gate)
+        else:
+            self._gate.held_back[self._result_gate.name] += 1
+
+    async def _pass_or_undo(self, encoded: Encoded, event: Event, opened: ResultGate) -> None:
+        sent = False
+        try:
+            sent = await self._pass(encoded, event)
+        finally:
+            if not sent:
+                opened.undo()
+
+    async def _pass(self, encoded: Encoded, event: Event) -> bool:
+        """Sends the messages, unless they come too soon or too often; whether it did."""
         if not self._gate.admits(encoded.key):
-            return
+            return False
         self._published += len(encoded.messages)
         if not self._options.durable:
             for message in encoded.messages:
@@ -162,18 +210,20 @@ class EdgeHubOutput:
                 event.settlement.put(self._outgoing(message))
         else:
             await self._outbox.put([self._outgoing(message) for message in encoded.messages])
+        return True
 
     def _outgoing(self, message: EdgeMessage) -> Outgoing:
         return Outgoing(message, self._options.when_full or "", self._options.ttl)
 
     def adopt(self, binding: Binding) -> Callable[[], None] | None:
-        """All options change in place; what is held back, and what has left, counts on."""
+        """All options change in place; what is held back, what has left, and what its gate has seen, counts on."""
         options = binding.options
         return partial(self._change, options) if isinstance(options, EdgeHubOutputOptions) else None
 
     def _change(self, options: EdgeHubOutputOptions) -> None:
         self._options, self._fields = options, options.fields()
         self._gate.change(options)
+        self._result_gate = declared_gate(options, self._result_gate)
 
     def status(self) -> Mapping[str, Any]:
         return {
@@ -251,7 +301,7 @@ class EdgeHubOutputKind:
 
     async def open(self, binding: Binding) -> EdgeHubOutput:
         assert isinstance(binding.options, EdgeHubOutputOptions)
-        return EdgeHubOutput(binding.options, self._outbox, Gate(binding.options))
+        return EdgeHubOutput(binding.options, self._outbox, Gate(binding.options), declared_gate(binding.options))
 
     async def close(self) -> None:
         """Shares nothing."""

@@ -144,7 +144,7 @@ class LocalHub:
 
     def _turn(self, state: HubState, why: str = "") -> None:
         if state is not self.state:
-            self.state, self._since, self._lost = state, datetime.now(UTC), why
+            self.state, self._since, self._lost = state, datetime.now(UTC), why or self._lost
             self._generation += state is HubState.ONLINE
             if self._sink is not None:
                 self._sink.on_state(state)

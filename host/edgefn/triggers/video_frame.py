@@ -48,6 +48,13 @@ class VideoFrameTrigger(Options):
     """At most so many frames a second, evenly spaced: by media time for files, otherwise by the clock."""
     every_nth: int = Field(1, ge=1)
     """Only each nth frame of the source."""
+    motion: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
+    """Only frames of which this share differs from the background, whatever their resolution; 0 for all frames.
+
+    Looked at after ``maxFps`` and ``everyNth``: frames that these leave out are not seen by it.
+    """
+    motion_hold: Annotated[Seconds, Field(ge=0)] = 0.0
+    """Seconds of media for which all frames are taken after the last motion."""
     max_age: Annotated[Seconds, Field(gt=0)] | None = None
     """Seconds; frames that are older when their invocation would start are dropped."""
     on_end: Annotated[Literal["stop", "loop", "restart"], Word] = "stop"
@@ -101,7 +108,7 @@ class VideoFrameListener:
         self._batch = shape.batch
 
     def adopt(self, binding: Binding) -> Callable[[], None] | None:
-        """Rates and ages change in place; for another source, or another way to play it, another listener is needed."""
+        """Rates, ages and motion change in place; another source, or another way to play it, needs another listener."""
         if self._shape_of(binding) != self._shape:
             return None
         return functools.partial(self.subscription.want, _wanted(_options(binding), self._shape))
@@ -273,6 +280,8 @@ def _wanted(options: VideoFrameTrigger, shape: Shape) -> Wanted:
         max_fps=options.max_fps,
         every_nth=options.every_nth,
         max_age=options.max_age,
+        motion=options.motion,
+        motion_hold=options.motion_hold,
     )
 
 

@@ -1,4 +1,4 @@
-"""The one file that touches ``azure.iot.device`` and ``paho``: it makes a client of the SDK, and takes its MQTT client.
+"""Where ``azure.iot.device`` and ``paho`` are touched: a client of the SDK is made, and its MQTT client taken out.
 
 The SDK decides what a client is to the hub: client id, user name, token, TLS, session. What it does with the client
 afterwards - reconnecting, renewing, its queues and threads - is where it hangs, goes deaf and loses messages
@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
-import warnings
 from typing import Any
 
 import paho.mqtt.client as mqtt
@@ -85,9 +84,7 @@ def _make_client(identity: Identity, credentials: Credentials) -> tuple[mqtt.Cli
     }
     kind = IoTHubModuleClient if identity.module else IoTHubDeviceClient
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the SDK asks paho for an interface that paho calls old
-            made = kind.create_from_sastoken(credentials.token, **options)
+        made = kind.create_from_sastoken(credentials.token, **options)
     except (ssl.SSLError, ValueError) as error:
         said = f"{identity.roots}: no certificates that can be used ({error}); certificates in PEM would be right"
         raise Fault(Cause.CERTIFICATE, said) from None
