@@ -8,7 +8,7 @@ import edgefn
 app = edgefn.FunctionApp()
 
 
-@app.route(route="__NAME__", methods=["GET", "POST"], auth_level="__AUTH_LEVEL__")
+@app.route(route="__NAME__", methods=["GET", "POST"], auth_level=func.AuthLevel.__AUTH_LEVEL__)
 def __NAME__(req: func.HttpRequest) -> func.HttpResponse:
     name = req.params.get("name") or _name_in(req)
     if not name:

@@ -162,12 +162,12 @@ def init(
 @commands.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
 def new(
     context: typer.Context,
-    template: Annotated[str | None, typer.Option("--template", "-t", help="A template, or how its name begins.")] = None,
+    template: Annotated[str | None, typer.Option("--template", "-t", help="A template; or how it begins.")] = None,
     name: Annotated[str | None, typer.Option("--name", "-n", help="The name of the function.")] = None,
     root: Root = None,
     force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
 ) -> None:
-    """Add a function made of a template. Asks when it is told nothing; a template's own options: templates list --json."""
+    """Add a function made of a template. Told nothing, it asks. More options: edgefn templates list --json."""
     from edgefn.cli.new import New, run_new
 
     raise typer.Exit(run_new(New(template, name, tuple(context.args), root, force)))

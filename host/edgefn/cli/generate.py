@@ -35,7 +35,7 @@ class Generated:
 
 def generated(root: Path, template: Template, name: str, given: Mapping[str, str], *, force: bool) -> Generated:
     """Plans the function in the app; raises EdgefnError for a name or an answer that can not be used."""
-    _check_layout(root)
+    check_layout(root)
     check_name(root, template, name, force=force)
     answers = _answers(root, template, name, given)
     result = Generated(Plan(root, force))
@@ -64,7 +64,8 @@ def _answers(root: Path, template: Template, name: str, given: Mapping[str, str]
 # --- names -------------------------------------------------------------------------------------------------------
 
 
-def _check_layout(root: Path) -> None:
+def check_layout(root: Path) -> None:
+    """Raises EdgefnError where a function can not be added, since there is no app, or one of another layout."""
     if not (root / "host.json").exists():
         raise EdgefnError(f"{root}: is no app, it has no host.json; make one with: edgefn init")
     other = SCRIPT if (root / SCRIPT).exists() else listing(sorted(p.parent.name for p in root.glob("*/function.json")))
@@ -75,8 +76,8 @@ def _check_layout(root: Path) -> None:
         )
 
 
-def check_name(root: Path, template: Template, name: str, *, force: bool) -> None:
-    """Raises EdgefnError for a name that is none in Python, has a meaning in the template, or is taken in the app."""
+def check_name(root: Path, template: Template, name: str, *, force: bool) -> str:
+    """The name; raises EdgefnError for one that is none in Python, has a meaning in the template, or is taken."""
     if not NAME.fullmatch(name) or keyword.iskeyword(name) or name.lower() == "host":
         raise EdgefnError(f"--name: '{name}' can not be a function's name; a letter, then letters, digits and _")
     if hasattr(builtins, name) or name in _globals(template):
@@ -86,6 +87,7 @@ def check_name(root: Path, template: Template, name: str, *, force: bool) -> Non
     for path, known in taken:
         if path != own or not force:
             raise EdgefnError(f"--name: '{known}' is in {path} already; choose another name")
+    return name
 
 
 def _globals(template: Template) -> set[str]:
@@ -142,9 +144,7 @@ def _add_settings(result: Generated, template: Template, code: str, answers: Map
     document = _document(path) or {"IsEncrypted": False}
     known = {name.lower() for name in document.get("Values") or {}}
     declared = template.document.get("settings", {}).items()
-    values = {
-        name: filled(value, answers) for name, value in declared if name in code and name.lower() not in known
-    }
+    values = {name: filled(value, answers) for name, value in declared if name in code and name.lower() not in known}
     if values:
         document["Values"] = {**(document.get("Values") or {}), **values}
         _change(result, path, document, {"Values": values})

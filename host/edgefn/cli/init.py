@@ -53,7 +53,7 @@ def _make_app(asked: Init) -> None:
     if folder.exists() and not folder.is_dir():
         raise EdgefnError(f"{folder}: is a file; name a folder, which may be new")
     if ((folder / "host.json").exists() or has_functions(folder)) and not asked.force:
-        raise EdgefnError(f"{folder}: is an app already; add a function with: edgefn new, or write over it with --force")
+        raise EdgefnError(f"{folder}: is an app already; edgefn new adds a function, --force writes over it")
     plan = Plan(folder, asked.force, shared=dict(_files()))
     lines = plan.write()
     (folder / "functions").mkdir(exist_ok=True)

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import typer
 
-from edgefn.cli.generate import Generated, generated
+from edgefn.cli.generate import Generated, check_layout, check_name, generated
 from edgefn.cli.opening import SCRIPT_ROOT
 from edgefn.cli.plan import tell
 from edgefn.cli.templates import Question, Template, filled, find, templates
@@ -36,9 +36,8 @@ def run_new(asked: New) -> int:
     """Makes the function and says what there is to do next; 1 when it could not be made."""
     try:
         root = asked.root or Path(os.environ.get(SCRIPT_ROOT) or Path.cwd())
-        if not (root / "host.json").exists():
-            raise EdgefnError(f"{root}: is no app, it has no host.json; make one with: edgefn init")
-        template, name, answers = _asked_for(asked) if _is_answered(asked) else _ask()
+        check_layout(root)
+        template, name, answers = _asked_for(asked) if _is_answered(asked) else _ask(root, force=asked.force)
         result = generated(root, template, name, answers, force=asked.force)
         told(result, result.plan.write(), name, template)
     except EdgefnError as error:
@@ -117,9 +116,9 @@ def answers_of(template: Template, arguments: Sequence[str]) -> dict[str, str]:
 # --- by asking ---------------------------------------------------------------------------------------------------
 
 
-def _ask() -> tuple[Template, str, dict[str, str]]:
+def _ask(root: Path, *, force: bool) -> tuple[Template, str, dict[str, str]]:
     template = _ask_template()
-    name = _ask_until("Name", template.function, str)
+    name = _ask_until("Name", template.function, lambda text: check_name(root, template, text, force=force))
     answers = {key: _ask_question(question, name) for key, question in template.questions.items()}
     return template, name, answers
 

@@ -1,4 +1,4 @@
-"""Files that a command is about to make: all of them, or none, and never over one that is there unless it is told so."""
+"""Files that a command is about to make: all or none, and over one that is there only when it is told so."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ class Plan:
         try:
             return list(self._written())
         except OSError as error:
-            raise EdgefnError(f"{error.filename}: can not be written: {error.strerror}; choose another folder") from None
+            where = f"{error.filename}: can not be written: {error.strerror}"
+            raise EdgefnError(f"{where}; choose another folder") from None
 
     def _written(self) -> Iterator[str]:
         for path, content in self.made.items():

@@ -59,9 +59,10 @@ class Question:
             raise EdgefnError(f"--{self.option}: {answer!r} has control characters; one line of text would be right")
         if not self.choices:
             return answer
-        match = next((choice for choice in self.choices if choice.lower() == answer.lower()), None)
+        by_name = {choice.lower(): choice for choice in self.choices}
+        match = by_name.get(answer.lower())
         if match is None:
-            hint = nearest(answer.lower(), self.choices)
+            hint = nearest(answer.lower(), by_name)
             raise EdgefnError(f"--{self.option}: '{answer}' is no choice{hint}; choices: {listing(self.choices)}")
         return match
 
