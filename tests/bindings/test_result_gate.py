@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -102,7 +103,7 @@ async def test_with_a_gate_a_list_is_one_message() -> None:
     assert [[each["name"] for each in body] for body in bodies(outbox)] == [["car", "car"]]
 
 
-@dataclass
+@dataclass(slots=True)
 class Found:
     objects: list[Candidate]
 
@@ -129,6 +130,7 @@ async def test_results_are_found_in_whatever_is_set(value: Any, field: str) -> N
     ("value", "field", "fault"),
     [
         ({"frame_id": 1, "found": []}, "objects", "field 'objects', and finds a dict with frame_id, found; name the"),
+        (Found([]), "candidates", "field 'candidates', and finds a Found; name the"),
         ({"frame_id": 1}, "", "finds a dict with frame_id; right would be"),
         ("banana", "", "looks for results in JSON, and finds a text"),
         ([1, 2], "", "finds a int; right would be"),
@@ -184,6 +186,19 @@ async def test_an_enter_that_could_not_be_stored_is_told_with_the_next_value() -
     outbox.full = False
     await run(out, cars(0.9), cars(0.9))
     assert [message.properties["event"] for message in outbox.messages] == ["enter"]
+
+
+async def test_a_stored_message_that_is_tried_again_opens_the_gate_again() -> None:
+    out, outbox = output(gate="label", threshold=0.5)
+    staged: list[Outgoing] = []
+    settlement = SimpleNamespace(next_id=lambda: "its-own", put=staged.append)
+    event = Event("a message", settlement=settlement)  # type: ignore[arg-type]
+    for _ in range(2):
+        staged.clear()
+        await out.send(out.encode(("banana", 0.9)), event)
+        assert [outgoing.message.message_id for outgoing in staged] == ["its-own"]
+    await out.send(out.encode(("banana", 0.9)), Event("the next one", settlement=settlement))  # type: ignore[arg-type]
+    assert (len(staged), outbox.messages) == (1, [])
 
 
 # --- options -----------------------------------------------------------------------------------------------------

@@ -105,6 +105,7 @@ class ResultGate:
         self._field = options.gate_field
         self._gate = GATES[options.gate].make(**options.of_gate())
         self._before = self._gate
+        self._attempted: Event | None = None
 
     def change(self, options: GatedOptions) -> None:
         """Decides by other options of the same gate from now on; who is there, and what was seen last, counts on."""
@@ -120,6 +121,9 @@ class ResultGate:
 
     def feed(self, results: Sequence[Sighting], event: Event) -> list[Reason]:
         """A reason for each message that the value is worth; none when the gate stays closed."""
+        if event is self._attempted:  # tried again: what the attempt before has put does not leave
+            self.undo()
+        self._attempted = event if event.settlement is not None else None
         self._before = copy.copy(self._gate)
         return GATES[self.name].reasons(self._gate.feed(results, media_time(event)))
 
@@ -155,10 +159,12 @@ def _plain(value: Any) -> Any:
 def _field_of(value: Any, name: str) -> Any:
     if not name:
         return value
-    known = value if isinstance(value, Mapping) else getattr(value, "__dict__", {})
-    if name not in known:
-        raise TypeError(
-            f"the gate looks for results in the field '{name}', and finds a {type(value).__name__} with "
-            f"{listing(map(str, known))}; name the field as gate_field"
-        )
-    return known[name]
+    if isinstance(value, Mapping) and name in value:
+        return value[name]
+    if not isinstance(value, Mapping) and hasattr(value, name):
+        return getattr(value, name)
+    known = f" with {listing(map(str, value))}" if isinstance(value, Mapping) else ""
+    raise TypeError(
+        f"the gate looks for results in the field '{name}', and finds a {type(value).__name__}{known}; "
+        "name the field that holds them as gate_field"
+    )
