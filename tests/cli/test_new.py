@@ -249,18 +249,19 @@ def typed(app: Path, arguments: str, lines: list[str]) -> str:
         command(*arguments.split()), cwd=app, env=environment({}), stdin=theirs, stdout=theirs, stderr=theirs
     ) as process:
         os.close(theirs)
-        os.write(ours, "".join(f"{line}\n" for line in lines).encode())
-        log = b"".join(_read(ours))
+        log = b"".join(_answered(ours, [f"{line}\n".encode() for line in lines]))
         assert process.wait(60) == 0, log.decode()
     os.close(ours)
     return log.decode().replace("\r\n", "\n")
 
 
-def _read(terminal: int) -> Iterator[bytes]:
-    """What comes until the other side is closed, which Linux tells as an error."""
+def _answered(terminal: int, lines: list[bytes]) -> Iterator[bytes]:
+    """What comes until the other side is closed, which Linux tells as an error; each question gets the next line."""
     try:
         while chunk := os.read(terminal, 4096):
             yield chunk
+            if chunk.endswith(b": ") and lines:
+                os.write(terminal, lines.pop(0))
     except OSError:
         return
 

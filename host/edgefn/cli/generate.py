@@ -14,7 +14,7 @@ from typing import Any
 
 from edgefn.cli.opening import CHECKOUT, PACKAGED
 from edgefn.cli.plan import Plan
-from edgefn.cli.templates import Template, filled, filled_code
+from edgefn.cli.templates import Template, files_in, filled, filled_code
 from edgefn.errors import EdgefnError, listing
 from edgefn.imports import FOLDER, SCRIPT
 from edgefn.settings import read_json
@@ -133,9 +133,8 @@ def _copied(template: Template) -> Iterator[tuple[str, bytes]]:
         for path in sorted(sample_folder().glob(f"{model}.*")):
             yield f"models/{path.name}", path.read_bytes()
     own = template.folder / "files"
-    for path in sorted(own.rglob("*")):
-        if path.is_file():
-            yield path.relative_to(own).as_posix(), path.read_bytes()
+    for path in files_in(own):
+        yield path.relative_to(own).as_posix(), path.read_bytes()
 
 
 def _add_settings(result: Generated, template: Template, code: str, answers: Mapping[str, str]) -> None:

@@ -12,12 +12,12 @@ from edgefn import __version__
 from edgefn.cli.generate import check_name, generated
 from edgefn.cli.new import tell_next, told
 from edgefn.cli.plan import Plan, tell
-from edgefn.cli.templates import Template, filled, find, home
+from edgefn.cli.templates import Template, files_in, filled, find, home
 from edgefn.errors import EdgefnError
 from edgefn.imports import has_functions
 
-DOT = "dot-"
-"""How the names of hidden files begin in the folder of templates, where they should have no effect themselves."""
+DISGUISES = {"dot-": ".", "own-": ""}
+"""How the names of files begin that git, ruff and others would obey where the templates are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,10 @@ def _make_app(asked: Init) -> None:
 
 def _files() -> Iterator[tuple[str, bytes]]:
     source = home() / "_app"
-    for path in sorted(path for path in source.rglob("*") if path.is_file()):
-        target = path.relative_to(source).as_posix().replace(DOT, ".")
+    for path in files_in(source):
+        target = path.relative_to(source).as_posix()
+        for disguise, real in DISGUISES.items():
+            target = target.replace(disguise, real)
         yield target, filled(path.read_text(encoding="utf-8"), {"version": __version__}).encode()
 
 

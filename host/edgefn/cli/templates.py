@@ -145,6 +145,12 @@ def plain(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
+def files_in(folder: Path) -> list[Path]:
+    """The files of a folder and its folders; not what tools have left there, hidden or in ``__pycache__``."""
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [path for path in found if not any(part[0] in "._" for part in path.relative_to(folder).parts)]
+
+
 def filled(text: str, answers: Mapping[str, str]) -> str:
     """The text with each placeholder replaced by the answer of that name; others stay as they are."""
     return PLACEHOLDER.sub(lambda match: answers.get(match[1].lower(), match[0]), text)
