@@ -73,6 +73,9 @@ def steps(block: str) -> Iterator[tuple[str, str]]:
     """The commands of a block, each with what it prints."""
     for step in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
         command, _, shown = step.partition("\n")
+        if "<<'END'" in command:
+            typed, _, shown = shown.partition("END\n")
+            command = f"{command}\n{typed}END"
         yield command, shown
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from edgefn.cli.commands import FIRST
 from edgefn.cli.templates import find, templates
 from edgefn.errors import EdgefnError
-from tests.cli.command import command, edgefn, environment
+from tests.cli.command import LONGEST, command, edgefn, environment
 from tests.templates import empty_app
 
 NAMES = [template.name for template in templates()]
@@ -249,8 +250,11 @@ def typed(app: Path, arguments: str, lines: list[str]) -> str:
         command(*arguments.split()), cwd=app, env=environment({}), stdin=theirs, stdout=theirs, stderr=theirs
     ) as process:
         os.close(theirs)
+        alarm = threading.Timer(LONGEST, process.kill)
+        alarm.start()
         log = b"".join(_answered(ours, [f"{line}\n".encode() for line in lines]))
-        assert process.wait(60) == 0, log.decode()
+        alarm.cancel()
+        assert process.wait() == 0, log.decode()
     os.close(ours)
     return log.decode().replace("\r\n", "\n")
 
@@ -258,9 +262,11 @@ def typed(app: Path, arguments: str, lines: list[str]) -> str:
 def _answered(terminal: int, lines: list[bytes]) -> Iterator[bytes]:
     """What comes until the other side is closed, which Linux tells as an error; each question gets the next line."""
     try:
+        end = b""
         while chunk := os.read(terminal, 4096):
             yield chunk
-            if chunk.endswith(b": ") and lines:
+            end = (end + chunk)[-2:]
+            if end == b": " and lines:
                 os.write(terminal, lines.pop(0))
     except OSError:
         return
