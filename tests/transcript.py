@@ -33,7 +33,7 @@ END"""
 def parts(reader: Reader) -> Iterator[str]:
     """The transcript, a paragraph or block at a time."""
     yield "## An app\n"
-    yield block(reader, "edgefn init street", "cd street", "edgefn start --max-seconds 4 --upstream")
+    yield block(reader, "edgefn init street", "cd street", "edgefn start --max-seconds 3 --upstream")
     yield "(Without `--max-seconds` it runs until Ctrl+C.)\n"
     yield "## A second function\n\nWithout arguments, `edgefn new` asks:\n"
     answers = [str(NAMES.index("edge-hub-filter") + 1), "", ""]
@@ -45,7 +45,7 @@ def parts(reader: Reader) -> Iterator[str]:
     yield block(reader, TEST)
     yield block(reader, "python -m pytest -q tests/test_detect.py", mark="fails")
     yield "Then the change of the function, and the test passes:\n"
-    yield block(reader, CHANGE, "python -m pytest -q tests/test_detect.py", "edgefn start --max-seconds 4 --upstream")
+    yield block(reader, CHANGE, "python -m pytest -q tests/test_detect.py", "edgefn start --max-seconds 3 --upstream")
     yield "A slip is found before anything runs:\n"
     yield block(reader, "sed -i 's/max_fps/max_fsp/' functions/detect.py")
     yield block(reader, "edgefn check", mark="fails")
