@@ -101,7 +101,7 @@ def test_every_template_is_in_the_guide() -> None:
 def test_every_trigger_type_has_a_template(whole: Path) -> None:
     app = loaded(whole)
     used = {function.trigger_type.lower() for function in app.functions}
-    assert set(app.kinds.triggers) - used == set()
+    assert set(app.kinds.triggers) - used == set(), "a folder with waiting.toml may have it: call that template.toml"
 
 
 def test_the_tests_pass_as_generated(whole: Path) -> None:

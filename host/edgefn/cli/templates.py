@@ -20,6 +20,7 @@ A template is a folder of ``function_templates`` with ``function.py``, ``test_fu
     [routes]                                     # into host.json; one that quotes an empty answer is left out
     x = "FROM ... INTO ..."
 
+A folder whose file is called ``waiting.toml`` is for a binding that is still being built, and is not offered.
 ``__NAME__`` in any of these files stands for the function's name, ``__SCHEDULE__`` for the answer to a question, and
 ``__MODULE__`` for the module's name in routes. Files in ``files/`` are copied as they are.
 """
