@@ -29,6 +29,9 @@ RecordOut = Annotated[
 ]
 State = Annotated[Path | None, typer.Option("--state", help="The folder for the host's files; else .edgefn.")]
 
+FIRST = "video-detection"
+"""The template of an app's first function."""
+
 
 def _version(wanted: bool) -> None:
     if wanted:
@@ -210,6 +213,34 @@ def replay(
     raise typer.Exit(run_replay(asked))
 
 
+@commands.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="The folder of the app, made where it is not there.")] = Path("."),
+    template: Annotated[str, typer.Option("--template", "-t", help="Of what its first function is made.")] = FIRST,
+    name: Annotated[str | None, typer.Option("--name", "-n", help="The name of that function.")] = None,
+    empty: Annotated[bool, typer.Option("--empty", help="An app without a function.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
+) -> None:
+    """Make an app, with a first function that runs at once."""
+    from edgefn.cli.init import Init, run_init
+
+    raise typer.Exit(run_init(Init(folder, template, name, empty, force)))
+
+
+@commands.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+def new(
+    context: typer.Context,
+    template: Annotated[str | None, typer.Option("--template", "-t", help="A template; or how it begins.")] = None,
+    name: Annotated[str | None, typer.Option("--name", "-n", help="The name of the function.")] = None,
+    root: Root = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
+) -> None:
+    """Add a function made of a template. Told nothing, it asks. More options: edgefn templates list --json."""
+    from edgefn.cli.new import New, run_new
+
+    raise typer.Exit(run_new(New(template, name, tuple(context.args), root, force)))
+
+
 Json = Annotated[bool, typer.Option("--json", help="One JSON value.")]
 
 
@@ -303,6 +334,18 @@ def set_host_twin(
     from edgefn.cli import around
 
     raise typer.Exit(around.twin_set(root, state, patch))
+
+
+templates = typer.Typer(help="What edgefn new makes functions of.", no_args_is_help=True, rich_markup_mode=None)
+commands.add_typer(templates, name="templates")
+
+
+@templates.command("list")
+def list_templates(as_json: Json = False) -> None:
+    """Show the templates, a line each."""
+    from edgefn.cli import templates as work
+
+    raise typer.Exit(work.list_templates(as_json=as_json))
 
 
 Numbers = Annotated[list[int] | None, typer.Argument(help="The numbers of dead letters.")]

@@ -46,6 +46,7 @@ def app_root(asked: Path | None) -> Path:
     if chosen is None:
         sample = PACKAGED if PACKAGED.exists() else CHECKOUT
         typer.echo(f"There is no app in {folder}: no host.json. Running the sample in {sample}", err=True)
+        typer.echo("An app of your own: edgefn init", err=True)
         return sample
     found = listing(sorted(path.name for path in folder.iterdir())[:10])
     raise SettingError(f"{folder}: is no app: no host.json, functions/, function_app.py; it has {found}")

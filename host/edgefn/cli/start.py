@@ -164,7 +164,11 @@ def _why(app: App) -> str:
     faulty = [function.name for function in app.functions if function.errors]
     if faulty:
         return f"in error: {', '.join(faulty)}"
-    return app.errors[0] if app.errors else f"{app.root} declares {'others' if app.functions else 'none'}"
+    return (
+        app.errors[0]
+        if app.errors
+        else f"{app.root} declares {'others' if app.functions else 'none; add one with: edgefn new'}"
+    )
 
 
 async def _until(host: Host, asked: Start, leaving: Sequence[asyncio.Event]) -> None:
