@@ -5,13 +5,13 @@
 A stand-in edgeHub (`edgefn hub start`) runs as a process of its own, with TLS, and stores each message before it
 acknowledges it. Rounds alternate between both clients, each in this process with one event loop:
 
-- ``edgefn``: the outbox stores a message (commit), the sender hands it to the adapter for IoT Edge, the hub acknowledges;
+- ``edgefn``: the outbox stores a message (commit), the sender hands it to the adapter, the hub acknowledges;
 - ``sdk``: ``IoTHubModuleClient.send_message_to_output`` and nothing else: a message is lost when the process ends.
 
-``window`` messages are on their way at once. Latency is from the call to the acknowledgement. For both the same bodies and
-the same number of messages; the figures are medians over the rounds. ``chain`` is a whole host as a process of its own:
-edgeHub's one unacknowledged input a module, inbox, an async function, outbox, upstream; its rate from the first to the last
-message in the hub's database. Prints one JSON object last.
+``window`` messages are on their way at once. Latency is from the call to the acknowledgement. For both the same
+bodies and the same number of messages; the figures are medians over the rounds. ``chain`` is a whole host as a
+process of its own: edgeHub's one unacknowledged input a module, inbox, an async function, outbox, upstream; its rate
+from the first to the last message in the hub's database. Prints one JSON object last.
 """
 
 from __future__ import annotations

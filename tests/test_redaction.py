@@ -216,6 +216,10 @@ def test_texts_in_json_values_are_redacted_and_nothing_else() -> None:
         ("TLS_KEY", "server.key", set()),
         ("DEVICE", "HETERO:GPU,CPU", set()),
         ("KEYBOARD", "de-latin1-nodeadkeys", set()),
+        ("PWD", "/home/ada/street", set()),
+        ("OLDPWD", "/home/ada", set()),
+        ("PWD", "hunter2!", {"hunter2!"}),
+        ("CAM_PWD", "/hunter2!", {"/hunter2!"}),
     ],
 )
 def test_settings_hold_secrets_by_their_names_and_by_what_they_look_like(

@@ -190,6 +190,13 @@ async def test_get_logs_gives_whole_lines_without_credentials(app_of: AppIn) -> 
         assert (line["level"], line["logger"]) == ("warning", "mine")
 
 
+async def test_a_line_that_can_not_be_formatted_is_left_out(app_of: AppIn, capsys: pytest.CaptureFixture[str]) -> None:
+    async with steered(app_with(app_of)) as site:
+        site.host.operation.ring.handle(logging.makeLogRecord({"msg": "%d", "args": ("SharedAccessKey=planted",)}))
+        assert "planted" not in json.dumps((await site.call("getLogs"))[1])
+    assert "planted" not in capsys.readouterr().err
+
+
 async def test_get_logs_gives_no_more_than_an_answer_holds(app_of: AppIn) -> None:
     async with steered(app_with(app_of)) as site:
         for number in range(200):

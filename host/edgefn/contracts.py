@@ -165,7 +165,7 @@ class TriggerKind(Kind, Protocol):
     def listener(self, binding: Binding) -> Listener:
         """Makes the running side. Must be quick; what is slow belongs into ``listen``."""
 
-    # A kind may have four more members; the host looks for them.
+    # A kind may have five more members; the host looks for them.
     #
     # is_call: bool
     #     True where somebody waits for the answer to each event, as with HTTP: outputs do not wait for those of earlier
@@ -174,6 +174,9 @@ class TriggerKind(Kind, Protocol):
     #     Called before the hub delivers anything, and before the function is open: messages are kept from then on.
     # unsubscribe(binding: Binding) -> None
     #     Called when the twin has disabled the function: messages that come from now on are not for it.
+    # release(function: str) -> None
+    #     Called before a function is declared anew, or when it is gone: what ``check`` kept for it (a name, a route) is
+    #     free again.
     # manual(binding: Binding, text: str) -> Event
     #     An event made by hand, of a text: the body of a message or request, the source of a frame. For ``edgefn run``
     #     and the admin endpoint; raises EdgefnError.

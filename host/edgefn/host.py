@@ -17,12 +17,13 @@ from typing import Any
 
 from edgefn.contracts import Event, Feed, Input, Listener, Outcome, Output
 from edgefn.errors import EdgefnError, SettingError
-from edgefn.function import Function
+from edgefn.function import Binding, Function
 from edgefn.heartbeat import Heartbeat
 from edgefn.invocation import Invoker
 from edgefn.loader import App
 from edgefn.logs import user_traceback
 from edgefn.operation import Operation
+from edgefn.sight import Sights
 from edgefn.swap import Swaps
 from edgefn.threads import Threads
 
@@ -69,8 +70,11 @@ class Host:
         self.running = [Running(function) for function in app.functions]
         self._heartbeat = Heartbeat(app.root, app.services.metrics)
         self._swaps = Swaps(self)
+        self.sights = Sights()
         self.restart: Callable[[], None] | None = None
         """Has the process start anew, once this host has stopped; None where nobody would."""
+        self.file_errors: Callable[[], Sequence[str]] = list
+        """What of the app's files is not what runs, and why."""
         self._started = time.monotonic()
         self.operation = Operation(self)
 
@@ -112,12 +116,15 @@ class Host:
     def _subscribe(self) -> None:
         """Has messages kept for every function that may run some day, before the hub delivers the first."""
         for running in self.running:
-            trigger = running.function.trigger
-            if trigger is None or running.state == "disabled":
-                continue
-            kind = self.app.kinds.triggers[trigger.type.lower()]
-            if (subscribe := getattr(kind, "subscribe", None)) is not None:
-                subscribe(trigger)
+            self._subscribe_one(running)
+
+    def _subscribe_one(self, running: Running) -> None:
+        trigger = running.function.trigger
+        if trigger is None or running.state == "disabled":
+            return
+        kind = self.app.kinds.triggers[trigger.type.lower()]
+        if (subscribe := getattr(kind, "subscribe", None)) is not None:
+            subscribe(trigger)
 
     def _healthy(self) -> list[Running]:
         return [running for running in self.running if running.state not in ("error", "disabled")]
@@ -165,6 +172,7 @@ class Host:
             ended=(lambda event, outcome: hook(function=function, event=event, outcome=outcome))
             if hook.get_hookimpls()
             else None,
+            sights=self.sights,
             level=kind.level,
             is_call=getattr(kind, "is_call", False),
             after=after,
@@ -220,7 +228,7 @@ class Host:
             "spool": dict(services.spool.status()),
             "functions": {running.function.name: self._function_status(running) for running in self.running},
             "blocked": dict(self._heartbeat.lines),
-            "errors": list(self.app.errors),
+            "errors": [*self.app.errors, *self.file_errors()],
         }
 
     def _function_status(self, running: Running) -> dict[str, Any]:
@@ -255,9 +263,43 @@ class Host:
 
     # --- swap ----------------------------------------------------------------------------------------------------
 
-    async def swap(self, functions: Sequence[Function]) -> None:
-        """Puts functions into the place of those of the same names: all of them or, with an EdgefnError, none."""
-        await self._swaps.swap(functions)
+    async def swap(self, functions: Sequence[Function], anew: Callable[[Binding], bool] | None = None) -> None:
+        """Puts functions into the place of those of the same names: all of them or, with an EdgefnError, none.
+
+        ``anew`` tells of an input or output that it has to be opened again, though its options are the same.
+        """
+        await self._swaps.swap(functions, anew)
+
+    async def add(self, function: Function) -> None:
+        """Takes a function in; one that can not be opened is in error."""
+        running = Running(function)
+        self.running.append(running)
+        self.app.functions.append(function)
+        if function.errors or function.disabled:
+            running.state = "error" if function.errors else "disabled"
+            return
+        self._subscribe_one(running)
+        await self._guarded(running, self._open)
+        if running.state != "error":
+            await self._guarded(running, self._make_listener)
+        if running.state != "error":
+            self.begin(running)
+
+    async def remove(self, name: str) -> None:
+        """Takes a function out: it gets no event any more, and is closed when its invocations have ended."""
+        running = next(each for each in self.running if each.function.name == name)
+        await self.end([running])
+        self.running.remove(running)
+        self.app.functions.remove(running.function)
+        if (trigger := running.function.trigger) is not None:
+            kind = self.app.kinds.triggers[trigger.type.lower()]
+            for leave, given in (("unsubscribe", trigger), ("release", name)):
+                if (call := getattr(kind, leave, None)) is not None:
+                    call(given)
+        for output in running.outputs.values():
+            await self._quietly(output.close())
+        for opened in running.inputs.values():
+            await self._quietly(opened.close())
 
     def begin(self, running: Running) -> None:
         """Listens for a function, unless the host does not listen at all at present."""

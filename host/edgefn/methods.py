@@ -52,6 +52,10 @@ class Methods:
         """Gives a name to a function; the name of the function that has it, which is another one if it came first."""
         return self._claims.setdefault(name.lower(), function)
 
+    def release(self, function: str) -> None:
+        """Takes back the names that a function was given."""
+        self._claims = {name: owner for name, owner in self._claims.items() if owner != function}
+
     def serve(self, name: str, answer: Answer) -> None:
         """Answers a method from now on, until ``withdraw``."""
         self._served[name.lower()] = answer

@@ -61,12 +61,14 @@ class Swaps:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._turn = asyncio.Lock()
+        self._anew: Callable[[Binding], bool] = lambda binding: False
         self._retiring: dict[asyncio.Task[None], list[Opened]] = {}
 
-    async def swap(self, functions: Sequence[Function]) -> None:
+    async def swap(self, functions: Sequence[Function], anew: Callable[[Binding], bool] | None = None) -> None:
         """See ``Host.swap``."""
         async with self._turn:
             wanted = {function.name: function for function in functions}
+            self._anew = anew or (lambda binding: False)
             plans: list[Plan] = []
             try:
                 for running in self._host.running:
@@ -112,10 +114,10 @@ class Swaps:
         if opened is not None and before is not None and before.type == binding.type:
             adopt = getattr(opened, "adopt", None)
             change = self._asked(lambda: adopt(binding), binding) if adopt is not None else None
-            if change is not None:
+            if change is not None and not self._anew(binding):
                 plan.changes.append(change)
                 return opened
-            if _alike(before, binding):
+            if _alike(before, binding) and not self._anew(binding):
                 return opened
         try:
             fresh: T = await kind.open(binding)

@@ -43,7 +43,9 @@ COUNT = """
     import edgefn
     app = edgefn.FunctionApp()
 
-    @app.video_frame_trigger("frame", "synthetic:?width=64&height=48&fps=100&frames=300", real_time=True, policy="every")
+    SOURCE = "synthetic:?width=64&height=48&fps=100&frames=300"
+
+    @app.video_frame_trigger("frame", SOURCE, real_time=True, policy="every")
     @app.edge_hub_output("$return", "frames")
     def count(frame):
         return {"n": frame.id}

@@ -219,10 +219,9 @@ async def test_s0_4_the_interval_is_set_by_a_direct_method_and_by_a_desired_prop
 
 async def telemetry(site: Steered, count: int) -> list[datetime]:
     """When the first messages left, as soon as there are so many."""
-    sent = site.host.running[0].outputs["objects"]
-    await until(lambda: sent.status()["published"] >= count, 20)
-    lines = upstream(site.host.app.services.state)
-    return [datetime.fromisoformat(line["created"]) for line in lines[:count]]
+    state = site.host.app.services.state
+    await until(lambda: len(upstream(state)) >= count, 20)
+    return [datetime.fromisoformat(line["created"]) for line in upstream(state)[:count]]
 
 
 def gaps(times: list[datetime]) -> list[float]:

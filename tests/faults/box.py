@@ -34,6 +34,8 @@ FULL = os.environ.get("EDGEFN_FAULTS", "") == "full"
 MODULE = "box"
 STARTED = "Worker process started"
 PACKAGE = Path(edgefn.__file__).parents[1]
+LINES = 50_000
+"""Lines of a log that are kept at least."""
 
 WORK = """
     import edgefn
@@ -216,6 +218,8 @@ class HostProcess:
             for line in process.stdout:
                 with self._came:
                     self._lines.append(line)
+                    if len(self._lines) > 2 * LINES:
+                        del self._lines[:LINES]
                     self._came.notify_all()
         with self._came:
             self._came.notify_all()
@@ -309,8 +313,9 @@ class Box:
         ended = threading.Event()
 
         def feed() -> None:
+            began, before = time.monotonic(), self._given
             while not ended.wait(0.1):
-                self.give(per_second // 10)
+                self.give(before + int((time.monotonic() - began) * per_second) - self._given)
 
         thread = threading.Thread(target=feed, name="stream")
         thread.start()
@@ -343,6 +348,11 @@ class Box:
     def tally(self) -> Tally:
         return tally(self._given, self.arrived())
 
+    def is_over(self, fault: str) -> bool:
+        """Whether a fault has struck as often, or lasted as long, as it was to."""
+        held = self.hub.control.status()["faults"]
+        return all(each["fault"] != fault or each.get("left") == 0 for each in held)
+
     def wait_for_all(self, within: float = 60.0) -> Tally:
         """Returns when every input has an output at the hub; fails after that time."""
         self.until(lambda: self.count >= self._given and self.tally().lost == [], within=within)
@@ -354,7 +364,8 @@ class Box:
             return wait_until(condition, within=within)
         except AssertionError:
             logs = f"host:\n{self.host.log[-6000:]}\nhub:\n{self.hub.log[-3000:]}"
-            raise AssertionError(f"not within {within:g} s; {self.tally()}\n{logs}") from None
+            seen = f"{self.given} inputs, {self.waiting} of them with the hub still, {self.count} outputs"
+            raise AssertionError(f"not within {within:g} s; {seen}\n{logs}") from None
 
 
 def tally(given: int, arrived: Sequence[tuple[int, str]]) -> Tally:

@@ -1,9 +1,9 @@
-"""The headline: inputs while host and hub are killed again and again; nothing may be lost, and nothing come in disorder.
+"""The headline: host and hub are killed again and again, and nothing is lost, nor comes in disorder (faults 1, 3, 4).
 
     python -m tests.faults.storm --inputs 10000 --kills 8 --runs 5
 
-Prints a line of JSON for each run. Host and hub are killed by SIGKILL, in turn, ``--kills`` times each, at random points of
-the traffic; then both run until every input has its output.
+Prints a line of JSON for each run. Host and hub are killed by SIGKILL, in turn, ``--kills`` times each, at random
+points of the traffic; then both run until every input has its output.
 """
 
 from __future__ import annotations

@@ -33,15 +33,6 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
         yield there
 
 
-def ends_of(there: Box, fault: str) -> None:
-    """Returns when the fault has struck as often, or lasted as long, as it was to."""
-    there.until(lambda: all(held["fault"] != fault or held.get("left") == 0 for held in held_by(there)))
-
-
-def held_by(there: Box) -> list[dict[str, Any]]:
-    return list(there.hub.control.status()["faults"])
-
-
 # --- the hub, and the workload API, are away -------------------------------------------------------------------------
 
 CLOCKWORK = """
@@ -155,7 +146,7 @@ def test_fault_09_a_connect_that_is_refused_or_not_answered(
     standing.hub.control.fault(fault, **options)
     standing.hub.control.fault("kill-connections")
     standing.until(lambda: not standing.host.is_online)
-    ends_of(standing, fault)
+    standing.until(lambda: standing.is_over(fault))
     standing.until(lambda: standing.host.is_online, within=BACK_WITHIN)  # without any send
     standing.give(10)
     assert standing.wait_for_all().holds
@@ -168,8 +159,9 @@ def test_fault_10_a_hub_that_has_lost_its_sessions(standing: Box) -> None:
     began = time.monotonic()
     standing.give(1)
     standing.wait_for_all(within=5)
-    answer = standing.hub.control.invoke(MODULE, "nothing-of-that-name")
-    assert "not defined" in str(answer.payload)  # the host's own words
+    assert standing.hub.control.invoke(MODULE, "ping").payload["status"] == "alive"
+    version = standing.hub.control.set_twin(MODULE, {"asked": began})["desired"]["$version"]
+    standing.host.wait_for(f"Desired properties, version {version}, are in force", within=5)
     assert time.monotonic() - began <= 5
 
 
@@ -187,7 +179,7 @@ def test_fault_11_acknowledgements_that_are_lost_late_or_doubled(
     standing: Box, fault: str, options: dict[str, float]
 ) -> None:
     standing.hub.control.fault(fault, module=MODULE, **options)
-    standing.give(size(10_000, 300))
+    standing.give(size(2000 if "share" in options else 10_000, 200))
     seen = standing.wait_for_all(within=size(1200, 60))
     standing.hub.control.clear()
     assert seen.holds, seen
@@ -200,7 +192,7 @@ def test_fault_12_an_end_in_the_middle_of_a_large_packet(tmp_path: Path) -> None
         there.until(lambda: there.host.is_online)
         for number in range(1, size(8, 3) + 1):
             there.hub.control.fault("abort-packet", bytes=10_000, count=1, module=MODULE)
-            while any(held.get("left") != 0 for held in held_by(there)):  # one that arrives at once is not cut
+            while not there.is_over("abort-packet"):  # one that arrives at once is not cut
                 there.give(1, filler="x" * 200_000)
                 there.wait_for_all(within=BACK_WITHIN)
             there.hub.control.clear()
@@ -232,7 +224,7 @@ def test_fault_15_a_hub_that_stands_still_or_a_wire_that_is_dead(tmp_path: Path,
 
 
 def test_fault_21_connections_that_are_cut_at_random_points(tmp_path: Path) -> None:
-    inputs, cuts, dice = size(70_000, 1500), size(24, 4), random.Random(21)
+    inputs, cuts, dice = size(70_000, 600), size(24, 4), random.Random(21)
     with wire() as between, box(tmp_path, WORKING, "--gateway", between.address, started=False) as there:
         between.to = there.hub.address
         there.host.start()
@@ -292,7 +284,7 @@ def test_fault_22_a_second_host_with_the_same_identity(tmp_path: Path) -> None:
             other.start()
             there.until(lambda: "a second host seems to run" in there.host.log + other.log)
             before, began = there.hub.counter("taken_over"), time.monotonic()
-            seconds = size(120, 6)
+            seconds = size(120, 4)
             wait_until(lambda: time.monotonic() >= began + seconds, within=seconds + 5)
             assert there.hub.counter("taken_over") - before <= 2 + seconds / 2  # an SDK alone: 60 a second
             assert other.runs

@@ -43,12 +43,12 @@ BEATING = """
 
 
 def test_fault_01_a_hub_that_is_killed_again_and_again(tmp_path: Path) -> None:
-    seen, _ = storm(tmp_path, size(10_000, 1000), size(8, 3), hosts=False)
+    seen, _ = storm(tmp_path, size(10_000, 600), size(8, 2), hosts=False)
     assert seen.holds, seen
 
 
 def test_fault_02_a_hub_that_dies_when_it_has_stored_and_not_acknowledged(tmp_path: Path) -> None:
-    inputs, deaths = size(10_000, 800), size(8, 3)
+    inputs, deaths = size(10_000, 300), size(8, 2)
     fault = f"die-before-puback after={inputs // (deaths + 2)}"
     with box(tmp_path) as there:
         there.give(inputs)
@@ -62,12 +62,12 @@ def test_fault_02_a_hub_that_dies_when_it_has_stored_and_not_acknowledged(tmp_pa
 
 
 def test_fault_03_a_host_that_is_killed_while_slow_functions_run(tmp_path: Path) -> None:
-    seen, _ = storm(tmp_path, size(10_000, 400), size(8, 3), hubs=False, slow=0.01)
+    seen, _ = storm(tmp_path, size(10_000, 200), size(8, 2), hubs=False, slow=0.01)
     assert seen.holds, seen
 
 
 def test_fault_04_host_and_hub_are_killed_in_turn(tmp_path: Path) -> None:
-    seen, _ = storm(tmp_path, size(10_000, 1000), size(8, 2))
+    seen, _ = storm(tmp_path, size(10_000, 600), size(8, 2))
     assert seen.holds, seen
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-from tests.faults.box import MODULE, WORK, Box, box, extensions, size
+from tests.faults.box import MODULE, WORK, Box, box, extensions
 from tests.faults.disks import checkpoint, damage, held, small_disk
 
 WORKING = {"functions/work.py": WORK}
@@ -23,7 +22,7 @@ POLICIES = """
     @app.edge_hub_output("oldest", "oldest", when_full="drop_oldest")
     @app.edge_hub_output("newest", "newest", when_full="drop_newest")
     @app.edge_hub_output("letter", "letter", when_full="dead_letter")
-    async def post(req: func.HttpRequest, oldest: func.Out[dict], newest: func.Out[dict], letter: func.Out[dict]) -> str:
+    async def post(req, oldest: func.Out[dict], newest: func.Out[dict], letter: func.Out[dict]) -> str:
         for each in (oldest, newest, letter):
             each.set({"n": int(req.route_params["n"])})
         return "kept"
@@ -36,7 +35,9 @@ def test_fault_19_an_outbox_at_its_bound_does_as_each_output_says(tmp_path: Path
         there.hub.kill()
         for n in range(15):
             assert there.host.get(f"/api/post/{n}") == (200, "kept")
-        lost = {name: there.host.metric("edgefn_spool_lost_total", output=name) for name in ("oldest", "newest", "letter")}
+        lost = {
+            name: there.host.metric("edgefn_spool_lost_total", output=name) for name in ("oldest", "newest", "letter")
+        }
         assert lost == {"oldest": 5, "newest": 5, "letter": 5}
         assert there.host.metric("edgefn_spool_lost_total", output="letter", cause="dead_letter") == 5
         assert there.host.stored("outbox") == 30
@@ -139,7 +140,8 @@ def test_fault_19_a_file_that_is_damaged_at_the_start(tmp_path: Path, first: int
         there.hub.control.fault("lose-pubacks", module=MODULE)
         there.give(200, filler="x" * 1000)
         there.until(lambda: there.host.stored("outbox") == 200)
-        there.host.stop()
+        there.host.kill()
+        checkpoint(there.host.state / "spool.db")
         damage(there.host.state / "spool.db", first, count)
         there.hub.control.clear()
         there.host.start()
@@ -166,3 +168,74 @@ def test_fault_19_a_file_that_is_damaged_while_it_is_used(tmp_path: Path) -> Non
         heals(there)
         assert list(there.host.state.glob("spool.damaged-*.db"))
         assert there.host.runs
+
+
+# --- the clock -------------------------------------------------------------------------------------------------------
+
+LASTING = """
+    import azure.functions as func
+    import edgefn
+    app = edgefn.FunctionApp()
+
+    @app.edge_hub_trigger("m", "in")
+    @app.edge_hub_output("$return", "out")
+    async def work(m: dict):
+        return m
+
+    @app.route("post/{n}", auth_level=func.AuthLevel.ANONYMOUS)
+    @app.edge_hub_output("long", "long", ttl=600)
+    @app.edge_hub_output("short", "short", ttl=1)
+    async def post(req: func.HttpRequest, long: func.Out[dict], short: func.Out[dict]) -> str:
+        for each in (long, short):
+            each.set({"n": int(req.route_params["n"])})
+        return "kept"
+"""
+
+
+class MachineClock:
+    """The clock of all processes that are started from now on; it may be set, and goes on from there."""
+
+    def __init__(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        libraries = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+        if not libraries:
+            pytest.skip("Debian's package faketime is not installed")
+        self._file = file
+        self.set(0)
+        monkeypatch.setenv("LD_PRELOAD", str(libraries[0]))
+        monkeypatch.setenv("FAKETIME_TIMESTAMP_FILE", str(file))
+        monkeypatch.setenv("FAKETIME_CACHE_DURATION", "1")  # looks each second
+        monkeypatch.setenv("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+
+    def set(self, ahead: int) -> None:
+        """So many seconds ahead of the real time."""
+        self._file.write_text(f"{ahead:+d}\n")
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_fault_27_a_clock_that_jumps_by_an_hour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hours: int) -> None:
+    """Messages wait for the hub meanwhile, and the host starts anew; then it jumps back while both are connected."""
+    clock = MachineClock(tmp_path / "clock", monkeypatch)
+    options = extensions(edgeHub={"keepAlive": 3})
+    with box(tmp_path, {"functions/lasting.py": LASTING, **options}) as there:
+        there.give(10)
+        there.wait_for_all()
+        there.hub.kill()
+        for n in range(20):
+            assert there.host.get(f"/api/post/{n}") == (200, "kept")
+        clock.set(3600 * hours)
+        jumped = time.monotonic()
+        there.until(lambda: time.monotonic() > jumped + 2.5)  # the short ones are worth nothing now, and no others
+        there.host.restart()
+        there.hub.start()
+        query = "SELECT body FROM upstream WHERE output = 'long' ORDER BY number"
+        there.until(lambda: [json.loads(body)["n"] for (body,) in there.hub.sql(query)] == list(range(20)))
+        there.until(lambda: there.host.metric("edgefn_spool_lost_total", output="short", cause="expired") == 20)
+        assert there.host.metric("edgefn_spool_lost_total") == 20
+        connections = there.host.connections
+        clock.set(0)
+        if hours < 0:  # its token is past its end for the hub
+            there.until(lambda: there.host.connections > connections)
+        there.give(10)
+        there.until(lambda: there.count == 40)
+        assert there.host.is_online
+        assert there.hub.sql("SELECT count(*) FROM upstream WHERE output = 'short'") == [(0,)]

@@ -15,7 +15,7 @@ PIECE = 16_384
 
 
 class Wire:
-    """Carries bytes both ways between those who connect to ``address`` and the hub. All of it runs in its own thread."""
+    """Carries bytes both ways between those who connect to ``address`` and the hub, in a thread of its own."""
 
     def __init__(self) -> None:
         self.address = free_address()
@@ -102,7 +102,7 @@ class Wire:
 
 @contextmanager
 def wire() -> Iterator[Wire]:
-    """One that is laid, and taken away in the end. Start the hub with ``--gateway`` and its address, and tell it ``to``."""
+    """One that is there for a while. Start the hub with its address as ``--gateway``, and tell it the hub's."""
     found = Wire()
     loop, ended, ready = found._loop, asyncio.Event(), threading.Event()
     thread = threading.Thread(target=lambda: loop.run_until_complete(found.serve(ended, ready)), name="wire")

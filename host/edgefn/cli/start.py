@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import random
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +20,7 @@ import typer
 from edgefn import __version__
 from edgefn.cli.display import Stdout, display, status_lines
 from edgefn.cli.opening import open_app
+from edgefn.cli.record import RecordAsked, recording
 from edgefn.cli.restart import start_anew
 from edgefn.cli.show import lines
 from edgefn.contracts import Feed
@@ -26,7 +28,7 @@ from edgefn.errors import EdgefnError, SettingError
 from edgefn.host import Host
 from edgefn.loader import App
 from edgefn.logs import UserLevel, logging_to, usual_form
-from edgefn.web.options import Asked, server_options
+from edgefn.web.options import MODULE, Asked, server_options
 from edgefn.web.server import WebServer
 
 log = logging.getLogger("edgefn.host")
@@ -51,7 +53,10 @@ class Start:
     verbose: bool = False
     user_log_level: str = "info"
     debug_port: int | None = None
+    reload: bool | None = None
+    """Whether to follow what is saved; None for yes, but in a module."""
     web: Asked = field(default_factory=Asked)
+    record: RecordAsked | None = None
 
 
 def run_start(asked: Start) -> int:
@@ -68,7 +73,8 @@ def run_start(asked: Start) -> int:
             app = open_app(asked.root, asked.only, asked.given, asked.state)
             if asked.debug_port is not None:
                 _forget_time(app)
-            restarts, code = asyncio.run(_run(app, replace(asked, form=form)))
+            with recording(app, asked.record):
+                restarts, code = asyncio.run(_run(app, replace(asked, form=form)))
             return start_anew() if restarts else code
         except EdgefnError as error:
             log.error("%s", error)
@@ -126,7 +132,7 @@ async def _served(host: Host, asked: Start, leaving: Sequence[asyncio.Event]) ->
         if not app.functions:
             await host.stop()
             return 1
-    async with display(host, is_live=asked.form == "console" and sys.stdout.isatty()):
+    async with display(host, is_live=asked.form == "console" and sys.stdout.isatty()), _reloading(host, asked):
         await _until(host, asked, leaving)
         await host.stop()
     for line in status_lines(host.status()):
@@ -134,12 +140,35 @@ async def _served(host: Host, asked: Start, leaving: Sequence[asyncio.Event]) ->
     return 0
 
 
+@contextlib.asynccontextmanager
+async def _reloading(host: Host, asked: Start) -> AsyncIterator[None]:
+    """Follows what is saved while it lasts, unless nobody would edit here."""
+    is_module = host.app.services.settings.get(MODULE) is not None
+    if asked.until_end or not (not is_module if asked.reload is None else asked.reload):
+        yield
+        return
+    from edgefn.reload import Reloader, Watcher
+
+    reloader = Reloader(host)
+    host.file_errors = lambda: reloader.errors
+    watcher = Watcher(host.app.root, reloader.reload)
+    watcher.start(reloader.files())
+    try:
+        yield
+    finally:
+        await watcher.stop()
+
+
 def _why(app: App) -> str:
     """What there is instead of a function that runs."""
     faulty = [function.name for function in app.functions if function.errors]
     if faulty:
         return f"in error: {', '.join(faulty)}"
-    return app.errors[0] if app.errors else f"{app.root} declares {'others' if app.functions else 'none'}"
+    return (
+        app.errors[0]
+        if app.errors
+        else f"{app.root} declares {'others' if app.functions else 'none; add one with: edgefn new'}"
+    )
 
 
 async def _until(host: Host, asked: Start, leaving: Sequence[asyncio.Event]) -> None:

@@ -63,6 +63,11 @@ class App:
     errors: list[str] = field(default_factory=list)
     """What is wrong with modules and plugins; what is wrong with a function is kept there."""
     warnings: list[str] = field(default_factory=list)
+    modules: list[AppModule] = field(default_factory=list)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    given: Mapping[str, str] = field(default_factory=dict)
+    only: tuple[str, ...] = ()
+    """What it was loaded with, to be loaded again."""
 
 
 def load_app(
@@ -72,12 +77,14 @@ def load_app(
     given: Mapping[str, str] | None = None,
     only: tuple[str, ...] = (),
     state: Path | None = None,
+    plugins: Sequence[object] = (),
 ) -> App:
     """Loads the app in ``root``; opens and starts nothing.
 
     ``given`` are settings over those of the environment, ``only`` the functions to load (all when empty), ``state``
-    the folder for the host's files. From now on no text that leaves shows what of the settings is secret. Raises
-    SettingError when host.json or local.settings.json can not be used.
+    the folder for the host's files; ``plugins`` are registered before the modules of the app. From now on no text that
+    leaves shows what of the settings is secret. Raises SettingError when host.json or local.settings.json can not be
+    used.
     """
     root = root.resolve()
     settings = load_settings(root, environment, given or {})
@@ -85,6 +92,8 @@ def load_app(
     config = load_host_config(root, settings.values)
     script = settings.get("PYTHON_SCRIPT_FILE_NAME") or ""
     manager, errors = plugin_manager()
+    for plugin in plugins:
+        manager.register(plugin)
     modules = import_app(root, script)
     own = _registered(modules, root, manager, errors)
     services, kinds = _provided(root, state or root / ".edgefn", config, settings, manager, own, errors)
@@ -95,7 +104,9 @@ def load_app(
     found = declared_in(modules, root)
     app.errors += errors + found.errors
     app.warnings += [*config.warnings, *settings.notes, *ignored(root, script), *found.warnings]
-    _load_functions(app, found.functions, only or config.functions)
+    app.modules, app.given, app.only = modules, given or {}, only
+    app.environment = environment
+    load_functions(app, found.functions, only or config.functions)
     return app
 
 
@@ -182,7 +193,8 @@ def _services(root: Path, state: Path, config: HostConfig, settings: Settings, m
 # --- functions ---------------------------------------------------------------------------------------------------
 
 
-def _load_functions(app: App, declared: Sequence[Declared], only: tuple[str, ...]) -> None:
+def load_functions(app: App, declared: Sequence[Declared], only: tuple[str, ...]) -> None:
+    """Checks what was declared, and puts it into the app."""
     wanted = {name.lower() for name in only}
     seen: dict[str, Declared] = {}
     for item in sorted(declared, key=lambda item: item.name.lower()):

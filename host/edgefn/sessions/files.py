@@ -23,5 +23,14 @@ def find_model(declared: str, root: Path) -> Path:
     )
 
 
+def find_labels(declared: str | None, model: Path, root: Path) -> Path | None:
+    """The labels file that is declared, also when it is not there; else the one beside the model, if any."""
+    if declared is None:
+        beside = model.with_name(f"{model.stem}.labels.txt")
+        return beside if beside.exists() else None
+    places = (root / declared, Path.cwd() / declared)
+    return next((place for place in places if place.exists()), places[0])
+
+
 def _models_in(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if path.suffix.lower() in FORMATS] if folder.is_dir() else []

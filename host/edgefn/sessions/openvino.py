@@ -117,6 +117,8 @@ class OpenVinoKind:
             model = self._models.get(recipe)
             if model is None:
                 model = compile_model(self._opened_core(), recipe)
+                facts = model.facts
+                logger.info("Compiled %s for %s in %.2f s", facts["model"], facts["device"], facts["compile_seconds"])
                 self._keep(recipe, model)
         return model
 
@@ -143,6 +145,19 @@ def _new_core() -> openvino.Core:
     openvino.Tensor(np.zeros(1, np.float32)).data.sum()
     openvino.Type.f32.to_dtype()
     return core
+
+
+def present_devices() -> dict[str, str]:
+    """The devices of this machine, with the names that their makers gave them; raises ModelError without OpenVINO."""
+    try:
+        import openvino
+
+        core = openvino.Core()
+        return {name: str(core.get_property(name, "FULL_DEVICE_NAME")) for name in core.available_devices}
+    except (ImportError, RuntimeError) as error:
+        raise ModelError(
+            f"OpenVINO can not be used: {_reason(error)}; pip install --force-reinstall openvino"
+        ) from None
 
 
 # --- a recipe becomes a compiled model ---------------------------------------------------------------------------

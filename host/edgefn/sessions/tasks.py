@@ -11,6 +11,7 @@ import numpy as np
 
 from edgefn.contracts import Session, Task
 from edgefn.errors import ModelError, listing, nearest
+from edgefn.sessions.files import find_labels
 from edgefn.sessions.labels import Labels, read_labels
 from edgefn.sessions.opened import OpenedModel, OpenedSession, Quantum, RawSession, Read, raw
 from edgefn.sessions.options import OpenVinoOptions
@@ -115,8 +116,5 @@ def _fill(model: OpenedModel, resize: str) -> Fill:
 
 
 def _label_names(options: OpenVinoOptions, path: Path, root: Path) -> dict[int, str]:
-    if options.labels is None:
-        beside = path.with_name(f"{path.stem}.labels.txt")
-        return read_labels(beside) if beside.exists() else {}
-    places = (root / options.labels, Path.cwd() / options.labels)
-    return read_labels(next((place for place in places if place.exists()), places[0]))
+    found = find_labels(options.labels, path, root)
+    return read_labels(found) if found is not None else {}

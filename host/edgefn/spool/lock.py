@@ -44,6 +44,15 @@ class FolderLock:
             self._file = None
 
 
+def holder_of(folder: Path) -> str | None:
+    """The process that holds a state folder, ``unknown`` where it does not say; None where none does."""
+    try:
+        with (folder / FILE).open("r", encoding="utf-8") as file:
+            return None if _locked(file) else file.read().strip() or "unknown"
+    except OSError:
+        return None
+
+
 def _locked(file: IO[str]) -> bool:
     try:
         if os.name == "nt":

@@ -8,10 +8,11 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from edgefn.contracts import EdgeMessage, Hub, Outgoing
-from edgefn.errors import HubError, TooLarge
+from edgefn.errors import HubError, SpoolError, TooLarge
 from edgefn.metrics import Metrics
 from edgefn.spool.dead_letters import bury_output, bury_unsent, trim
 from edgefn.spool.options import SpoolOptions
@@ -29,6 +30,9 @@ LOST = {
 }
 BURIED = ("too_large", "poison", "dead_letter")
 """Causes that leave a dead letter."""
+AGAIN = 1.0
+"""Seconds between attempts to remove what has arrived, while nothing can be written."""
+MOST_LEFT_OVER = 1000
 
 
 @dataclass(slots=True)
@@ -92,6 +96,7 @@ class Outbox:
         self._lost = metrics.counter("edgefn_spool_lost", "Messages that were not kept", ("output", "cause"))
         self._dead = metrics.counter("edgefn_spool_dead_letters", "Messages that failed for good", ("box",))
         self._told: set[tuple[str, str]] = set()
+        self._left_over: list[Waiting] = []
         store.opened.append(self.totals.count)
         store.changed.append(self.tail.read_again)
         store.changed.append(self._room.set)
@@ -234,19 +239,36 @@ class Outbox:
         return row.expires <= self._store.clock.now()
 
     def remove(self, rows: Sequence[Waiting]) -> None:
-        """Deletes messages that the hub has, or that are worth nothing any more."""
+        """Deletes messages that the hub has, or that are worth nothing any more; later, where that can not be now."""
 
         def work(connection: sqlite3.Connection) -> None:
             for row in rows:
                 if connection.execute("DELETE FROM outbox WHERE id = ?", (row.id,)).rowcount:
                     self.totals.add(row.output, -row.size, -1)
 
-        self._store.submit(work)
+        self._store.run(work).add_done_callback(partial(self._removed, rows))
+
+    def _removed(self, rows: Sequence[Waiting], removal: asyncio.Future[None]) -> None:
+        if not removal.cancelled() and removal.exception() is not None:
+            if not self._left_over:
+                asyncio.get_running_loop().call_later(AGAIN, self._remove_again)
+            self._left_over.extend(rows)
+            return
         self.tail.done(rows)
+        self.tail.arrived.set()
         self._room.set()
 
+    def _remove_again(self) -> None:
+        rows, self._left_over = self._left_over, []
+        self.remove(rows)
+
+    @property
+    def is_clogged(self) -> bool:
+        """Whether so many messages have arrived and can not be removed that no more should be sent."""
+        return len(self._left_over) >= MOST_LEFT_OVER
+
     async def bury(self, row: Waiting, attempts: int, reason: str, cause: str) -> None:
-        """Makes a dead letter of a message that the hub does not take."""
+        """Makes a dead letter of a message that the hub does not take; raises SpoolError, and then takes it back."""
 
         def work(connection: sqlite3.Connection) -> None:
             now = self._store.clock.now()
@@ -254,7 +276,11 @@ class Outbox:
                 self.totals.add(row.output, -row.size, -1)
             trim(connection, self._options.dead_letters, now)
 
-        await self._store.run(work)
+        try:
+            await self._store.run(work)
+        except SpoolError:
+            self.tail.back([row])
+            raise
         self.tail.done([row])
         self.count_lost(row.output, cause)
         log.error("A message for output '%s' is a dead letter: %s", row.output, reason)

@@ -50,11 +50,17 @@ MIGRATIONS = (
 VERSION = len(MIGRATIONS)
 TABLES = ("inbox", "outbox", "dead")
 BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+HELD = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def is_broken(error: sqlite3.Error) -> bool:
     """Whether an error says that the file itself is damaged, not that it can not be reached or written."""
     return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in BROKEN
+
+
+def is_held(error: sqlite3.Error | None) -> bool:
+    """Whether an error says that another process has not ended its transaction."""
+    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in HELD
 
 
 def open_file(folder: Path, *, power: bool) -> tuple[sqlite3.Connection, str]:
@@ -167,6 +173,6 @@ def remedy(error: sqlite3.Error | OSError) -> str:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_FULL or getattr(error, "errno", 0) == 28:
         return "make room on that disk: inputs wait at the hub, and nothing is stored meanwhile"
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+    if code in HELD:
         return "another process holds the file; end it"
     return "make the folder writable for this user, or name another one with --state"

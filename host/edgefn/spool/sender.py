@@ -93,7 +93,7 @@ class Sender:
 
     async def _fill(self) -> None:
         """Hands messages to the hub until its window is full, or there are none."""
-        while self._error is None and len(self._flying) < self._window:
+        while self._error is None and len(self._flying) < self._window and not self._outbox.is_clogged:
             row = self._tail.at_hand() or await self._tail.next()
             if row is None:
                 break

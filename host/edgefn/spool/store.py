@@ -20,7 +20,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from edgefn.errors import SpoolError
-from edgefn.spool.schema import FILE, is_broken, open_file, remedy, salvage, set_aside
+from edgefn.spool.schema import FILE, is_broken, is_held, open_file, remedy, salvage, set_aside
 from edgefn.spool.steady import SteadyClock
 
 log = logging.getLogger("edgefn.spool")
@@ -151,9 +151,10 @@ class Store:
             return
         for piece in pieces:
             piece.error = None
-            alone = self._transaction(self._connection, [piece]) if self._connection is not None else error
-            if alone is not None:
-                self._fail(piece, alone)
+            if self._connection is not None and not is_held(error):  # who holds it is waited for once, for all
+                error = self._transaction(self._connection, [piece])
+            if error is not None:
+                self._fail(piece, error)
 
     def _transaction(self, connection: sqlite3.Connection, pieces: list[Piece[Any]]) -> sqlite3.Error | None:
         """Runs pieces in one transaction; gives what the file failed with, and then nothing was changed."""

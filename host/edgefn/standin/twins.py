@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edgefn.desired import changes, merged
-from edgefn.errors import HubError
 from edgefn.twin_limits import check
 
 Properties = dict[str, Any]

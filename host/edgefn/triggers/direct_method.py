@@ -134,6 +134,9 @@ class DirectMethodTriggerKind:
                 "give one of them another methodName"
             )
 
+    def release(self, function: str) -> None:
+        self._methods.release(function)
+
     def convert(self, binding: Binding) -> Callable[[Any], Any] | None:
         """The payload as it is without an annotation; else what its JSON can become."""
         try:

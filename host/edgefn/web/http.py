@@ -197,6 +197,9 @@ class HttpTriggerKind:
                 )
         self.routes.add(route)
 
+    def release(self, function: str) -> None:
+        self.routes.remove(function)
+
     def convert(self, binding: Binding) -> Callable[[Any], Any] | None:
         """``func.HttpRequest``, also without an annotation; ``str`` and ``bytes`` are its body."""
         annotation = first_of_union(binding.annotation)

@@ -48,6 +48,7 @@ class Routes(Generic[T]):
 
     def __init__(self) -> None:
         self._by_function: dict[str, Route[T]] = {}
+        self._targets: dict[str, T | None] = {}
         self._literal: dict[str, list[Route[T]]] = {}
         self._patterns: list[Route[T]] = []
 
@@ -58,10 +59,9 @@ class Routes(Generic[T]):
         return self._by_function.get(function)
 
     def add(self, route: Route[T]) -> None:
-        """Puts a route in the place of the one that its function had, whose target answers until there is a new one."""
-        if (old := self._by_function.get(route.function)) is not None:
-            route.target = old.target
-            self.remove(route.function)
+        """Puts a route in the place of the one that its function has or had, whose target answers until then."""
+        self.remove(route.function)
+        route.target = self._targets.pop(route.function, None)
         self._by_function[route.function] = route
         literal = route.template.literal
         if literal is not None:
@@ -73,6 +73,7 @@ class Routes(Generic[T]):
         route = self._by_function.pop(function, None)
         if route is None:
             return
+        self._targets[function] = route.target
         literal = route.template.literal
         (self._patterns if literal is None else self._literal[f"/{literal}"]).remove(route)
 

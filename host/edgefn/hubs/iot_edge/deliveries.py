@@ -20,6 +20,11 @@ class Delivery:
         self.settled = False
         self._receipts = receipts
 
+    @property
+    def is_repeated(self) -> bool:
+        """Whether an equal packet came before it that is not acknowledged yet: the hub has become impatient."""
+        return self._receipts.owes_the_like_of(self)
+
     def settle(self) -> None:
         self.settled = True
         self._receipts.flush()
@@ -42,6 +47,11 @@ class Receipts:
     def flush(self) -> None:
         while self._owed and self._owed[0].settled:
             self._send(self._owed.popleft().packet_id)
+
+    def owes_the_like_of(self, delivery: Delivery) -> bool:
+        return any(
+            owed.topic == delivery.topic and owed.body == delivery.body for owed in self._owed if owed is not delivery
+        )
 
     def __len__(self) -> int:
         return len(self._owed)

@@ -40,16 +40,30 @@ def dial(identity: Identity, credentials: Credentials, options: EdgeHubOptions) 
     client.max_inflight_messages = 0
     client.manual_ack_set(True)
     client.disable_logger()
-    context = _take_over(client)
-    context.maximum_version = TLS[options.max_tls]
-    try:
-        sock = _opened(identity.host, context, min(LONGEST_DIAL, options.connect_timeout))
-    except (OSError, ValueError) as error:
-        raise _fault(identity, error) from None
+    sock = _reached(identity, client, options)
     client._create_socket = lambda: sock  # type: ignore[method-assign]
     # paho looks after its keep-alive each time it is asked to: a second less makes twice the option a bound
     client.connect(identity.host, PORT, keepalive=max(1, options.keep_alive - 1))
     return client
+
+
+def reach(identity: Identity, credentials: Credentials, options: EdgeHubOptions) -> str:
+    """Opens TLS to the hub as ``dial`` does, and closes it without a CONNECT; the version of TLS.
+
+    Whoever is connected with the same identity stays so. Blocks as ``dial`` does; raises Fault.
+    """
+    client, _ = _make_client(identity, credentials)
+    with _reached(identity, client, options) as sock:
+        return sock.version() or "TLS"
+
+
+def _reached(identity: Identity, client: mqtt.Client, options: EdgeHubOptions) -> ssl.SSLSocket:
+    context = _take_over(client)
+    context.maximum_version = TLS[options.max_tls]
+    try:
+        return _opened(identity.host, context, min(LONGEST_DIAL, options.connect_timeout))
+    except (OSError, ValueError) as error:
+        raise _fault(identity, error) from None
 
 
 def _opened(host: str, context: ssl.SSLContext, timeout: float) -> ssl.SSLSocket:

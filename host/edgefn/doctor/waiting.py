@@ -1,0 +1,112 @@
+"""The spool: whether its file is sound, and how full it is."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from edgefn.doctor.lines import Line, State, note, ok, wrong
+from edgefn.doctor.sizes import size
+from edgefn.doctor.subject import Subject
+from edgefn.errors import SettingError, listing
+from edgefn.spool import FILE, SpoolOptions, spool_options
+from edgefn.spool.options import DeadLetterOptions, InboxOptions, OutboxOptions
+from edgefn.spool.schema import BUSY, VERSION, is_broken, remedy
+
+MUCH, FULL = 0.8, 0.95
+"""Shares of a bound. At the outbox's own the oldest goes for the newest, so it never stays quite full."""
+
+
+Bounds = InboxOptions | OutboxOptions | DeadLetterOptions
+
+
+class Box(NamedTuple):
+    """A part of the spool."""
+
+    name: str
+    messages: int
+    bytes: int
+    oldest: float
+    """Seconds."""
+    share: float
+    """Of its bounds, the nearer one."""
+
+
+def check_spool(subject: Subject) -> Iterator[Line]:
+    path = subject.state.absolute() / FILE
+    yield from _set_aside(path)
+    if not path.is_file():
+        yield ok("spool", f"none yet: {path} is made at the first start")
+        return
+    try:
+        with contextlib.closing(opened(path)) as connection:
+            yield from _read(connection, path, _options(subject))
+    except sqlite3.Error as error:
+        right = (
+            "nothing: the next start sets it aside, and saves what can be read" if is_broken(error) else remedy(error)
+        )
+        yield wrong("spool", f"{path}: {error}", right)
+
+
+def opened(path: Path) -> sqlite3.Connection:
+    """A connection that writes nothing, beside a host that runs or without one."""
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY)
+
+
+def _read(connection: sqlite3.Connection, path: Path, options: SpoolOptions) -> Iterator[Line]:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > VERSION:
+        found = f"{path}: written by a later edgefn (version {version}, this one knows {VERSION})"
+        yield wrong("spool", found, "install that edgefn again, or name another folder with --state")
+        return
+    if version < VERSION:
+        yield note(
+            "spool", f"{path}: of version {version}, this is {VERSION}", "start the host once, which brings it on"
+        )
+        return
+    sound = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if sound != "ok":
+        yield wrong("spool", f"{path}: damaged: {sound}", "restart the host: it sets it aside, and saves what it can")
+        return
+    for box in _boxes(connection, options):
+        yield _fill(box)
+
+
+def _boxes(connection: sqlite3.Connection, options: SpoolOptions) -> Iterator[Box]:
+    bounds: dict[str, Bounds] = {"inbox": options.inbox, "outbox": options.outbox, "dead": options.dead_letters}
+    for name, bound in bounds.items():
+        query = f"SELECT count(*), coalesce(sum(size), 0), min(stored) FROM {name}"
+        messages, used, oldest = connection.execute(query).fetchone()
+        age = max(0.0, time.time() - oldest) if oldest is not None else 0.0
+        yield Box(name, messages, used, age, max(messages / bound.max_messages, used / bound.max_bytes))
+
+
+def _fill(box: Box) -> Line:
+    about = f"{box.messages} messages, {size(box.bytes)}, {box.share:.0%} full"
+    about += f", the oldest {box.oldest:.0f} s old" if box.messages else ""
+    if box.name == "dead":
+        if not box.messages:
+            return ok("spool", "dead letters: none")
+        return note("spool", f"dead letters: {about}", "edgefn dead-letter list, show, then replay or discard")
+    right = "let functions keep up" if box.name == "inbox" else "let the hub be reached: what waits is sent then"
+    state = State.WRONG if box.share >= FULL else State.NOTE if box.share >= MUCH else State.OK
+    bounds = f"{right}; or raise extensions.spool.{box.name} in host.json" if state is not State.OK else ""
+    return Line(state, "spool", f"{box.name}: {about}", bounds)
+
+
+def _set_aside(path: Path) -> Iterator[Line]:
+    damaged = sorted(each.name for each in path.parent.glob(f"{path.stem}.damaged-*.db"))
+    if damaged:
+        yield note("spool", f"damaged files were set aside: {listing(damaged)}", "look at the disk; delete them then")
+
+
+def _options(subject: Subject) -> SpoolOptions:
+    """Wrong ones are an error of the app already."""
+    try:
+        return spool_options(subject.config, str(subject.root / "host.json"))
+    except SettingError:
+        return SpoolOptions()

@@ -1,0 +1,236 @@
+"""What was saved is what the next event runs; what is broken leaves the last good version."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgefn.contracts import EdgeMessage
+from edgefn.host import Host
+from edgefn.loader import load_app
+from edgefn.reload import Reloader
+from tests.reload.edits import edited
+from tests.spool.ports import until
+
+Folder = Callable[[Mapping[str, str]], Path]
+
+ANSWER = """
+import edgefn
+from functions._words import word
+
+app = edgefn.FunctionApp()
+STATE = []
+
+@app.edge_hub_trigger("m", "in")
+@app.edge_hub_output("$return", "out")
+def answer(m):
+    return {"n": int(m), "word": word(), "code": 1}
+"""
+OTHER = """
+import edgefn
+app = edgefn.FunctionApp()
+COUNT = []
+
+@app.edge_hub_trigger("m", "other")
+@app.edge_hub_output("$return", "count")
+def other(m):
+    COUNT.append(m)
+    return {"count": len(COUNT)}
+"""
+WORDS = 'def word():\n    return "one"\n'
+
+
+class Site:
+    """A running host that is told what was saved."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.reloader = Reloader(host)
+        self.root = host.app.root
+        self._asked = 0
+
+    async def save(self, **files: str | None) -> None:
+        """Writes files (``None`` deletes one) and tells of them; ``__`` in a name is a slash."""
+        paths = set()
+        for name, text in files.items():
+            path = self.root / (name.replace("__", "/") + ("" if "." in name else ".py"))
+            if text is None:
+                path.unlink()
+            else:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text)
+            paths.add(path)
+        await self.reloader.reload(paths)
+
+    async def ask(self, name: str = "in") -> Any:
+        """What the function on an input gives for the next message."""
+        self._asked += 1
+        seen = len(self.upstream())
+        spool = self.host.app.services.spool
+        await spool.inbox.on_input(EdgeMessage(str(self._asked).encode(), input_name=name))
+        await until(lambda: len(self.upstream()) > seen)
+        return self.upstream()[-1]
+
+    def upstream(self) -> list[Any]:
+        path = self.host.app.services.state / "upstream.jsonl"
+        return [json.loads(line)["body"] for line in path.read_text().splitlines()] if path.exists() else []
+
+    @property
+    def names(self) -> list[str]:
+        return sorted(running.function.name for running in self.host.running)
+
+
+@asynccontextmanager
+async def running(folder: Folder, files: Mapping[str, str], **settings: str) -> AsyncIterator[Site]:
+    host = Host(load_app(folder(files), environment={}, given=settings))
+    await host.start()
+    try:
+        yield Site(host)
+    finally:
+        await host.stop()
+
+
+APP = {"functions/answer.py": ANSWER, "functions/_words.py": WORDS, "functions/other.py": OTHER}
+
+
+async def test_the_next_event_runs_what_was_saved(folder: Folder) -> None:
+    async with running(folder, APP) as site:
+        assert (await site.ask())["code"] == 1
+        await site.save(functions__answer=ANSWER.replace('"code": 1', '"code": 2'))
+        assert (await site.ask())["code"] == 2
+        assert site.reloader.errors == []
+
+
+async def test_an_edit_of_the_same_size_in_the_same_second_is_seen(folder: Folder) -> None:
+    async with running(folder, APP) as site:
+        for number in range(2, 9):
+            await site.save(functions__answer=ANSWER.replace('"code": 1', f'"code": {number}'))
+            os.utime(site.root / "functions/answer.py", (1_000_000_000, 1_000_000_000))
+            assert (await site.ask())["code"] == number
+
+
+async def test_a_helper_that_changed_takes_along_those_that_import_it_and_nobody_else(folder: Folder) -> None:
+    async with running(folder, APP) as site:
+        await site.ask("other")
+        await site.save(functions___words=WORDS.replace("one", "two"))
+        assert (await site.ask())["word"] == "two"
+        assert (await site.ask("other")) == {"count": 2}
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        ("def answer(:\n", "SyntaxError"),
+        ("raise ValueError('no')\n", "ValueError: no"),
+        (ANSWER.replace('"in"', '"in", no_such=1'), "unknown option 'no_such'"),
+        (ANSWER.replace("def answer(m)", "def answer(x)"), "cannot load the answer function"),
+        (ANSWER + "import functions._nothing\n", "ModuleNotFoundError"),
+    ],
+)
+async def test_a_broken_save_leaves_the_last_good_version_and_says_why_once(
+    folder: Folder, caplog: pytest.LogCaptureFixture, broken: str, reason: str
+) -> None:
+    async with running(folder, APP) as site:
+        await site.save(functions__answer=broken)
+        assert (await site.ask())["code"] == 1
+        assert reason in site.reloader.errors[0]
+        await site.save(functions__answer=broken + "\n")
+        assert caplog.text.count("Not reloaded, the last good version goes on") == 1
+        await site.save(functions__answer=ANSWER.replace('"code": 1', '"code": 3'))
+        assert (await site.ask())["code"] == 3
+        assert site.reloader.errors == []
+
+
+async def test_the_line_of_source_is_shown_with_the_error(folder: Folder, caplog: pytest.LogCaptureFixture) -> None:
+    async with running(folder, APP) as site:
+        await site.save(functions__answer="import edgefn\nvalue = 1 / 0  # here\n")
+    assert "functions/answer.py:2: ZeroDivisionError: division by zero" in caplog.text
+    assert "value = 1 / 0  # here" in caplog.text
+
+
+async def test_a_broken_helper_leaves_those_that_import_it(folder: Folder) -> None:
+    async with running(folder, APP) as site:
+        await site.save(functions___words="def word(:\n")
+        assert (await site.ask())["word"] == "one"
+        await site.save(functions___words=WORDS.replace("one", "three"))
+        assert (await site.ask())["word"] == "three"
+        assert site.reloader.errors == []
+
+
+async def test_an_import_cycle_is_a_broken_save(folder: Folder) -> None:
+    async with running(folder, APP) as site:
+        await site.save(functions___words="from functions.answer import answer\n" + WORDS)
+        assert (await site.ask())["word"] == "one"
+        assert site.reloader.errors != []
+
+
+async def test_files_that_come_and_go_bring_and_take_functions(folder: Folder) -> None:
+    async with running(folder, APP) as site:
+        third = OTHER.replace('"other"', '"third"').replace("def other", "def third")
+        await site.save(functions__third=third)
+        assert site.names == ["answer", "other", "third"]
+        assert await site.ask("third") == {"count": 1}
+        await site.save(functions__third=None)
+        assert site.names == ["answer", "other"]
+        await site.save(functions__third=third)
+        assert await site.ask("third") == {"count": 1}
+
+
+async def test_a_function_that_is_renamed_keeps_its_input(folder: Folder) -> None:
+    async with running(folder, APP) as site:
+        await site.save(functions__answer=ANSWER.replace("def answer", "def reply"))
+        assert site.names == ["other", "reply"]
+        assert (await site.ask())["code"] == 1
+
+
+async def test_another_trigger_listens_to_what_it_says_now(folder: Folder) -> None:
+    async with running(folder, APP) as site:
+        await site.save(functions__answer=ANSWER.replace('"m", "in"', '"m", "elsewhere"'))
+        assert (await site.ask("elsewhere"))["code"] == 1
+
+
+async def test_settings_act_on_the_next_event(folder: Folder) -> None:
+    code = ANSWER.replace('"m", "in"', '"m", "%INPUT%"')
+    local = {"IsEncrypted": False, "Values": {"INPUT": "in"}}
+    async with running(folder, {**APP, "functions/answer.py": code, "local.settings.json": json.dumps(local)}) as site:
+        assert (await site.ask())["code"] == 1
+        local["Values"] = {"INPUT": "later"}
+        await site.save(**{"local.settings.json": json.dumps(local)})
+        assert (await site.ask("later"))["code"] == 1
+        await site.save(**{"local.settings.json": "{broken"})
+        assert "local.settings.json" in site.reloader.errors[0]
+        assert (await site.ask("later"))["code"] == 1
+
+
+async def test_host_json_acts_where_it_can_and_asks_for_a_new_start_elsewhere(folder: Folder) -> None:
+    async with running(folder, APP) as site:
+        await site.save(**{"host.json": '{"version": "2.0", "functionTimeout": "00:00:07"}'})
+        assert {running.function.timeout for running in site.host.running} == {7.0}
+        asked: list[bool] = []
+        site.host.restart = lambda: asked.append(True)
+        await site.save(**{"host.json": '{"version": "2.0", "extensions": {"http": {"routePrefix": "x"}}}'})
+        assert asked == [True]
+
+
+async def test_the_state_after_many_edits_is_that_of_a_fresh_start(folder: Folder) -> None:
+    async with running(folder, APP) as site:
+        for number in range(30):
+            text = ANSWER.replace('"code": 1', f'"code": {number}')
+            await site.save(functions__answer=text if number % 3 else text + "x = (")
+            await site.save(functions___words=WORDS.replace("one", f"w{number}"))
+        await site.save(functions__answer=ANSWER)
+        assert (await site.ask()) == {"n": 1, "word": "w29", "code": 1}
+        fresh = load_app(site.root, environment={})
+        assert [f.name for f in fresh.functions] == site.names
+
+
+async def test_random_edits_good_and_broken_end_in_the_state_of_a_fresh_start(tmp_path: Path) -> None:
+    told = await edited(tmp_path / "app", 60)
+    assert told["same_as_fresh"]
+    assert told["errors_left"] == []
