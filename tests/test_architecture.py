@@ -39,7 +39,7 @@ LAYERS = [
         "log_ring",
         "sight",
     },
-    {"gates", "pacing", "captures", "subscription", "video"},
+    {"gates", "pacing", "captures", "subscription", "video", "images"},
     {"triggers", "bindings", "sessions", "hubs"},
     {
         "plugins",
@@ -65,6 +65,7 @@ HEAVY = {
     "watchdog": {"reload/watcher.py"},
     "cv2": {
         "captures.py",
+        "images.py",
         "web/page/encoding.py",
         "scene/__init__.py",
         "scene/drawing.py",
@@ -74,7 +75,13 @@ HEAVY = {
     },
     "openvino": {"sessions/openvino.py"},
     "azure.iot": {"hubs/iot_edge/sdk.py", "hubs/iot_edge/credentials.py"},
-    "paho": {"hubs/iot_edge/sdk.py", "hubs/iot_edge/connection.py"},
+    "paho": {
+        "hubs/iot_edge/sdk.py",
+        "hubs/iot_edge/connection.py",
+        "hubs/iot_edge/keeper.py",
+        "mqtt/connection.py",
+        "mqtt/dialling.py",
+    },
     "uvicorn": {"web/server.py", "standin/server.py"},
     "starlette": {
         "web/server.py",

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from edgefn.cli.commands import FIRST
-from edgefn.cli.templates import find, templates
+from edgefn.cli.generate import generated
+from edgefn.cli.templates import Template, find, templates
 from edgefn.errors import EdgefnError
 from tests.cli.command import LONGEST, command, edgefn, environment
 from tests.templates import empty_app
@@ -157,6 +158,27 @@ def test_a_file_with_comments_is_left_alone_and_the_rest_is_said(app: Path) -> N
     assert ended.returncode == 0
     assert "To do: add to host.json, which has comments that would be lost: {" in ended.stdout
     assert (app / "host.json").read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("edgefn~=0.1.0\n", "edgefn[mqtt]~=0.1.0\n"),
+        ("numpy\nedgefn[speech]\n", "numpy\nedgefn[mqtt,speech]\n"),
+        ("edgefn-extras\nedgefn[mqtt]==0.1\n", None),
+        ("numpy\n", None),
+    ],
+)
+def test_extras_go_into_the_requirements(app: Path, before: str, after: str | None) -> None:
+    (app / "requirements.txt").write_text(before)
+    timer = find("timer")
+    template = Template(timer.name, timer.folder, {**timer.document, "extras": ["mqtt"], "note": "needs a broker"})
+    result = generated(app, template, "tick", {}, force=False)
+    result.plan.write()
+    assert (app / "requirements.txt").read_text() == (after or before)
+    assert "needs a broker" in result.by_hand
+    if "edgefn[" not in before or after:
+        assert any("mqtt" in step for step in result.by_hand)
 
 
 WRONG = [

@@ -6,31 +6,29 @@ import { clock, el, find, keep, kind, paint, say, tell } from "./dom.js";
 const MOST = 60;
 const part = find("#invocations");
 const [list, select, failed] = [".rows", "select", "input"].map((each) => find(each, part));
-const open = new Map();
+const open = new Set();
 let newest = {};
 
 export function showInvocations(told) {
   newest = told;
   const names = ["", ...Object.keys(told)];
   keep(select, names, (name) => name, (name) => el("option", { value: name, textContent: name || "all functions" }));
-  // What somebody reads does not run away.
-  if (!list.matches(":hover, :focus-within")) show();
+  const isRead = open.size > 0 || list.matches(":hover, :focus-within");
+  find(".held", part).hidden = !isRead;
+  if (!isRead) show(); // what somebody reads does not run away
 }
 
 function show() {
   const rows = Object.entries(newest)
     .filter(([name]) => !select.value || select.value === name)
     .flatMap(([name, { ended, failures }]) => [...ended.map((each) => ({ ...each, name })), ...older(name, ended, failures)])
-    .filter((each) => !open.has(each.id) && (!failed.checked || each.status !== "ok"))
-    .sort(newestFirst)
-    .slice(0, MOST)
-    .concat(...open.values())
-    .sort(newestFirst);
+    .filter((each) => !failed.checked || each.status !== "ok")
+    .sort((one, other) => other.ended - one.ended)
+    .slice(0, MOST);
+  for (const id of open) if (!rows.some((each) => each.id === id)) open.delete(id);
   find(".none", part).hidden = rows.length > 0;
   keep(list, rows, (each) => each.id, made);
 }
-
-const newestFirst = (one, other) => other.ended - one.ended;
 
 /** Failures that are remembered longer than the rest. */
 function older(name, ended, failures) {
@@ -64,7 +62,7 @@ async function toggle(each, head, lines) {
     open.delete(each.id);
     return;
   }
-  open.set(each.id, each);
+  open.add(each.id);
   try {
     say(lines, words(await ask(`invocations/${encodeURIComponent(each.id)}`)));
   } catch (error) {
