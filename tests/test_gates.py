@@ -151,7 +151,7 @@ def test_another_label_is_an_event_and_so_is_the_way_back() -> None:
 
 def test_the_best_of_the_candidates_counts_whatever_their_order() -> None:
     gate = LabelGate(0.5, "Hand")
-    assert gate.feed([("apple", 0.6), ("banana", 0.9)], 0) == "banana"
+    assert gate.feed([("lemon", float("nan")), ("apple", 0.6), ("banana", 0.9)], 0) == "banana"
     assert gate.feed([("banana", 0.8), ("Hand", 0.9)], 1) is None
     assert gate.feed([("banana", 0.9)], 2) == "banana"
     assert gate.feed([], 3) is None
@@ -294,8 +294,8 @@ def scene(box: tuple[float, float] | None = None, height: int = 360, width: int 
 
 
 def test_a_still_picture_opens_the_gate_once() -> None:
-    gate = MotionGate()
-    assert [gate.feed(scene(), n / 10) for n in range(50)] == [True] + [False] * 49
+    gate, picture = MotionGate(), scene()
+    assert [gate.feed(picture, n / 10) for n in range(50)] == [True] + [False] * 49
 
 
 def test_so_much_of_the_picture_has_to_change() -> None:
@@ -322,22 +322,24 @@ def test_a_resolution_that_changes_on_the_way_is_no_motion() -> None:
 
 def test_the_noise_of_a_camera_is_no_motion() -> None:
     noise, gate = np.random.default_rng(1), MotionGate()
-    pictures = ((scene() + noise.normal(0, 8, (360, 640, 3))).clip(0, 255).astype(np.uint8) for _ in range(30))
+    picture = scene()
+    pictures = ((picture + noise.normal(0, 8, (360, 640, 3))).clip(0, 255).astype(np.uint8) for _ in range(30))
     assert [gate.feed(picture, n / 10) for n, picture in enumerate(pictures)] == [True] + [False] * 29
 
 
 def test_a_slow_change_of_the_light_is_no_motion_and_a_sudden_one_is() -> None:
-    gate = MotionGate()
-    slow = [gate.feed(cv2.convertScaleAbs(scene(), beta=n / 5), n / 2) for n in range(200)]  # 0.4 levels a second
+    gate, picture = MotionGate(), scene()
+    slow = [gate.feed(cv2.convertScaleAbs(picture, beta=n / 5), n / 2) for n in range(200)]  # 0.4 levels a second
     assert slow == [True] + [False] * 199
     assert gate.feed(scene(), 100.0)
 
 
 def test_what_stays_becomes_part_of_the_background_however_many_pictures_a_second_there_are() -> None:
+    before, after = scene(), scene((0.4, 0.4))
     for fps in (1, 10, 30):
         gate = MotionGate()
-        gate.feed(scene(), 0.0)
-        there = [gate.feed(scene((0.4, 0.4)), 1 + n / fps) for n in range(30 * fps)]
+        gate.feed(before, 0.0)
+        there = [gate.feed(after, 1 + n / fps) for n in range(30 * fps)]
         assert there[0]
         assert not there[-1]
         assert 10 <= sum(there) / fps <= 20

@@ -38,8 +38,9 @@ class LabelGate:
         now = self._elapsed.at(self._clock() if at is None else at)
         if self.timeout is not None and now - self._seen > self.timeout:
             self._label = None
-        best = max(sightings(candidates), key=lambda each: each.score, default=None)
-        if best is None or not best.score >= self.threshold:
+        sure = (each for each in sightings(candidates) if each.score >= self.threshold)
+        best = max(sure, key=lambda each: each.score, default=None)
+        if best is None:
             return None
         if best.name in self.background:
             self._label = None
