@@ -27,6 +27,8 @@ LONGEST_WORD = 15
 CERTAIN = re.compile(r"(?:password|passwd|passphrase|pwd|secret|credentials?)[_-]?\d*$", re.IGNORECASE)
 LIKELY = re.compile(r"(?:key|token|authorization|signature)[_-]?\d*$", re.IGNORECASE)
 """Names that sometimes are of something else: a count of tokens, the name of a field, the file of a key."""
+FOLDERS = ("PWD", "OLDPWD")
+"""Where every shell says in which folder it is: paths, that errors have to name."""
 CONNECTION = re.compile(
     r"connection(?:_?string)?s?[_-]?\d*$|^connectionstrings[:_]|^azurewebjobsstorage$", re.IGNORECASE
 )
@@ -50,7 +52,7 @@ def _secrets_of(name: str, value: str) -> Iterator[str]:
         if not parts and "://" not in value and _is_telling(value):
             yield value  # as a whole, since nobody knows which part it is
     elif CERTAIN.search(name):
-        if _is_telling(value):
+        if _is_telling(value) and not (name in FOLDERS and value.startswith("/")):
             yield value
     elif LIKELY.search(name) and _is_telling(value) and not _is_other(value):
         yield value

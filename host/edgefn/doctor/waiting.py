@@ -53,8 +53,13 @@ def check_spool(subject: Subject) -> Iterator[Line]:
 
 
 def opened(path: Path) -> sqlite3.Connection:
-    """A connection that writes nothing, beside a host that runs or without one."""
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY)
+    """A connection that writes nothing, beside a host that runs or without one.
+
+    Where no journal lies beside the file nobody has it open. It is then taken as it is: else SQLite would leave
+    journals there, of the doctor's user, that the host's might not write.
+    """
+    mode = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
+    return sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=BUSY)
 
 
 def _read(connection: sqlite3.Connection, path: Path, options: SpoolOptions) -> Iterator[Line]:
