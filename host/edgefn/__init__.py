@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from edgefn.gates import PresenceGate as PresenceGate
     from edgefn.gates import ThresholdGate as ThresholdGate
     from edgefn.hookspecs import hookimpl as hookimpl
+    from edgefn.sight import mark as mark
 
 __version__ = "0.1.0"
 
@@ -35,6 +36,7 @@ HOMES = {
     "Context": "azure.functions",
     "Out": "azure.functions",
     "hookimpl": "edgefn.hookspecs",
+    "mark": "edgefn.sight",
     **dict.fromkeys(
         (
             "Box",

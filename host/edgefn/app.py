@@ -224,6 +224,37 @@ class EdgeDecorators(TriggerApi, BindingApi):
         options = _given(locals(), "arg_name")
         return cast("Decorator", self.generic_output_binding(arg_name, type="edgeHub", **options))
 
+    def file_output(
+        self,
+        arg_name: str,
+        path: str,
+        file_name: str | None = None,
+        *,
+        quality: int | str | None = None,
+        max_files: int | str | None = None,
+        max_bytes: int | str | None = None,
+        max_waiting: int | str | None = None,
+        when_full: str | None = None,
+        **other: Any,
+    ) -> Decorator:
+        """Writes what the function sets into a file of the folder ``path``: a picture, JSON, text or bytes.
+
+        path
+            The folder, relative to the app root; empty or ``none`` switches the output off.
+        file_name
+            The name, with values in braces: ``{function}``, ``{timestamp}``, ``{id}``, ``{frame_id}``, ``{name}``,
+            ``{source}``, ``{topic}``, each with a format where one is wanted: ``{frame_id:08}.jpg``.
+        quality
+            Of pictures in JPEG and WebP, 1 to 100.
+        max_files, max_bytes
+            At most so many files, and bytes, of this output in the folder: the oldest go.
+        max_waiting, when_full
+            Values that wait to be written, and what goes when more come: ``drop_oldest``, ``drop_newest``, or
+            ``block`` to let the function wait.
+        """
+        options = _given(locals(), "arg_name")
+        return cast("Decorator", self.generic_output_binding(arg_name, type="file", **options))
+
 
 def _given(values: Mapping[str, Any], *without: str) -> dict[str, Any]:
     """The options that a call named, with those that the decorator does not know; sequences as lists, for JSON."""

@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from edgefn.contracts import Event
-from edgefn.errors import EdgefnError
+from edgefn.errors import EdgefnError, listing, nearest
 from edgefn.function import Function
+from edgefn.loader import App
 from edgefn.plugins import KindTable
+
+
+def function_named(app: App, name: str) -> Function:
+    """The function of that name, in any case; raises EdgefnError where there is none, or it is in error."""
+    found = next((function for function in app.functions if function.name.lower() == name.lower()), None)
+    if found is None:
+        names = [function.name for function in app.functions]
+        raise EdgefnError(
+            "\n".join(app.errors) or f"no function '{name}'{nearest(name, names)}; functions: {listing(names)}"
+        )
+    if found.errors:
+        raise EdgefnError("\n".join(found.errors))
+    return found
 
 
 def event_by_hand(kinds: KindTable, function: Function, text: str, reason: str) -> Event:

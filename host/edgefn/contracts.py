@@ -278,7 +278,7 @@ class VideoFrame:
 
 @dataclass(frozen=True, slots=True)
 class EdgeMessage:
-    """A message of edgeHub: what comes to a module's input, or leaves by a module's output.
+    """A message of edgeHub: what comes to a module's input, or leaves by a module's output. Or one of an MQTT broker.
 
     Names follow the system properties of IoT Hub messages.
     """
@@ -295,6 +295,8 @@ class EdgeMessage:
     connection_module_id: str = ""
     output_name: str = ""
     input_name: str = ""
+    topic: str = ""
+    """The topic that it came by, or is for, where an MQTT broker has it."""
     is_json: bool = field(default=False, compare=False, repr=False)
     """Whether the body is known to be JSON in UTF-8, so that nobody has to look."""
 

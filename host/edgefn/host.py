@@ -23,6 +23,7 @@ from edgefn.invocation import Invoker
 from edgefn.loader import App
 from edgefn.logs import user_traceback
 from edgefn.operation import Operation
+from edgefn.sight import Sights
 from edgefn.swap import Swaps
 from edgefn.threads import Threads
 
@@ -69,6 +70,7 @@ class Host:
         self.running = [Running(function) for function in app.functions]
         self._heartbeat = Heartbeat(app.root, app.services.metrics)
         self._swaps = Swaps(self)
+        self.sights = Sights()
         self.restart: Callable[[], None] | None = None
         """Has the process start anew, once this host has stopped; None where nobody would."""
         self.file_errors: Callable[[], Sequence[str]] = list
@@ -170,6 +172,7 @@ class Host:
             ended=(lambda event, outcome: hook(function=function, event=event, outcome=outcome))
             if hook.get_hookimpls()
             else None,
+            sights=self.sights,
             level=kind.level,
             is_call=getattr(kind, "is_call", False),
             after=after,

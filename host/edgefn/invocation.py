@@ -26,6 +26,8 @@ from edgefn.ids import new_id
 from edgefn.logs import CURRENT, Invocation, failed_line, running_line, user_traceback
 from edgefn.metrics import FunctionMetrics
 from edgefn.retries import delays
+from edgefn.sight import CURRENT as SIGHT
+from edgefn.sight import Sights
 from edgefn.threads import Job, Threads
 
 UNSET = object()
@@ -115,6 +117,7 @@ class Invoker:
         threads: Threads,
         metrics: FunctionMetrics,
         ended: Ended | None = None,
+        sights: Sights | None = None,
         level: int = logging.INFO,
         is_call: bool = False,
         after: Invoker | None = None,
@@ -133,6 +136,7 @@ class Invoker:
         self._threads = threads
         self._metrics = metrics
         self._ended = ended
+        self._sights = sights or Sights()
         self._log = logging.getLogger(f"Function.{function.name}")
         self._level = level
         self._timeout = function.timeout
@@ -169,6 +173,9 @@ class Invoker:
         invocation = Invocation(new_id(), self.function.name, tried)
         token = CURRENT.set(invocation)
         self.running += 1
+        sight = self._sights.begin(self.function.name, invocation.id, event) if self._sights.lookers else None
+        if sight is not None:
+            SIGHT.set(sight)
         logs = self._log.isEnabledFor(self._level)
         if logs:
             self._log_started(event, invocation)
@@ -190,10 +197,13 @@ class Invoker:
             if self._rest is not None and not self.running:
                 self._rest.set()
                 self._rest = None
-            self._metrics.record(outcome)
+            self._metrics.record(outcome, invocation.id)
             if logs or outcome.error is not None:
                 self._log_ended(outcome, invocation)
             CURRENT.reset(token)
+            if sight is not None:
+                SIGHT.set(None)
+                self._sights.end(sight, outcome)
         if self._ended is not None:
             self._ended(event, outcome)
         return outcome
@@ -375,6 +385,7 @@ class Invoker:
             return
         text = told(outcome.error)
         self._metrics.last_error = text.splitlines()[-1] if "\n" in text else text
+        self._metrics.failures.append((invocation.id, text))
         if (times := self._repeats(text)) & (times - 1):
             return  # a function on video is told of the same error the 1st, 2nd, 4th, 8th ... time
         again = f" (the same error for the {times}th time)" if times > 2 else ""

@@ -14,6 +14,10 @@ from edgefn.contracts import Outcome, Status
 from edgefn.redaction import redact
 
 RECENT = 512
+TOLD = 20
+"""Failures whose tracebacks are kept."""
+ENDED = 20
+"""Invocations that are listed."""
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
@@ -25,6 +29,10 @@ class FunctionMetrics:
         self._duration = metrics.duration.labels(name)
         self._recent: deque[tuple[float, float]] = deque(maxlen=RECENT)
         self.counts = dict.fromkeys(Status, 0)
+        self.ended: deque[tuple[str, float, float, Status]] = deque(maxlen=ENDED)
+        """The newest invocations: id, end in seconds since the epoch, duration, status."""
+        self.failures: deque[tuple[str, str]] = deque(maxlen=TOLD)
+        """The newest that failed: id, and what the log says of it."""
         self._last_error = ""
 
     @property
@@ -36,12 +44,14 @@ class FunctionMetrics:
     def last_error(self, text: str) -> None:
         self._last_error = redact(text)
 
-    def record(self, outcome: Outcome) -> None:
+    def record(self, outcome: Outcome, invocation: str = "") -> None:
         """Counts one invocation; called on the event loop only."""
         self.counts[outcome.status] += 1
         self._count[outcome.status].inc()
         self._duration.observe(outcome.duration)
         self._recent.append((time.monotonic(), outcome.duration))
+        if invocation:
+            self.ended.append((invocation, time.time(), outcome.duration, outcome.status))
 
     def rate(self, window: float = 5.0) -> float:
         """Invocations a second over the last ``window`` seconds."""
@@ -57,6 +67,19 @@ class FunctionMetrics:
         if not durations:
             return 0.0
         return durations[min(len(durations) - 1, math.ceil(share * len(durations)) - 1)] if share > 0 else durations[0]
+
+    @property
+    def errors(self) -> int:
+        """Invocations that failed or timed out."""
+        return self.counts[Status.FAILED] + self.counts[Status.TIMED_OUT]
+
+    def newest(self, window: float) -> tuple[float, float]:
+        """The median and the 99th percentile, in seconds, of the invocations of the last ``window`` seconds."""
+        now = time.monotonic()
+        durations = sorted(duration for at, duration in self._recent if now - at <= window)
+        if not durations:
+            return 0.0, 0.0
+        return durations[(len(durations) - 1) // 2], durations[math.ceil(0.99 * len(durations)) - 1]
 
     def status(self) -> dict[str, Any]:
         return {

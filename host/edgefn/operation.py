@@ -102,6 +102,16 @@ class Operation:
         await self.twin.stop()
         await self._reporter.stop()
 
+    @property
+    def verdict(self) -> Verdict | None:
+        """What became of the newest desired properties; None before the first."""
+        return self._account.verdict
+
+    @property
+    def reported(self) -> Mapping[str, Any]:
+        """What is told in the reported properties."""
+        return self._account.document()
+
     def soon(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Has something done that nobody waits for, as long as the host runs."""
         task = asyncio.create_task(work, name=name)

@@ -35,6 +35,7 @@ BUILTINS = (
     "edgefn.bindings.edge_hub",
     "edgefn.bindings.setting",
     "edgefn.steering",
+    "edgefn.bindings.file",
     "edgefn.web.http",
 )
 ENTRY_POINT = "edgefn"

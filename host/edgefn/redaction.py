@@ -25,10 +25,10 @@ LONGEST_WORD = 15
 # --- what settings hold ------------------------------------------------------------------------------------------
 
 CERTAIN = re.compile(r"(?:password|passwd|passphrase|pwd|secret|credentials?)[_-]?\d*$", re.IGNORECASE)
+FOLDERS = ("PWD", "OLDPWD")
+"""Where the shell says in which folder it is, and was."""
 LIKELY = re.compile(r"(?:key|token|authorization|signature)[_-]?\d*$", re.IGNORECASE)
 """Names that sometimes are of something else: a count of tokens, the name of a field, the file of a key."""
-FOLDERS = ("PWD", "OLDPWD")
-"""Where every shell says in which folder it is: paths, that errors have to name."""
 CONNECTION = re.compile(
     r"connection(?:_?string)?s?[_-]?\d*$|^connectionstrings[:_]|^azurewebjobsstorage$", re.IGNORECASE
 )
@@ -51,8 +51,8 @@ def _secrets_of(name: str, value: str) -> Iterator[str]:
     if CONNECTION.search(name):
         if not parts and "://" not in value and _is_telling(value):
             yield value  # as a whole, since nobody knows which part it is
-    elif CERTAIN.search(name):
-        if _is_telling(value) and not (name in FOLDERS and value.startswith("/")):
+    elif CERTAIN.search(name) and not (name in FOLDERS and value.startswith("/")):
+        if _is_telling(value):
             yield value
     elif LIKELY.search(name) and _is_telling(value) and not _is_other(value):
         yield value

@@ -66,7 +66,8 @@ class Steering:
 
     async def _status(self, payload: Any) -> MethodReply:
         """The host's status; of a large one what matters most."""
-        whole = {"version": __version__, **redacted(orjson.loads(json_bytes(self._host.status())))}
+        plain = orjson.loads(orjson.dumps(self._host.status(), default=str, option=orjson.OPT_NON_STR_KEYS))
+        whole = {"version": __version__, **redacted(plain)}
         functions: Mapping[str, Mapping[str, Any]] = whole["functions"]
 
         def only(*names: str) -> Callable[[], dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -425,3 +426,45 @@ def test_s0_8_frame_ids_go_on_over_three_rounds_of_a_clip(load: Load, clip: str,
     assert module.POSITIONS[frames : 2 * frames] == module.POSITIONS[:frames]
     assert played.functions["count"]["failed"] == 0
     assert played.functions["count"]["trigger"]["dropped"] == {}
+
+
+# --- S0.7 --------------------------------------------------------------------------------------------------------
+
+
+PICTURES_OUT = """
+@app.video_frame_trigger("frame", "synthetic:?width=320&height=240&fps=25&frames=1500")
+@app.edge_hub_output("count", "count")
+@app.file_output("picture", "%OUTPUT_DIR%", "{function}-{timestamp}-{frame_id:06}.jpg", max_files=20, quality=80MORE)
+async def see(frame: edgefn.VideoFrame, count: edgefn.Out[int], picture: edgefn.Out[edgefn.VideoFrame]):
+    picture.set(frame)
+    count.set(frame.id)
+"""
+
+
+@pytest.mark.parametrize("when_full", ["drop_oldest", "block"])
+def test_s0_7_sixty_seconds_of_video_leave_the_twenty_newest_pictures(
+    play: Play, tmp_path: Path, when_full: str
+) -> None:
+    code = PICTURES_OUT.replace("MORE", f', when_full="{when_full}"')
+    folder = tmp_path / "out"
+    played = play({"functions/see.py": code}, OUTPUT_DIR=str(folder))
+    names = sorted(path.name for path in folder.iterdir())
+    numbers = [int(name.removesuffix(".jpg").rpartition("-")[2]) for name in names]
+    status = played.functions["see"]["outputs"]["picture"]
+    assert played.bodies("count")[-1] == 1499
+    assert len(names) == status["files"] == 20
+    assert numbers == sorted(numbers)
+    assert all(re.fullmatch(r"see-\d{8}T\d{6}\.\d{6}Z-\d{6}\.jpg", name) for name in names)
+    assert all((folder / name).read_bytes()[:2] == b"\xff\xd8" for name in names)
+    in_hand = 1500 - status["written"] - sum(status["dropped"].values()) - status["waiting"]
+    assert in_hand in (0, 1)
+    assert numbers[-1] == 1499
+    assert when_full != "block" or numbers == list(range(1480, 1500))
+
+
+@pytest.mark.parametrize("folder", ["", "none"])
+def test_s0_7_without_a_folder_there_are_no_pictures_and_all_else_goes_on(play: Play, folder: str) -> None:
+    code = PICTURES_OUT.replace("MORE", "").replace("frames=1500", "frames=10")
+    played = play({"functions/see.py": code}, OUTPUT_DIR=folder)
+    assert played.bodies("count") == list(range(10))
+    assert played.functions["see"]["outputs"]["picture"] == {"state": "off"}

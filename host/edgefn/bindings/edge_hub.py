@@ -293,15 +293,17 @@ class EdgeHubOutputKind:
     type = "edgeHub"
     options = EdgeHubOutputOptions
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, clock: Callable[[], float] = time.monotonic) -> None:
         self._outbox = services.spool.outbox
+        self._clock = clock
 
     def check(self, binding: Binding) -> None:
         """Any annotation will do: what can not be sent is said when it is set."""
 
     async def open(self, binding: Binding) -> EdgeHubOutput:
         assert isinstance(binding.options, EdgeHubOutputOptions)
-        return EdgeHubOutput(binding.options, self._outbox, Gate(binding.options), declared_gate(binding.options))
+        gate = Gate(binding.options, self._clock)
+        return EdgeHubOutput(binding.options, self._outbox, gate, declared_gate(binding.options))
 
     async def close(self) -> None:
         """Shares nothing."""

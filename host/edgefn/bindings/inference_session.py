@@ -32,6 +32,7 @@ from edgefn.errors import BindingError, listing, nearest
 from edgefn.function import Binding, Options, named
 from edgefn.hookspecs import hookimpl
 from edgefn.settings import references
+from edgefn.sight import seen
 from edgefn.values import first_of_union
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class InferenceSessionKind:
     def _resolved(self, binding: Binding) -> tuple[SessionKind, Binding, Task]:
         declared = binding.options
         assert isinstance(declared, InferenceSessionOptions)
-        kind, task = self._kind(binding, declared), _task(binding, declared.task)
+        kind, task = self._kind(binding, declared), task_of(binding, declared.task)
         try:
             options = kind.options.model_validate(declared.all())
         except ValidationError as error:
@@ -136,13 +137,13 @@ def kind_name(options: InferenceSessionOptions) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SessionInput:
-    """Gives the same session to every invocation."""
+    """Gives the same session to every invocation; one whose results are seen, while somebody looks."""
 
     session: Session
     closed: Callable[[], None]
 
     def value(self, event: Event) -> Session:
-        return self.session
+        return seen(self.session)
 
     def status(self) -> Mapping[str, Any]:
         return self.session.status()
@@ -152,7 +153,7 @@ class SessionInput:
         self.closed()
 
 
-def _task(binding: Binding, declared: str | None) -> Task:
+def task_of(binding: Binding, declared: str | None) -> Task:
     """The task of the annotation or of the option, which must not contradict each other."""
     annotation = first_of_union(binding.annotation)
     if annotation not in (None, Any) and not hasattr(annotation, "infer"):

@@ -24,7 +24,13 @@ Only = Annotated[list[str] | None, typer.Option("--functions", metavar="NAME ...
 Given = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting, over environment and files.")
 ]
+RecordOut = Annotated[
+    Path | None, typer.Option("--record-out", help="The file of the recording; else FUNCTION.edgefn.")
+]
 State = Annotated[Path | None, typer.Option("--state", help="The folder for the host's files; else .edgefn.")]
+
+FIRST = "video-detection"
+"""The template of an app's first function."""
 
 
 def _version(wanted: bool) -> None:
@@ -71,6 +77,9 @@ def start(
     cors: Annotated[str | None, typer.Option("--cors", help="Origins that browsers may call from, or *.")] = None,
     cors_credentials: Annotated[bool, typer.Option("--cors-credentials", help="Let them send credentials.")] = False,
     enable_auth: Annotated[bool, typer.Option("--enable-auth", "--enableAuth", help="Ask for keys.")] = False,
+    page: Annotated[
+        bool | None, typer.Option("--page/--no-page", help="The page at /; else where only this machine listens.")
+    ] = None,
     user_log_level: Annotated[
         str, typer.Option("--user-log-level", help="Lowest level of the functions' own lines: debug, info, ...")
     ] = "info",
@@ -78,8 +87,17 @@ def start(
         int | None,
         typer.Option("--debug-port", min=1, max=65535, help="Wait for a debugger; --debug[=PORT] is the same, 5678."),
     ] = None,
+    record: Annotated[
+        str | None,
+        typer.Option("--record", metavar="FUNCTION", help="Record a function; a file is written at the end."),
+    ] = None,
+    record_seconds: Annotated[
+        float, typer.Option("--record-seconds", min=0.1, help="The last so many seconds of it.")
+    ] = 10.0,
+    record_out: RecordOut = None,
 ) -> None:
     """Run an app, or the sample where there is none."""
+    from edgefn.cli.record import RecordAsked
     from edgefn.cli.start import Start, run_start
     from edgefn.web.options import Asked
 
@@ -96,7 +114,8 @@ def start(
         user_log_level=user_log_level,
         debug_port=debug_port,
         reload=reload,
-        web=Asked(port, address, cors, cors_credentials, enable_auth),
+        web=Asked(port, address, cors, cors_credentials, enable_auth, page),
+        record=None if record is None else RecordAsked(record, record_seconds, record_out),
     )
     raise typer.Exit(run_start(asked))
 
@@ -159,7 +178,176 @@ def run(
     raise typer.Exit(run_function(asked))
 
 
+@commands.command("record")
+def record_function(
+    function: Annotated[str, typer.Argument(help="The name of the function.")],
+    seconds: Annotated[float, typer.Option("--seconds", min=0.1, help="How long the app runs.")] = 10.0,
+    out: Annotated[Path | None, typer.Option("--out", help="The file; else FUNCTION.edgefn.")] = None,
+    root: Root = None,
+    given: Given = None,
+) -> None:
+    """Run the app for some seconds; keep a function's events and results."""
+    from edgefn.cli.record import RecordAsked, run_record
+
+    raise typer.Exit(run_record(root, tuple(given or ()), RecordAsked(function, seconds, out)))
+
+
+@commands.command()
+def replay(
+    file: Annotated[Path, typer.Argument(help="A recording.")],
+    tolerance: Annotated[
+        float, typer.Option("--tolerance", min=0.0, help="By how much fractions may differ, as a share or by itself.")
+    ] = 1e-4,
+    ignore: Annotated[
+        list[str] | None, typer.Option("--ignore", metavar="PATH", help="A place that may differ: '*.timestamp'.")
+    ] = None,
+    update: Annotated[bool, typer.Option("--update", help="Write today's results into the file.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    root: Root = None,
+    given: Given = None,
+) -> None:
+    """Run a recording through today's code; 1 when the results differ."""
+    from edgefn.cli.replay import ReplayAsked, run_replay
+
+    asked = ReplayAsked(file, root, tuple(given or ()), tolerance, tuple(ignore or ()), as_json, update)
+    raise typer.Exit(run_replay(asked))
+
+
+@commands.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="The folder of the app, made where it is not there.")] = Path("."),
+    template: Annotated[str, typer.Option("--template", "-t", help="Of what its first function is made.")] = FIRST,
+    name: Annotated[str | None, typer.Option("--name", "-n", help="The name of that function.")] = None,
+    empty: Annotated[bool, typer.Option("--empty", help="An app without a function.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
+) -> None:
+    """Make an app, with a first function that runs at once."""
+    from edgefn.cli.init import Init, run_init
+
+    raise typer.Exit(run_init(Init(folder, template, name, empty, force)))
+
+
+@commands.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+def new(
+    context: typer.Context,
+    template: Annotated[str | None, typer.Option("--template", "-t", help="A template; or how it begins.")] = None,
+    name: Annotated[str | None, typer.Option("--name", "-n", help="The name of the function.")] = None,
+    root: Root = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
+) -> None:
+    """Add a function made of a template. Told nothing, it asks. More options: edgefn templates list --json."""
+    from edgefn.cli.new import New, run_new
+
+    raise typer.Exit(run_new(New(template, name, tuple(context.args), root, force)))
+
+
 Json = Annotated[bool, typer.Option("--json", help="One JSON value.")]
+
+
+@commands.command()
+def send(
+    name: Annotated[str, typer.Argument(metavar="INPUT", help="The input of the module.")],
+    body: Annotated[str, typer.Argument(help="The body of the message.")],
+    properties: Annotated[
+        list[str] | None, typer.Option("--property", metavar="NAME=VALUE", help="A property of the message.")
+    ] = None,
+    root: Root = None,
+    state: State = None,
+) -> None:
+    """Send a message to an input of a running host."""
+    from edgefn.cli import around
+
+    raise typer.Exit(around.send(root, state, name, body, tuple(properties or ())))
+
+
+@commands.command()
+def tail(
+    output: Annotated[str, typer.Argument(help="Only this output.")] = "",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")] = False,
+    count: Annotated[int, typer.Option("--lines", "-n", min=0, help="The last so many.")] = 10,
+    root: Root = None,
+    state: State = None,
+) -> None:
+    """Show what went to IoT Hub by the local hub."""
+    from edgefn.cli import around
+
+    raise typer.Exit(around.tail(root, state, output, follow=follow, count=count))
+
+
+@commands.command()
+def status(root: Root = None, state: State = None, as_json: Json = False) -> None:
+    """Show how a running host and its functions are."""
+    from edgefn.cli import around
+
+    raise typer.Exit(around.status(root, state, as_json=as_json))
+
+
+@commands.command()
+def logs(
+    invocation: Annotated[str, typer.Option("--invocation", help="Only of this invocation.")] = "",
+    function: Annotated[str, typer.Option("--function", help="Only of this function.")] = "",
+    level: Annotated[str, typer.Option("--level", help="From this level on: debug, info, warning, ...")] = "",
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="At most so many, the newest.")] = 100,
+    root: Root = None,
+    state: State = None,
+    as_json: Json = False,
+) -> None:
+    """Show the last log lines of a running host."""
+    from edgefn.cli import around
+
+    wanted = {"invocation": invocation, "function": function, "level": level, "lines": lines}
+    raise typer.Exit(around.logs(root, state, wanted, as_json=as_json))
+
+
+@commands.command()
+def invoke(
+    method: Annotated[str, typer.Argument(help="The direct method.")],
+    payload: Annotated[str | None, typer.Argument(help="A JSON value, or a text.")] = None,
+    root: Root = None,
+    state: State = None,
+) -> None:
+    """Call a direct method of a running host."""
+    from edgefn.cli import around
+
+    raise typer.Exit(around.invoke(root, state, method, payload))
+
+
+host_twin = typer.Typer(help="The twin of a running host.", no_args_is_help=True, rich_markup_mode=None)
+commands.add_typer(host_twin, name="twin")
+
+
+@host_twin.command("get")
+def get_host_twin(root: Root = None, state: State = None) -> None:
+    """Show the desired and the reported properties."""
+    from edgefn.cli import around
+
+    raise typer.Exit(around.twin_get(root, state))
+
+
+@host_twin.command("set")
+def set_host_twin(
+    patch: Annotated[str, typer.Argument(help='A JSON object: {"settings": {"NAME": 1}}.')],
+    root: Root = None,
+    state: State = None,
+) -> None:
+    """Change desired properties of the local hub, and see whether they are applied."""
+    from edgefn.cli import around
+
+    raise typer.Exit(around.twin_set(root, state, patch))
+
+
+templates = typer.Typer(help="What edgefn new makes functions of.", no_args_is_help=True, rich_markup_mode=None)
+commands.add_typer(templates, name="templates")
+
+
+@templates.command("list")
+def list_templates(as_json: Json = False) -> None:
+    """Show the templates, a line each."""
+    from edgefn.cli import templates as work
+
+    raise typer.Exit(work.list_templates(as_json=as_json))
+
+
 Numbers = Annotated[list[int] | None, typer.Argument(help="The numbers of dead letters.")]
 Everything = Annotated[bool, typer.Option("--all", help="All of them.")]
 

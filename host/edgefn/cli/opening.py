@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
@@ -16,10 +17,16 @@ SCRIPT_ROOT = "AzureWebJobsScriptRoot"
 CHECKOUT = Path(__file__).parents[3]
 
 
-def open_app(root: Path | None, only: tuple[str, ...], given: tuple[str, ...], state: Path | None = None) -> App:
+def open_app(
+    root: Path | None,
+    only: tuple[str, ...],
+    given: tuple[str, ...],
+    state: Path | None = None,
+    plugins: Sequence[object] = (),
+) -> App:
     """Loads the app that was asked for; raises SettingError."""
     folder = app_root(root)
-    return load_app(folder, given=settings_given(given), only=only, state=state or state_of(folder))
+    return load_app(folder, given=settings_given(given), only=only, state=state or state_of(folder), plugins=plugins)
 
 
 def state_of(folder: Path) -> Path:
@@ -39,6 +46,7 @@ def app_root(asked: Path | None) -> Path:
     if chosen is None:
         sample = PACKAGED if PACKAGED.exists() else CHECKOUT
         typer.echo(f"There is no app in {folder}: no host.json. Running the sample in {sample}", err=True)
+        typer.echo("An app of your own: edgefn init", err=True)
         return sample
     found = listing(sorted(path.name for path in folder.iterdir())[:10])
     raise SettingError(f"{folder}: is no app: no host.json, functions/, function_app.py; it has {found}")

@@ -14,10 +14,10 @@ from typing import Any
 import orjson
 import typer
 
-from edgefn.by_hand import event_by_hand
+from edgefn.by_hand import event_by_hand, function_named
 from edgefn.cli.opening import open_app, settings_given
 from edgefn.contracts import EdgeMessage, Event, Input, Outcome, Output
-from edgefn.errors import EdgefnError, listing, nearest
+from edgefn.errors import EdgefnError
 from edgefn.function import Function
 from edgefn.invocation import Invoker
 from edgefn.loader import App
@@ -85,24 +85,12 @@ def run_function(asked: Run) -> int:
     with logging_to(sys.stderr):
         try:
             app = open_app(asked.root, (asked.function,), asked.given)
-            outcome, outputs = asyncio.run(_invoke(app, _function(app, asked.function), asked))
+            outcome, outputs = asyncio.run(_invoke(app, function_named(app, asked.function), asked))
         except EdgefnError as error:
             log.error("%s", error)
             return 1
     typer.echo(orjson.dumps(described(outcome, outputs), default=shown, option=orjson.OPT_INDENT_2).decode())
     return 0 if outcome.ok else 1
-
-
-def _function(app: App, name: str) -> Function:
-    found = next((function for function in app.functions if function.name.lower() == name.lower()), None)
-    if found is None:
-        names = [function.name for function in app.functions]
-        raise EdgefnError(
-            "\n".join(app.errors) or f"no function '{name}'{nearest(name, names)}; functions: {listing(names)}"
-        )
-    if found.errors:
-        raise EdgefnError("\n".join(found.errors))
-    return found
 
 
 async def _invoke(app: App, function: Function, asked: Run) -> tuple[Outcome, Mapping[str, Any]]:

@@ -20,6 +20,7 @@ import typer
 from edgefn import __version__
 from edgefn.cli.display import Stdout, display, status_lines
 from edgefn.cli.opening import open_app
+from edgefn.cli.record import RecordAsked, recording
 from edgefn.cli.restart import start_anew
 from edgefn.cli.show import lines
 from edgefn.contracts import Feed
@@ -55,6 +56,7 @@ class Start:
     reload: bool | None = None
     """Whether to follow what is saved; None for yes, but in a module."""
     web: Asked = field(default_factory=Asked)
+    record: RecordAsked | None = None
 
 
 def run_start(asked: Start) -> int:
@@ -71,7 +73,8 @@ def run_start(asked: Start) -> int:
             app = open_app(asked.root, asked.only, asked.given, asked.state)
             if asked.debug_port is not None:
                 _forget_time(app)
-            restarts, code = asyncio.run(_run(app, replace(asked, form=form)))
+            with recording(app, asked.record):
+                restarts, code = asyncio.run(_run(app, replace(asked, form=form)))
             return start_anew() if restarts else code
         except EdgefnError as error:
             log.error("%s", error)
@@ -161,7 +164,11 @@ def _why(app: App) -> str:
     faulty = [function.name for function in app.functions if function.errors]
     if faulty:
         return f"in error: {', '.join(faulty)}"
-    return app.errors[0] if app.errors else f"{app.root} declares {'others' if app.functions else 'none'}"
+    return (
+        app.errors[0]
+        if app.errors
+        else f"{app.root} declares {'others' if app.functions else 'none; add one with: edgefn new'}"
+    )
 
 
 async def _until(host: Host, asked: Start, leaving: Sequence[asyncio.Event]) -> None:

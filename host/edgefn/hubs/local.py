@@ -20,7 +20,7 @@ import base64
 import dataclasses
 import logging
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,6 +41,8 @@ from edgefn.settings import HostConfig, Settings
 log = logging.getLogger("edgefn.hub")
 upstream_log = logging.getLogger("edgefn.upstream")
 
+NEWEST = 50
+"""Messages to ``$upstream`` that are also kept in memory, to be shown."""
 MAX_MESSAGE = 262_144
 """Bytes of a message, properties included, that edgeHub takes (IoT Edge's documented limit of 256 KiB)."""
 
@@ -123,6 +125,8 @@ class LocalHub:
         self._generation = 0
         self._lost = ""
         self._is_plugged = True
+        self.newest: deque[EdgeMessage] = deque(maxlen=NEWEST)
+        """The last messages to ``$upstream``."""
         self._twin = LocalTwin(state / "twin.json")
         self._sink: HubSink | None = None
         self._counts: Counter[str] = Counter()
@@ -183,6 +187,11 @@ class LocalHub:
         if self._sink is not None and self._is_plugged:
             await self._sink.on_desired({**patch, "$version": version})
         return version
+
+    @property
+    def is_plugged(self) -> bool:
+        """Whether the cable is in."""
+        return self._is_plugged
 
     @property
     def properties(self) -> Twin:
@@ -249,6 +258,7 @@ class LocalHub:
             self._upstream.write(line)
         except OSError as error:
             raise HubError(f"upstream.jsonl can not be written: {error}; make room, or name another --state") from None
+        self.newest.append(message)
         if upstream_log.isEnabledFor(logging.INFO):
             body = _body(message)
             shown = message.text if "body" in body else body["bodyBase64"]

@@ -77,12 +77,14 @@ def load_app(
     given: Mapping[str, str] | None = None,
     only: tuple[str, ...] = (),
     state: Path | None = None,
+    plugins: Sequence[object] = (),
 ) -> App:
     """Loads the app in ``root``; opens and starts nothing.
 
     ``given`` are settings over those of the environment, ``only`` the functions to load (all when empty), ``state``
-    the folder for the host's files. From now on no text that leaves shows what of the settings is secret. Raises
-    SettingError when host.json or local.settings.json can not be used.
+    the folder for the host's files; ``plugins`` are registered before the modules of the app. From now on no text that
+    leaves shows what of the settings is secret. Raises SettingError when host.json or local.settings.json can not be
+    used.
     """
     root = root.resolve()
     settings = load_settings(root, environment, given or {})
@@ -90,6 +92,8 @@ def load_app(
     config = load_host_config(root, settings.values)
     script = settings.get("PYTHON_SCRIPT_FILE_NAME") or ""
     manager, errors = plugin_manager()
+    for plugin in plugins:
+        manager.register(plugin)
     modules = import_app(root, script)
     own = _registered(modules, root, manager, errors)
     services, kinds = _provided(root, state or root / ".edgefn", config, settings, manager, own, errors)

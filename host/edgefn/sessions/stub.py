@@ -75,9 +75,7 @@ class StubKind:
         path = self._root / cast("StubOptions", binding.options).model
         try:
             recorded = json.loads(path.read_text(encoding="utf-8"))
-            if not isinstance(recorded, list) or not recorded:
-                raise ValueError("right would be a JSON list with an answer for each frame")
-            return StubSession(path.name, task, [_answer(task, value, n) for n, value in enumerate(recorded)])
+            return stub_session(path.name, task, recorded)
         except (OSError, ValueError) as error:
             raise ModelError(f"{binding.where()}: the answers '{path}' can not be used: {error}") from None
 
@@ -116,6 +114,13 @@ class StubSession:
             "answers": len(self._answers),
             "inferences": self._inferences,
         }
+
+
+def stub_session(name: str, task: Task, recorded: Any) -> StubSession:
+    """The session of recorded answers, as a file holds them; raises ValueError for what are none."""
+    if not isinstance(recorded, list) or not recorded:
+        raise ValueError("right would be a JSON list with an answer for each frame")
+    return StubSession(name, task, [_answer(task, value, n) for n, value in enumerate(recorded)])
 
 
 def _answer(task: Task, value: Any, number: int) -> Answer:

@@ -84,6 +84,10 @@ class Inbox:
         if function in self._subscriptions:
             self._subscriptions[function].input_name = ""
 
+    def heard(self) -> list[str]:
+        """The inputs that functions listen to."""
+        return sorted({one.input_name for one in self._subscriptions.values()} - {""})
+
     def listening(self, input_name: str) -> list[Subscription]:
         """Who gets a message of an input; names match without regard to case, as in edgeHub's binding."""
         wanted = (input_name.lower(), "*")
@@ -232,7 +236,7 @@ class Inbox:
         self._dropped.labels(name).inc()
         if name not in self._unheard:
             self._unheard.add(name)
-            heard = ", ".join(sorted({one.input_name for one in self._subscriptions.values()} - {""})) or "none"
+            heard = ", ".join(self.heard()) or "none"
             log.warning("Messages for input '%s' are dropped: no function listens to it; inputs heard: %s", name, heard)
 
     # --- the file ------------------------------------------------------------------------------------------------

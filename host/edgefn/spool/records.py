@@ -21,6 +21,7 @@ FIELDS = (
     "connection_module_id",
     "output_name",
     "input_name",
+    "topic",
 )
 ABOUT = 256
 """Bytes that a row is taken to cost beside its message."""

@@ -18,6 +18,7 @@ from edgefn.contracts import Emit, Event, Feed, VideoFrame
 from edgefn.errors import BindingError, SourceError
 from edgefn.function import Binding, Options, Seconds, Truth, Word, named
 from edgefn.hookspecs import hookimpl
+from edgefn.images import is_array
 from edgefn.subscription import Subscription, Wanted
 from edgefn.values import element_of, first_of_union
 from edgefn.video import Playing, Source, first_frame
@@ -176,7 +177,7 @@ class VideoFrameKind:
             element = element_of(wanted) if get_origin(wanted) is list or wanted is list else binding
         if element in (None, Any, VideoFrame):
             return None
-        if _is_array(element):
+        if is_array(element):
             return _images if many else _image
         fitting = "list[VideoFrame] or list[numpy.ndarray]" if many else "VideoFrame or numpy.ndarray"
         hint = "" if many else "; a list of frames comes with cardinality=many"
@@ -289,12 +290,6 @@ def _asked(playing: Playing) -> str:
     asked = playing.asked
     named = {"width": asked.width, "height": asked.height, "captureFps": asked.fps, "silentAfter": asked.silent_after}
     return ", ".join(f"{name}={value:g}" for name, value in named.items() if value is not None)
-
-
-def _is_array(annotation: Any) -> bool:
-    """Whether it is numpy.ndarray, or NDArray of something; tells without importing NumPy."""
-    kind = get_origin(annotation) or annotation
-    return getattr(kind, "__module__", "") == "numpy" and getattr(kind, "__name__", "") == "ndarray"
 
 
 def _named(annotation: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +114,7 @@ class Asked:
     cors: str | None = None
     cors_credentials: bool = False
     enable_auth: bool = False
+    page: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,8 @@ class ServerOptions:
     credentials: bool = False
     enforce: bool = False
     """Whether keys are asked for."""
+    page: bool | None = None
+    """Whether the command line asks for the page, or for none; None where it says nothing."""
 
     @property
     def is_loopback(self) -> bool:
@@ -154,7 +157,7 @@ def server_options(root: Path, settings: Settings, asked: Asked) -> ServerOption
         str(address), _port(port, MODULE_PORT if is_module else DEFAULT_PORT), port is not None, origins, credentials
     )
     enforce = asked.enable_auth or is_module or not found.is_loopback
-    return ServerOptions(found.address, found.port, found.port_is_asked, origins, credentials, enforce)
+    return replace(found, enforce=enforce, page=asked.page)
 
 
 def _local(path: Path) -> Mapping[str, Any]:

@@ -22,15 +22,15 @@ WELCOME = """<!DOCTYPE html>
 """
 
 
-def page_routes(host: Host) -> list[Route]:
-    """The routes of the pages of one host."""
+def page_routes(host: Host, home: Callable[[], Response]) -> list[Route]:
+    """The routes of the pages of one host; ``home`` is what is at ``/``, unless that is hidden."""
     pages: dict[str, Callable[[Request], Response]] = {
         LIVE: lambda _: JSONResponse({"status": "live"}),
         READY: lambda _: _ready(host),
         METRICS: lambda _: Response(
             generate_latest(host.app.services.metrics.registry), headers={"content-type": CONTENT_TYPE_LATEST}
         ),
-        HOME: lambda _: _home(host),
+        HOME: lambda _: Response(status_code=204) if is_home_hidden(host.app.services.settings) else home(),
     }
     return [Route(path, _async(page), methods=["GET", "HEAD"]) for path, page in pages.items()]
 
@@ -54,8 +54,9 @@ def _ready(host: Host) -> Response:
     return JSONResponse({"status": host.state}, 503, RETRY_AFTER)
 
 
-def _home(host: Host) -> Response:
-    return Response(status_code=204) if is_home_hidden(host.app.services.settings) else HTMLResponse(WELCOME)
+def welcome() -> Response:
+    """The landing page of Azure's host, where edgefn's own page is off."""
+    return HTMLResponse(WELCOME)
 
 
 def is_home_hidden(settings: Settings) -> bool:

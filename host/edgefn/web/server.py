@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import json
 import logging
+import os
 import socket
 from collections.abc import Awaitable, Callable
 from typing import cast
@@ -14,18 +16,22 @@ from urllib.parse import unquote, urlsplit
 import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from edgefn.errors import SettingError
 from edgefn.host import Host
 from edgefn.web import pages
 from edgefn.web.admin import Admin, gone, refused
+from edgefn.web.around import around_routes
 from edgefn.web.calls import Calls, given_key, write
 from edgefn.web.corked import Corked
 from edgefn.web.http import HttpTriggerKind
 from edgefn.web.keys import Keys
 from edgefn.web.lifespans import shut_down
 from edgefn.web.options import LOOPBACK, HttpOptions, ServerOptions, http_options
+from edgefn.web.page import FILES, PATH, Page
+from edgefn.web.page.options import has_page
 from edgefn.web.replies import Header, Reply, header, plain
 from edgefn.web.requests import Gone, Receive, Refused, Scope, Send, headers_of, query_of
 
@@ -76,12 +82,15 @@ class Front:
 
     def _refusal(self, path: str, scope: Scope) -> Reply | None:
         """Why an admin endpoint is closed to a request; None when it is open."""
-        if path == PING:
+        if path == PING or path.startswith(FILES):
             return None
         headers = headers_of(scope["headers"])
         if self._options.enforce:
-            is_master = self._keys.is_master(given_key(headers, query_of(scope["query_string"])))
-            return None if is_master else Reply(401)
+            given = given_key(headers, query_of(scope["query_string"]))
+            reads = path.startswith(PATH) and scope["method"] in ("GET", "HEAD")
+            return None if self._keys.allow("function" if reads else "admin", "", given) else Reply(401)
+        if headers.get("sec-fetch-site") == "cross-site" and path.startswith(PATH):
+            return plain(403, "The page is not for other sites.")
         host, origin = headers.get("host", "").lower(), headers.get("origin", "").lower()
         if _name(host) not in self._names:
             return plain(403, "Admin endpoints without keys are for this machine: the header Host names another one.")
@@ -140,6 +149,9 @@ class WebServer:
         self.keys = Keys(app.services.state / "secrets")
         self._admin = Admin(host, self.keys, self._kind, self._http.max_request_body_size)
         self.calls: Calls | None = None
+        self._where = app.services.state / "web.json"
+        is_on = has_page(app.config, options) and not pages.is_home_hidden(app.services.settings)
+        self._page = Page(host, self._may_act) if is_on else None
         self._server: uvicorn.Server | None = None
         self._socket: socket.socket | None = None
         self._task: asyncio.Task[None] | None = None
@@ -190,6 +202,9 @@ class WebServer:
         self._server.lifespan = config.lifespan_class(config)  # as its serve(), which would take the signals too
         await self._server.startup(sockets=[self._socket])
         self._task = asyncio.create_task(self._server.main_loop(), name="web server")
+        self._say_where()
+        if self._page is not None:
+            self._page.start()
         if self._options.enforce:
             log.info("Keys are asked for; they are in %s", self._host.app.services.state / "secrets")
 
@@ -197,15 +212,32 @@ class WebServer:
         """Lets responses be written within the grace time, and closes all connections."""
         await shut_down(self._host.app.functions, self._host.grace)
         await self._admin.close()
+        self._where.unlink(missing_ok=True)
+        if self._page is not None:
+            await self._page.stop()
         if self._server is not None and self._task is not None:
             self._server.should_exit = True
             await self._task
             await self._server.shutdown(sockets=[self._socket] if self._socket else None)
 
+    def _say_where(self) -> None:
+        """Leaves the address in the state folder, for the commands that ask a running host."""
+        address = self._options.address
+        reached = "127.0.0.1" if address in ("0.0.0.0", "::") else address
+        with contextlib.suppress(OSError):  # what can not be written is told by the spool, which needs it
+            self._where.write_text(json.dumps({"address": reached, "port": self.port, "process": os.getpid()}))
+
     def _application(self) -> Application:
         services = self._host.app.services
+        page = self._page.routes() if self._page is not None else []
+        home = self._page.home if self._page is not None else pages.welcome
         own = Starlette(
-            routes=[*pages.page_routes(self._host), *self._admin.routes()],
+            routes=[
+                *pages.page_routes(self._host, home),
+                *page,
+                *self._admin.routes(),
+                *around_routes(self._host),
+            ],
             exception_handlers={Refused: refused, Gone: gone},
         )
         keys = self.keys if self._options.enforce else None
@@ -222,6 +254,11 @@ class WebServer:
                 allow_credentials=self._options.credentials,
             )
         return app
+
+    def _may_act(self, request: Request) -> bool:
+        """Whether a request may change something: all that get here where no keys are asked for, else the master's."""
+        headers, query = headers_of(request.scope["headers"]), query_of(request.scope["query_string"])
+        return not self._options.enforce or self.keys.is_master(given_key(headers, query))
 
     def _is_up(self) -> bool:
         return self._host.state in UP

@@ -1,0 +1,78 @@
+"""Commands around a host that runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import app_in, edgefn, started
+
+ECHO = """
+import logging
+import edgefn
+app = edgefn.FunctionApp()
+
+@app.edge_hub_trigger("m", "in")
+@app.setting("factor", name="FACTOR", default=2)
+@app.edge_hub_output("$return", "out")
+def echo(m: dict, factor: int):
+    logging.warning("seen %s", m["n"])
+    return {"n": m["n"] * factor}
+
+@app.direct_method_trigger("payload", "double")
+def double(payload: int):
+    return payload * 2
+"""
+
+
+def test_a_host_is_sent_to_asked_and_steered_from_another_terminal(tmp_path: Path) -> None:
+    folder = app_in(tmp_path, echo=ECHO)
+    (folder / "host.json").write_text('{"version": "2.0", "extensions": {"twin": {"reportInterval": 0.2}}}')
+    with started("start", "--max-seconds", "100", cwd=folder) as host:
+        assert edgefn("send", "in", '{"n": 3}', "--property", "kind=test", cwd=folder).returncode == 0
+        host.wait_for("Executed 'Functions.echo' (Succeeded")
+        assert json.loads(edgefn("tail", "out", cwd=folder).stdout)["body"] == {"n": 6}
+        verdict = json.loads(edgefn("twin", "set", '{"settings": {"FACTOR": 5}}', cwd=folder).stdout)
+        assert verdict["status"] == "applied"
+        edgefn("send", "in", '{"n": 3}', cwd=folder)
+        host.wait_for("Executed 'Functions.echo' (Succeeded")
+        assert json.loads(edgefn("tail", "-n", "1", cwd=folder).stdout)["body"] == {"n": 15}
+        assert json.loads(edgefn("twin", "get", cwd=folder).stdout)["desired"]["settings"] == {"FACTOR": 5}
+        assert json.loads(edgefn("invoke", "double", "21", cwd=folder).stdout) == {"status": 200, "payload": 42}
+        assert edgefn("invoke", "nothing", cwd=folder).returncode == 1
+        told = edgefn("status", cwd=folder).stdout
+        assert "hub local online" in told
+        assert "echo: running" in told
+        lines = [
+            json.loads(line) for line in edgefn("logs", "--function", "echo", "--json", cwd=folder).stdout.splitlines()
+        ]
+        own = next(line for line in lines if line["message"] == "seen 3")
+        of_it = edgefn("logs", "--invocation", own["invocation_id"], cwd=folder).stdout
+        assert "WARNING echo(" in of_it
+        assert "Executed 'Functions.echo'" in of_it
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("send", "nowhere", "{}"), "no function listens to input 'nowhere'; inputs heard: in"),
+        (("twin", "set", "{broken"), "the patch should be a JSON object"),
+        (("logs", "--level", "loud"), "loud"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, arguments: tuple[str, ...], text: str) -> None:
+    folder = app_in(tmp_path, echo=ECHO)
+    with started("start", "--max-seconds", "60", cwd=folder):
+        ended = edgefn(*arguments, cwd=folder)
+    assert ended.returncode == 1
+    assert text in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_without_a_host_it_says_where_it_looked(tmp_path: Path) -> None:
+    folder = app_in(tmp_path, echo=ECHO)
+    ended = edgefn("status", cwd=folder)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"{folder}/.edgefn: no host runs on this state folder; start it with edgefn start")
