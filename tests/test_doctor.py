@@ -114,8 +114,9 @@ def test_a_setting_that_is_missing_is_an_error_with_its_remedy(subject: Subjects
 
 def test_an_app_without_functions_is_a_note(folder: Callable[[Mapping[str, str]], Path]) -> None:
     root = folder({})
-    line, *_ = check_functions(look_at(root, root / "state", {}, environment={}))
-    assert (line.state, line.found) == (State.NOTE, f"none in {root}")
+    (line,) = check_functions(look_at(root, root / "state", {}, environment={}))
+    assert (line.state, line.found) == (State.NOTE, f"{root}: holds no function")
+    assert line.remedy == "put a module with a FunctionApp into functions/"
 
 
 def test_where_host_json_is_broken_all_else_is_still_looked_at(subject: Subjects) -> None:

@@ -21,7 +21,7 @@ def check_functions(subject: Subject) -> Iterator[Line]:
             f", {count} {word}" for count, word in ((len(faulty), "in error"), (disabled, "disabled")) if count
         )
         yield ok("functions", f"{len(functions)} in {subject.root}{rest}")
-    elif not subject.errors:
+    elif not subject.errors and not subject.warnings:
         yield note("functions", f"none in {subject.root}", "declare one under functions/ or in function_app.py")
     for error in (*subject.errors, *(error for function in faulty for error in function.errors)):
         yield of_error("functions", error, otherwise=MEND)
