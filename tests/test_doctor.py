@@ -112,6 +112,12 @@ def test_a_setting_that_is_missing_is_an_error_with_its_remedy(subject: Subjects
     assert line.remedy.startswith("set NOWHERE in the environment")
 
 
+def test_each_error_of_a_function_is_a_line(subject: Subjects) -> None:
+    files = {"functions/watch.py": WATCH.replace("%MODEL%", "%NO%").replace("%DEVICE%", "%NONE%")}
+    found = [line.found for line in of(check_functions(subject(files)), State.WRONG)]
+    assert [text.endswith("does not resolve to a value") for text in found] == [True, True]
+
+
 def test_an_app_without_functions_is_a_note(folder: Callable[[Mapping[str, str]], Path]) -> None:
     root = folder({})
     (line,) = check_functions(look_at(root, root / "state", {}, environment={}))
@@ -213,6 +219,7 @@ def test_a_gpu_that_is_not_there_is_wrong_with_its_missing_device_file(subject: 
 def test_a_gpu_with_a_fallback_is_a_note(subject: Subjects, tmp_path: Path) -> None:
     lines = list(check_devices(subject(DEVICE="GPU", FALLBACK="CPU"), {"CPU": "x"}, tmp_path))
     assert [line.state for line in lines] == [State.OK, State.NOTE, State.NOTE]
+    assert lines[1].remedy.startswith("nothing, if the fallback 'CPU' will do, or declare another device; this machine")
 
 
 def test_a_device_file_without_a_driver_above_it_names_the_driver(subject: Subjects, tmp_path: Path) -> None:

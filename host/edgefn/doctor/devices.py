@@ -48,8 +48,9 @@ def _asked(session: Session, present: Mapping[str, str], dev: Path) -> Iterator[
     except DeviceError as error:
         if options.fallback is not None and _is_there(options.fallback, present):
             state = State.NOTE
-        used = f"; '{options.fallback}' is used instead" if state is State.NOTE else ""
-        yield of_error("devices", f"{binding.where()}: {error}{used}", state)
+        line = of_error("devices", f"{binding.where()}: {error}", state)
+        used = f"nothing, if the fallback '{options.fallback}' will do" if state is State.NOTE else "declare a fallback"
+        yield Line(state, "devices", line.found, f"{used}, or declare another device; {line.remedy}")
         yield from _nodes(options.device, state, present, dev)
         return
     if choice.note:

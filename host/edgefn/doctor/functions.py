@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from edgefn.doctor.lines import Line, State, note, of_error, ok
 from edgefn.doctor.subject import Subject
 
+BETWEEN = re.compile(r"\n(?=\S)")
+"""Between two errors of one text; a line that is indented belongs to the one before it."""
 MEND = "mend it; `edgefn check` shows it too"
 KNOW = "nothing, if it is meant so; `edgefn check` shows it too"
 
@@ -24,6 +27,6 @@ def check_functions(subject: Subject) -> Iterator[Line]:
     elif not subject.errors and not subject.warnings:
         yield note("functions", f"none in {subject.root}", "declare one under functions/ or in function_app.py")
     for error in (*subject.errors, *(error for function in faulty for error in function.errors)):
-        yield of_error("functions", error, otherwise=MEND)
+        yield from (of_error("functions", each, otherwise=MEND) for each in BETWEEN.split(error))
     for warning in subject.warnings:
         yield of_error("functions", warning, State.NOTE, otherwise=KNOW)
