@@ -32,25 +32,31 @@ class LogRing(logging.Handler):
     def __init__(self, count: int = KEPT) -> None:
         super().__init__()
         self.setFormatter(JsonFormatter())
-        self._lines: deque[Line] = deque(maxlen=count)
+        self._kept: deque[Line | logging.LogRecord] = deque(maxlen=count)
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Keeps a record as it is, where nothing of it can change any more: few lines are ever asked for."""
+        kept = record if not record.args and not record.exc_info else self._line(record)
+        if kept is not None:
+            self._kept.append(kept)
+
+    def _line(self, record: logging.LogRecord) -> Line | None:
         try:
             text = self.format(record)
-        except (
-            Exception
-        ):  # a line that can not be formatted is its author's mistake, which the handler of the host tells
-            return
+        except Exception:  # a line that can not be formatted is its author's mistake, which the host's handler tells
+            return None
         if len(text) > LONGEST:
             text = _cut(text)
         function = getattr(record, "function", "") or record.name.partition("Function.")[2]
-        self._lines.append(Line(record.levelno, function, getattr(record, "invocation_id", ""), text))
+        return Line(record.levelno, function, getattr(record, "invocation_id", ""), text)
 
     def newest(self, level: int = 0, function: str = "", invocation: str = "") -> Iterator[Line]:
         """The lines from a level on, of one function and of one invocation where these are given; newest first."""
-        for line in reversed(self._lines.copy()):
+        for kept in reversed(self._kept.copy()):
+            line = kept if isinstance(kept, Line) else self._line(kept)
             if (
-                line.level >= level
+                line is not None
+                and line.level >= level
                 and (not function or line.function.lower() == function.lower())
                 and (not invocation or line.invocation == invocation)
             ):
