@@ -1,4 +1,4 @@
-"""Who gets the page: this machine alone unless it is configured, no other site; with keys only the master's acts."""
+"""Who gets the page: no other site; with keys only the master's acts. Row S2.9 has where it is served at all."""
 
 from __future__ import annotations
 
@@ -20,23 +20,6 @@ ACTS = ("/admin/page/cable", "/admin/page/desired", "/admin/page/letters/1/repla
 
 def configured(**page: object) -> HostConfig:
     return HostConfig({"version": "2.0", "extensions": {"page": page}})
-
-
-@pytest.mark.parametrize(
-    ("address", "page", "asked", "there"),
-    [
-        ("127.0.0.1", {}, None, True),
-        ("0.0.0.0", {}, None, False),
-        ("127.0.0.1", {"enabled": False}, None, False),
-        ("0.0.0.0", {"enabled": True}, None, True),
-        ("0.0.0.0", {"enabled": False}, True, True),
-        ("127.0.0.1", {"enabled": True}, False, False),
-    ],
-)
-def test_s2_9_the_page_is_on_loopback_unless_configured(
-    address: str, page: dict[str, object], asked: bool | None, there: bool
-) -> None:
-    assert has_page(configured(**page), ServerOptions(address, page=asked)) is there
 
 
 def test_an_unknown_option_is_said() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,86 +10,14 @@ import pytest
 
 from edgefn.loader import load_app
 from tests.web.conftest import Serve, Site, served, until
-from tests.web.page.conftest import Browser, Tab
-
-HEAD = "import edgefn\napp = edgefn.FunctionApp()\n"
-DETECT = (
-    "@app.video_frame_trigger('frame', '{name}', on_end='loop', real_time=True, capture_fps=8)\n"
-    "@app.inference_session('detector', 'stub:{name}.json', task='detection')\n"
-    "async def {name}(frame: edgefn.VideoFrame, detector: edgefn.DetectionSession):\n"
-    "    await detector.infer_async(frame)\n"
-)
-SIZES = {"small": (320, 240), "tall": (500, 700), "large": (1920, 1080)}
-BOXES = [(0.2, 0.3, 0.8, 0.7), (0.05, 0.4, 0.6, 0.9), (0.35, 0.25, 0.95, 0.5)]
-LINES = """([name, boxes]) => {
-  const canvas = document.querySelector(`[data-source="${name}"] canvas`);
-  const box = boxes[Number(canvas.dataset.frame) % boxes.length];
-  const { width, height } = canvas;
-  const image = canvas.getContext("2d").getImageData(0, 0, width, height).data;
-  const colour = (x, y) => [...image.slice(4 * (y * width + x), 4 * (y * width + x) + 3)];
-  const isLine = ([r, g, b]) => Math.abs(r - 92) < 40 && Math.abs(g - 214) < 40 && Math.abs(b - 255) < 40;
-  const middle = Math.round((box[1] + box[3]) / 2 * height);
-  const aside = Math.round((box[0] + 0.9 * (box[2] - box[0])) * width);
-  const across = [...Array(width).keys()].filter((x) => isLine(colour(x, middle)));
-  const down = [...Array(height).keys()].filter((y) => isLine(colour(aside, y)));
-  return { box, width, height, across, down, shown: canvas.clientWidth,
-           inside: colour(aside, middle), outside: colour(Math.round(0.98 * width), Math.round(0.98 * height)) };
-}"""
-
-
-def answers(boxes: list[tuple[float, float, float, float]], name: str = "car") -> str:
-    return json.dumps([[{"index": 1, "name": name, "score": 0.9, "box": box}] for box in boxes])
-
-
-async def picture(tab: Tab, source: str) -> int:
-    """The number of the frame that is shown of a source, once there is one."""
-    number = await tab.holds(f"document.querySelector('[data-source=\"{source}\"] canvas')?.dataset.frame")
-    return int(number)
+from tests.web.page.conftest import Browser
+from tests.web.page.pictures import BOXES, DETECT, HEAD, answers, picture
 
 
 def pictures_of(site: Site, function: str) -> float:
     """Pictures that were encoded for the page so far."""
     registry = site.host.app.services.metrics.registry
     return registry.get_sample_value("edgefn_page_pictures_total", {"function": function}) or 0.0
-
-
-async def test_s2_9_boxes_lie_where_the_results_say_at_three_sizes_of_source(
-    serve: Serve, browser: Browser, drawn: Any
-) -> None:
-    for name, (width, height) in SIZES.items():
-        drawn(name, width, height, BOXES)
-    files = {f"{name}.json": answers(BOXES) for name in SIZES}
-    code = HEAD + "".join(DETECT.format(name=name) for name in SIZES)
-    site = await serve({**files, "function_app.py": code})
-    async with browser.at(site) as tab:
-        for name in SIZES:
-            seen = set()
-            first = await picture(tab, name)
-            for _ in range(6):
-                found = await tab.page.evaluate(LINES, [name, BOXES])
-                check(found, SIZES[name])
-                seen.add(tuple(found["box"]))
-                selector = f"document.querySelector('[data-source=\"{name}\"] canvas').dataset.frame"
-                first = int(await tab.holds(f"{selector} !== '{first}' && {selector}"))
-            assert len(seen) > 1
-        assert tab.complaints == []
-
-
-def check(found: dict[str, Any], size: tuple[int, int]) -> None:
-    """The lines of the box are on the edges of the drawn object, in the middle of their own width."""
-    (left, top, right, bottom), width, height = found["box"], found["width"], found["height"]
-    assert (width, height) == (min(size[0], 1280), round(size[1] * min(size[0], 1280) / size[0]))
-    thick = max(2, 2 * width / found["shown"]) / 2 + 1.5
-    for share, edge, whole in (
-        (left, found["across"][0], width),
-        (right, found["across"][-1], width),
-        (top, found["down"][0], height),
-        (bottom, found["down"][-1], height),
-    ):
-        assert abs(edge - share * whole) <= thick
-    red, _, blue = found["inside"]
-    assert blue > 160 > 80 > red
-    assert all(abs(part - 120) < 12 for part in found["outside"])
 
 
 SAMPLE = Path(__file__).parents[3]

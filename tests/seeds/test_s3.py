@@ -1,4 +1,4 @@
-"""S3, the talking fruit scanner: rows of SEEDS.md."""
+"""S3, the talking fruit scanner: rows of docs/seeds.md."""
 
 from __future__ import annotations
 

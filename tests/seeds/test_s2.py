@@ -1,4 +1,4 @@
-"""S2, models on IoT Edge: rows of SEEDS.md, on the models and clips that they name."""
+"""S2, models on IoT Edge: rows of docs/seeds.md, on the models and clips that they name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SA, what all seeds ask for: rows of SEEDS.md, on the models and clips that they name."""
+"""SA, what all seeds ask for: rows of docs/seeds.md, on the models and clips that they name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.end_to_end.apps import (
     detect,
 )
 from tests.end_to_end.conftest import Load, Play, Played
-from tests.end_to_end.tiny_onnx import color_model
+from tests.seeds.tiny_onnx import color_model
 
 # --- SA.1 --------------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""S0, hardware-accelerated functions on IoT Edge: rows of SEEDS.md, on the models and clips that they name."""
+"""S0, hardware-accelerated functions on IoT Edge: rows of docs/seeds.md, on the models and clips that they name."""
 
 from __future__ import annotations
 

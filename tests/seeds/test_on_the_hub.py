@@ -1,4 +1,4 @@
-"""Modules on a hub: SEEDS rows S2.7 and SA.4, and two hosts that talk by routes."""
+"""Modules on a hub: rows S2.7 and SA.4, and two hosts that talk by routes."""
 
 from __future__ import annotations
 
