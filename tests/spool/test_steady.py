@@ -16,16 +16,17 @@ HOUR = 3600.0
 class Clocks:
     """The system's clock, which may jump, and the steady one."""
 
-    def __init__(self, wall: float = 1_000_000.0) -> None:
+    def __init__(self, wall: float = 1_000_000.0, boot: str = "") -> None:
         self.wall = wall
         self.steady = 50.0
+        self.boot = boot
 
     def pass_by(self, seconds: float) -> None:
         self.wall += seconds
         self.steady += seconds
 
     def made(self, connection: sqlite3.Connection) -> SteadyClock:
-        clock = SteadyClock(lambda: self.wall, lambda: self.steady)
+        clock = SteadyClock(lambda: self.wall, lambda: self.steady, lambda: self.boot)
         clock.open(connection)
         return clock
 
@@ -82,3 +83,24 @@ def test_small_corrections_are_no_jumps(connection: sqlite3.Connection) -> None:
     clocks.wall += 2
     clock.keep(connection)
     assert age(connection, clocks.made(connection)) == pytest.approx(2)
+
+
+@pytest.mark.parametrize("jump", [HOUR, -HOUR])
+def test_a_jump_that_nobody_saw_ages_nothing_in_the_same_boot(connection: sqlite3.Connection, jump: float) -> None:
+    clocks = Clocks(boot="the first")
+    clock = clocks.made(connection)
+    store(connection, clock)
+    clock.keep(connection)
+    clocks.pass_by(10)
+    clocks.wall += jump
+    assert age(connection, clocks.made(connection)) == pytest.approx(10)
+
+
+def test_after_a_boot_the_steady_clock_begins_anew_and_tells_nothing(connection: sqlite3.Connection) -> None:
+    clocks = Clocks(boot="the first")
+    clock = clocks.made(connection)
+    store(connection, clock)
+    clock.keep(connection)
+    clocks.pass_by(100)
+    clocks.steady, clocks.boot = 1.0, "the second"
+    assert age(connection, clocks.made(connection)) == pytest.approx(100)

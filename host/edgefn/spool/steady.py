@@ -2,7 +2,8 @@
 
 A box without a battery-backed clock starts in 1970, and an operator may set the time: neither may expire all messages
 at once. So times in the spool are those of a clock that was set when the file was opened, and goes on steadily; by how
-much the system's clock jumped meanwhile is kept, and added to all times when the file is opened next.
+much the system's clock jumped meanwhile is added to all times when the file is opened next. As long as the machine was
+not booted anew, its steady clock goes on from one process to the next, and tells that; else it is what was kept.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 JUMP = 5.0
 """Seconds between both clocks that count as a jump; less is correction by NTP, or the drift of a processor's clock."""
@@ -17,12 +21,28 @@ KEEP = 60.0
 """Seconds between the times that are kept, to notice a clock that is behind after a start."""
 
 
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def boot_id() -> str:
+    """What tells one boot of this machine from all others; empty where the system does not say (it is Linux's)."""
+    with suppress(OSError):
+        return BOOT_ID.read_text().strip()
+    return ""
+
+
 class SteadyClock:
     """Seconds since the epoch, as they went on since ``open``."""
 
-    def __init__(self, wall: Callable[[], float] = time.time, steady: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        wall: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
+        boot: Callable[[], str] = boot_id,
+    ) -> None:
         self._wall = wall
         self._steady = steady
+        self._boot = boot
         self._base = wall() - steady()
         self._kept = (0.0, 0.0)
 
@@ -32,15 +52,18 @@ class SteadyClock:
     def open(self, connection: sqlite3.Connection) -> None:
         """Moves the times of a file by what the clock jumped since they were written."""
         self._base = self._wall() - self._steady()
-        jumped = self._value(connection, "jumped")
-        last = self._value(connection, "last")
-        now = self.now()
-        if last and now - jumped < last - JUMP:
-            jumped = now - last
+        now, boot = self.now(), self._boot()
+        if boot and boot == self._value(connection, "boot"):
+            jumped = self._base - float(self._value(connection, "base"))
+        else:
+            jumped, last = (float(self._value(connection, name)) for name in ("jumped", "last"))
+            if last and now - jumped < last - JUMP:
+                jumped = now - last
         if abs(jumped) > JUMP:
             connection.execute("UPDATE inbox SET stored = stored + ?, due = due + ?", (jumped, jumped))
             connection.execute("UPDATE outbox SET stored = stored + ?, expires = expires + ?", (jumped, jumped))
             connection.execute("UPDATE dead SET stored = stored + ?, died = died + ?", (jumped, jumped))
+        connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", [("boot", boot), ("base", self._base)])
         self._keep(connection, 0.0, now)
 
     def keep(self, connection: sqlite3.Connection) -> None:
@@ -54,6 +77,6 @@ class SteadyClock:
         rows = [("jumped", jumped), ("last", now)]
         connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
 
-    def _value(self, connection: sqlite3.Connection, name: str) -> float:
+    def _value(self, connection: sqlite3.Connection, name: str) -> Any:
         row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
-        return float(row[0]) if row else 0.0
+        return row[0] if row else 0.0
