@@ -19,6 +19,11 @@ ON_CI = os.environ.get("CI", "").lower() == "true"
 AppIn = Callable[..., App]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests begin first, so that none of them is what all wait for in the end."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.fixture(scope="session")
 def test_data() -> Path:
     """The folder with real models, clips and pictures; see its README."""

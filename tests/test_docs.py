@@ -105,6 +105,7 @@ def reader(tmp_path: Path) -> Reader:
     return Reader(folder, programs_in(tmp_path / "bin"))
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name != "posix", reason="the guides are written for a POSIX shell")
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.stem)
 def test_a_guide_does_what_it_says(reader: Reader, guide: Path) -> None:

@@ -123,6 +123,7 @@ def test_style_is_right_as_generated(whole: Path) -> None:
         assert ended.returncode == 0, ended.stdout
 
 
+@pytest.mark.long
 def test_all_templates_run(whole: Path, tmp_path: Path) -> None:
     state = tmp_path / "state"
     ended = edgefn("start", "--max-seconds", "11", "--state", str(state), "--json", cwd=whole)

@@ -32,6 +32,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.Complet
     return edgefn("start", "--until-end", "--state", str(here / "state"), cwd=here), here / "state"
 
 
+@pytest.mark.long
 def test_without_an_app_the_sample_runs_to_its_end(sample: tuple[subprocess.CompletedProcess[str], Path]) -> None:
     ended, state = sample
     assert ended.returncode == 0

@@ -187,6 +187,7 @@ def test_fault_11_acknowledgements_that_are_lost_late_or_doubled(
     assert standing.host.metric("edgefn_hub_published_total") == standing.given  # each one counted once
 
 
+@pytest.mark.long
 def test_fault_12_an_end_in_the_middle_of_a_large_packet(tmp_path: Path) -> None:
     with box(tmp_path) as there:
         there.until(lambda: there.host.is_online)
@@ -200,6 +201,7 @@ def test_fault_12_an_end_in_the_middle_of_a_large_packet(tmp_path: Path) -> None
         assert there.tally().holds, there.tally()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["frozen", "half-open"])
 def test_fault_15_a_hub_that_stands_still_or_a_wire_that_is_dead(tmp_path: Path, how: str) -> None:
     keep_alive = size(15, 2)
@@ -223,9 +225,11 @@ def test_fault_15_a_hub_that_stands_still_or_a_wire_that_is_dead(tmp_path: Path,
     assert seen.holds, seen
 
 
+@pytest.mark.long
 def test_fault_21_connections_that_are_cut_at_random_points(tmp_path: Path) -> None:
     inputs, cuts, dice = size(70_000, 600), size(24, 4), random.Random(21)
-    with wire() as between, box(tmp_path, WORKING, "--gateway", between.address, started=False) as there:
+    files = {**WORKING, **extensions(edgeHub={"ackTimeout": ACK_TIMEOUT})}
+    with wire() as between, box(tmp_path, files, "--gateway", between.address, started=False) as there:
         between.to = there.hub.address
         there.host.start()
         there.give(inputs)
@@ -277,6 +281,7 @@ def test_fault_16_a_new_root_of_the_edge(standing: Box) -> None:
 # --- identity --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_fault_22_a_second_host_with_the_same_identity(tmp_path: Path) -> None:
     with box(tmp_path) as there:
         other = HostProcess(tmp_path / "other", there.hub, WORKING, port=8081)

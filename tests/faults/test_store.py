@@ -211,6 +211,7 @@ class MachineClock:
         self._file.write_text(f"{ahead:+d}\n")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("hours", [1, -1])
 def test_fault_27_a_clock_that_jumps_by_an_hour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hours: int) -> None:
     """Messages wait for the hub meanwhile, and the host starts anew; then it jumps back while both are connected."""

@@ -201,6 +201,7 @@ async def test_the_loop_goes_on_while_connections_are_made(own_hub: HubProcess) 
     assert worst < 0.3
 
 
+@pytest.mark.long
 async def test_many_connections_leave_no_thread_and_no_socket_behind(
     edge: Edge, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -168,6 +168,7 @@ async def {name}(frame: edgefn.VideoFrame, detector: edgefn.DetectionSession, ob
 """
 
 
+@pytest.mark.long
 def test_s0_3_the_publish_interval_is_kept_at_the_pace_of_the_clip(play: Play) -> None:
     functions = interval("second", "00:00:01") + interval("five", "5") + interval("each", "0")
     functions = functions.replace("INFER", "await detector.infer_async(frame)", 1).replace("INFER", "")
@@ -192,6 +193,7 @@ async def every(frame: edgefn.VideoFrame, objects: edgefn.Out[dict]):
 QUICK = json.dumps({"version": "2.0", "extensions": {"twin": {"reportInterval": 0.05}}})
 
 
+@pytest.mark.long
 async def test_s0_4_the_interval_is_set_by_a_direct_method_and_by_a_desired_property(load: Load) -> None:
     async with steered(load({"host.json": QUICK, "functions/f.py": EVERY})) as site:
         await telemetry(site, 3)

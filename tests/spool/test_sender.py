@@ -79,6 +79,7 @@ async def test_a_message_on_which_the_hub_ends_the_connection_is_found_and_set_a
     assert letters[0].reason == "the hub ended the connection on it 5 times, and took the message after it"
 
 
+@pytest.mark.long
 async def test_a_hub_that_ends_every_connection_makes_no_dead_letters(tmp_path: Path) -> None:
     hub, losses = ScriptedHub(), [0]
 
