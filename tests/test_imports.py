@@ -97,7 +97,11 @@ def test_a_module_that_fails_says_where_and_keeps_no_other_out(folder: Write, co
 
 def test_ctrl_c_while_a_module_is_imported_leaves(folder: Write) -> None:
     root = folder({"functions/a.py": "import signal\nsignal.raise_signal(signal.SIGINT)\nfor _ in range(10**6): pass"})
-    code = "import sys, pathlib; from edgefn.imports import import_app; import_app(pathlib.Path(sys.argv[1]))"
+    code = (
+        "import sys, signal, pathlib; from edgefn.imports import import_app; "
+        "signal.signal(signal.SIGINT, signal.default_int_handler); "  # a shell's background job is born deaf to it
+        "import_app(pathlib.Path(sys.argv[1]))"
+    )
     ended = subprocess.run([sys.executable, "-c", code, str(root)], capture_output=True, text=True)
     assert ended.returncode != 0
     assert ended.stderr.rstrip().endswith("KeyboardInterrupt")

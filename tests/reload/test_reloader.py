@@ -147,6 +147,15 @@ async def test_a_broken_save_leaves_the_last_good_version_and_says_why_once(
         assert site.reloader.errors == []
 
 
+async def test_what_is_broken_is_not_said_to_be_reloaded(folder: Folder, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "edgefn.reload")
+    async with running(folder, APP) as site:
+        await site.save(functions__answer="\n\n\nimport edgefn\ndef answer(:\n")
+        assert "Reloaded" not in caplog.text
+        await site.save(functions__answer=ANSWER)
+        assert "Reloaded answer in" in caplog.text
+
+
 async def test_the_line_of_source_is_shown_with_the_error(folder: Folder, caplog: pytest.LogCaptureFixture) -> None:
     async with running(folder, APP) as site:
         await site.save(functions__answer="import edgefn\nvalue = 1 / 0  # here\n")

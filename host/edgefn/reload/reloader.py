@@ -171,7 +171,14 @@ class Reloader:
             modules.append(module)
         app.modules = modules
         self._plug_in(before, modules)
-        return declared_in(modules, app.root)
+        found = declared_in(modules, app.root)
+        found.functions = [self._as_before(declared) for declared in found.functions]
+        return found
+
+    def _as_before(self, declared: Declared) -> Declared:
+        """A function whose module can not be loaded any more is where it was: its file does not tell its lines."""
+        is_broken = getattr(declared.call, "__module__", "") in self._broken
+        return self._host.app.declared.get(declared.name, declared) if is_broken else declared
 
     def _plug_in(self, before: Mapping[str, AppModule], modules: Collection[AppModule]) -> None:
         """Puts the hooks of modules that were imported anew into the place of the old ones."""

@@ -32,7 +32,8 @@ class Watcher:
         self._saved: set[Path] = set()
         self._due: asyncio.TimerHandle | None = None
         self._first = 0.0
-        self._folders: set[Path] = set()
+        self._folders: dict[Path, Any] = {}
+        """The folders that are watched, each with watchdog's name for it."""
         self._task: asyncio.Task[None] | None = None
         self._observer: Any = None
 
@@ -65,10 +66,9 @@ class Watcher:
     def _watch(self, folder: Path, *, recursive: bool) -> None:
         if folder in self._folders:
             return
-        self._folders.add(folder)
         handler = _Handler(lambda event: self._loop.call_soon_threadsafe(self._came, event))
         try:
-            self._observer.schedule(handler, str(folder), recursive=recursive)
+            self._folders[folder] = self._observer.schedule(handler, str(folder), recursive=recursive)
         except OSError as error:
             log.warning("%s can not be watched (%s): changes in it need a new start", folder, error)
 
@@ -77,10 +77,7 @@ class Watcher:
             return
         paths = [path for path in _paths(event) if not self._is_ignored(path)]
         if event.is_directory:
-            for path in paths:
-                if path.parent == self._root and path.is_dir():
-                    self._watch(path, recursive=True)
-                    paths = [*paths, *path.rglob("*.py")]
+            paths = [found for path in paths for found in self._in_folder(path)]
         if not paths:
             return
         self._saved.update(paths)
@@ -90,6 +87,19 @@ class Watcher:
         else:
             self._due.cancel()
         self._due = self._loop.call_at(min(now + QUIET, self._first + LONGEST), self._tell)
+
+    def _in_folder(self, folder: Path) -> Iterator[Path]:
+        """What is new to know of a folder that came, went, or in which something did: the files say the rest themselves.
+
+        One that came is looked through, since its files may be older than the watch on it.
+        """
+        if not folder.is_dir():
+            if (watch := self._folders.pop(folder, None)) is not None:
+                self._observer.unschedule(watch)
+            yield folder
+        elif folder not in self._folders and folder.parent == self._root and not _is_skipped(folder.name):
+            self._watch(folder, recursive=True)
+            yield from folder.rglob("*.py")
 
     def _is_ignored(self, path: Path) -> bool:
         if not path.is_relative_to(self._root):
