@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -42,9 +43,22 @@ def test_a_host_is_sent_to_asked_and_steered_from_another_terminal(tmp_path: Pat
         assert json.loads(edgefn("twin", "get", cwd=folder).stdout)["desired"]["settings"] == {"FACTOR": 5}
         assert json.loads(edgefn("invoke", "double", "21", cwd=folder).stdout) == {"status": 200, "payload": 42}
         assert edgefn("invoke", "nothing", cwd=folder).returncode == 1
+        second = edgefn("start", cwd=folder)
+        assert second.returncode == 1
+        assert second.stdout.count("\n") == 1
+        assert f".edgefn: another host uses this state folder (process {host.process.pid})" in second.stdout
         told = edgefn("status", cwd=folder).stdout
-        assert "hub local online" in told
+        assert re.match(r"host running, \d+ s; hub local online; page http://localhost:\d+/\n", told)
+        assert f"Page: {told.partition('page ')[2].splitlines()[0]}" in host.log
         assert "echo: running" in told
+        assert (
+            edgefn("tail", "nothing", cwd=folder).stderr
+            == "nothing has gone upstream by output 'nothing'; outputs: out\n"
+        )
+        assert (
+            edgefn("logs", "--invocation", "abc", cwd=folder).stderr
+            == "no log line of invocation abc is kept any more\n"
+        )
         lines = [
             json.loads(line) for line in edgefn("logs", "--function", "echo", "--json", cwd=folder).stdout.splitlines()
         ]
@@ -59,7 +73,7 @@ def test_a_host_is_sent_to_asked_and_steered_from_another_terminal(tmp_path: Pat
     [
         (("send", "nowhere", "{}"), "no function listens to input 'nowhere'; inputs heard: in"),
         (("twin", "set", "{broken"), "the patch should be a JSON object"),
-        (("logs", "--level", "loud"), "loud"),
+        (("logs", "--level", "loud"), "level should be one of critical, "),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, arguments: tuple[str, ...], text: str) -> None:
@@ -67,7 +81,7 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, arguments: tuple[str,
     with started("start", "--max-seconds", "60", cwd=folder):
         ended = edgefn(*arguments, cwd=folder)
     assert ended.returncode == 1
-    assert text in ended.stderr
+    assert ended.stderr.startswith(text)
     assert "Traceback" not in ended.stderr
 
 

@@ -58,6 +58,10 @@ def test_a_video_function_takes_a_picture(tmp_path: Path) -> None:
     assert ran(tmp_path, "picture", "--input", "synthetic:?width=64&height=48")[1]["return"] == [48, 64, 3, ""]
 
 
+def test_a_video_function_that_is_given_none_takes_one_of_its_own_source(tmp_path: Path) -> None:
+    assert ran(tmp_path, "picture")[1]["return"] == [360, 640, 3, ""]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -69,7 +69,7 @@ def test_the_spool_tells_what_waits(tmp_path: Path) -> None:
     edgefn("start", "--until-end", cwd=folder)
     told = json.loads(edgefn("spool", "--json", cwd=folder).stdout)
     assert [told[box]["messages"] for box in ("inbox", "outbox", "dead")] == [0, 0, 1]
-    assert "dead letters: 1 messages" in edgefn("spool", cwd=folder).stdout
+    assert "dead letters: 1 message, " in edgefn("spool", cwd=folder).stdout
 
 
 def test_a_folder_without_a_spool_is_named(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.Complet
 def test_without_an_app_the_sample_runs_to_its_end(sample: tuple[subprocess.CompletedProcess[str], Path]) -> None:
     ended, state = sample
     assert ended.returncode == 0
-    assert ended.stderr.startswith(f"There is no app in {state.parent}: no host.json. Running the sample in ")
+    assert ended.stderr.startswith(f"There is no app in {state.parent}: no host.json. Taking the sample in ")
     assert "225 frames" in ended.stdout
     assert "ERROR" not in ended.stdout
 

@@ -14,8 +14,9 @@ from urllib.parse import quote
 import orjson
 import typer
 
+from edgefn.cli.display import counted
 from edgefn.cli.opening import app_root, settings_given, state_of
-from edgefn.errors import EdgefnError
+from edgefn.errors import EdgefnError, listing
 
 ADDRESS = "web.json"
 """The file of a state folder in which a host says where it is asked."""
@@ -48,6 +49,11 @@ class Running:
             self._key = json.loads((self.state / "secrets/host.json").read_text())["masterKey"]["value"]
         except (OSError, ValueError, KeyError):
             self._key = ""
+
+    @property
+    def page(self) -> str:
+        """The address of its page; empty where it has none."""
+        return str(self._where.get("page", ""))
 
     def _none(self) -> EdgefnError:
         return EdgefnError(
@@ -95,7 +101,12 @@ def tail(root: Path | None, state: Path | None, output: str, *, follow: bool, co
             raise EdgefnError(
                 f"{path}: nothing has gone upstream; is this the state folder of a host with the local hub?"
             )
-        wanted = [line for line in path.read_text().splitlines() if _is_of(line, output)]
+        known = path.read_text().splitlines()
+        wanted = [line for line in known if _is_of(line, output)]
+        if not wanted and not follow:
+            found = listing(sorted({name for line in known if (name := _output_of(line))}))
+            of_it = f" by output '{output}'" if output else ""
+            raise EdgefnError(f"nothing has gone upstream{of_it}; outputs: {found}")
         for line in wanted[-count:] if count else []:
             typer.echo(line)
         if follow:
@@ -107,7 +118,15 @@ def tail(root: Path | None, state: Path | None, output: str, *, follow: bool, co
 
 
 def _is_of(line: str, output: str) -> bool:
-    return not output or orjson.loads(line)["output"] == output
+    return not output or _output_of(line) == output
+
+
+def _output_of(line: str) -> str:
+    """The output that a message left by; empty for a line that was never written to its end."""
+    try:
+        return str(orjson.loads(line)["output"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return ""
 
 
 def _lines(path: Path) -> Iterator[str]:
@@ -130,17 +149,20 @@ def status(root: Path | None, state: Path | None, *, as_json: bool) -> int:
     """Prints how a running host and its functions are."""
 
     def run() -> None:
-        answer = Running(root, state).ask("GET", "/admin/edgefn/status")
+        running = Running(root, state)
+        answer = running.ask("GET", "/admin/edgefn/status")
         if as_json:
             typer.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode())
             return
         hub, spool = answer["hub"], answer["spool"]
-        typer.echo(f"host {answer['state']}, {answer['uptime']:.0f} s; hub {hub['name']} {hub['state']}")
+        page = f"; page {running.page}" if running.page else ""
+        typer.echo(f"host {answer['state']}, {answer['uptime']:.0f} s; hub {hub['name']} {hub['state']}{page}")
         waits = f"{spool['inbox']['messages']} in, {spool['outbox']['messages']} out"
-        typer.echo(f"spool {spool['state']}: {waits}, {spool['dead_letters']['messages']} dead letters")
+        typer.echo(f"spool {spool['state']}: {waits}, {counted(spool['dead_letters']['messages'], 'dead letter')}")
         for name, figures in answer["functions"].items():
-            counts = f"{figures['invocations']} invocations, {figures['failed']} failed, p50 {figures['p50_ms']} ms"
-            typer.echo(f"{name}: {figures['state']}, {figures['rate']}/s, {counts}")
+            runs = counted(figures["invocations"], "invocation")
+            counts = f"{runs}, {figures['failed']} failed, p50 {figures['p50_ms']:.1f} ms"
+            typer.echo(f"{name}: {figures['state']}, {figures['rate']:.1f}/s, {counts}")
             for error in figures["errors"]:
                 typer.echo(f"    {error}")
         for error in answer["errors"]:
@@ -155,6 +177,9 @@ def logs(root: Path | None, state: Path | None, wanted: dict[str, Any], *, as_js
     def run() -> None:
         chosen = {name: value for name, value in wanted.items() if value}
         answer = _called(Running(root, state), "getLogs", chosen)
+        if not answer["lines"] and not as_json:
+            named = ", ".join(f"{name} {value}" for name, value in chosen.items() if name != "lines")
+            typer.echo(f"no log line{f' of {named}' if named else ''} is kept any more", err=True)
         for line in answer["lines"]:
             typer.echo(orjson.dumps(line).decode() if as_json else _shown(line))
 
@@ -195,7 +220,8 @@ def _json_or_text(payload: str | None) -> bytes:
 def _called(running: Running, method: str, payload: Any) -> Any:
     answer = running.ask("POST", f"/admin/edgefn/methods/{method}", orjson.dumps(payload))
     if answer["status"] >= 400:
-        raise EdgefnError(str(answer["payload"].get("error", answer["payload"])))
+        payload = answer["payload"]
+        raise EdgefnError(str(payload.get("Response", payload) if isinstance(payload, dict) else payload))
     return answer["payload"]
 
 
@@ -217,7 +243,8 @@ def twin_set(root: Path | None, state: Path | None, patch: str) -> int:
         try:
             document = orjson.loads(patch)
         except orjson.JSONDecodeError as error:
-            raise EdgefnError(f"the patch should be a JSON object, e.g. '{{\"settings\": {{}}}}': {error}") from None
+            example = '{"settings": {"NAME": 1}}'
+            raise EdgefnError(f"the patch should be a JSON object such as '{example}': {error}") from None
         running = Running(root, state)
         version = running.ask("PATCH", "/admin/edgefn/twin", orjson.dumps(document))["version"]
         verdict = _verdict(running, version)

@@ -162,7 +162,9 @@ def doctor(
 @commands.command()
 def run(
     function: Annotated[str, typer.Argument(help="The name of the function.")],
-    text: Annotated[str | None, typer.Option("--input", help="What the event is made of: a body, a picture.")] = None,
+    text: Annotated[
+        str | None, typer.Option("--input", help="What the event is made of: a body, a picture, a source.")
+    ] = None,
     file: Annotated[Path | None, typer.Option("--file", help="A file with that text.")] = None,
     stdin: Annotated[bool, typer.Option("--stdin", help="Read that text from the standard input.")] = False,
     metadata: Annotated[

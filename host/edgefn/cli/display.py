@@ -72,7 +72,9 @@ async def _draw(host: Host) -> None:
 
     with Live(console=Console(soft_wrap=True), auto_refresh=False, transient=True) as live:
         while True:
-            text = Text(redact("\n".join(status_lines(host.status()))), no_wrap=True, overflow="ellipsis")
+            status = host.status()
+            shown = [*status_lines(status), *(f"NOT RELOADED {error.splitlines()[0]}" for error in host.file_errors())]
+            text = Text(redact("\n".join(shown)), no_wrap=True, overflow="ellipsis")
             live.update(text, refresh=True)
             await asyncio.sleep(REDRAW_EVERY)
 

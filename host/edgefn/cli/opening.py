@@ -45,7 +45,7 @@ def app_root(asked: Path | None) -> Path:
         return folder
     if chosen is None:
         sample = PACKAGED if PACKAGED.exists() else CHECKOUT
-        typer.echo(f"There is no app in {folder}: no host.json. Running the sample in {sample}", err=True)
+        typer.echo(f"There is no app in {folder}: no host.json. Taking the sample in {sample}", err=True)
         typer.echo("An app of your own: edgefn init", err=True)
         return sample
     found = listing(sorted(path.name for path in folder.iterdir())[:10])

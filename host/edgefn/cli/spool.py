@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 import typer
 
+from edgefn.cli.display import counted
 from edgefn.cli.opening import app_root, state_of
 from edgefn.contracts import EdgeMessage
 from edgefn.errors import EdgefnError, listing
@@ -43,7 +44,7 @@ def _show_spool(root: Path | None, state: Path | None, *, as_json: bool) -> None
     names = {"inbox": "inbox (for functions)", "outbox": "outbox (for the hub)", "dead": "dead letters"}
     for box, depth in boxes.items():
         oldest = f", the oldest {depth['oldest_seconds']:.0f} s old" if depth["messages"] else ""
-        typer.echo(f"{names[box]}: {depth['messages']} messages, {depth['bytes']} bytes{oldest}")
+        typer.echo(f"{names[box]}: {counted(depth['messages'], 'message')}, {depth['bytes']} bytes{oldest}")
         for name, count in depth["by_name"].items():
             typer.echo(f"    {name or 'messages'}: {count}")
 

@@ -9,7 +9,7 @@ import os
 import random
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -106,10 +106,11 @@ async def _run(app: App, asked: Start) -> tuple[bool, int]:
     _stop_on_signals(stopping)
     host = Host(app)
     host.restart = restarting.set
+    app.services.spool.take()  # before anything else of this folder is touched that another host may use
     web = WebServer(host, server_options(app.root, app.services.settings, asked.web))
     await web.start()
     try:
-        _show_app(app, asked, web.addresses())
+        _show_app(app, asked, web)
         code = await _served(host, asked, (stopping, restarting))
         return restarting.is_set() and not stopping.is_set(), code
     finally:
@@ -204,16 +205,18 @@ def _stop_on_signals(stopping: asyncio.Event) -> None:
         signal.signal(number, stop)
 
 
-def _show_app(app: App, asked: Start, addresses: Mapping[str, str]) -> None:
+def _show_app(app: App, asked: Start, web: WebServer) -> None:
     log.info("edgefn %s, azure-functions %s, app %s", __version__, version("azure-functions"), app.root)
     for warning in app.warnings:
         log.warning("%s", warning)
     for error in app.errors:
         log.error("%s", error)
     if asked.form == "console":
-        _print_functions(app, asked, addresses)
+        _print_functions(app, asked, web)
     else:
         log.info("Functions: %s", ", ".join(function.name for function in app.functions) or "none")
+        if web.page:
+            log.info("Page: %s", web.page)
     for function in app.functions:
         for error in function.errors:
             log.error("The '%s' function is in error: %s", function.name, error)
@@ -221,8 +224,10 @@ def _show_app(app: App, asked: Start, addresses: Mapping[str, str]) -> None:
             log.info("Function '%s' is disabled", function.name)
 
 
-def _print_functions(app: App, asked: Start, addresses: Mapping[str, str]) -> None:
+def _print_functions(app: App, asked: Start, web: WebServer) -> None:
     typer.echo()
-    for line in lines(app, addresses):
+    for line in lines(app, web.addresses()):
         typer.echo(line)
+    if web.page:
+        typer.echo(f"\nPage: {web.page}")
     typer.echo("" if asked.verbose else "\nFor detailed output, run edgefn with --verbose flag.")

@@ -89,7 +89,7 @@ class Watcher:
         self._due = self._loop.call_at(min(now + QUIET, self._first + LONGEST), self._tell)
 
     def _in_folder(self, folder: Path) -> Iterator[Path]:
-        """What is new to know of a folder that came, went, or in which something did: the files say the rest themselves.
+        """What a folder that came or went says beside its files; one that changed says nothing of those in it.
 
         One that came is looked through, since its files may be older than the watch on it.
         """

@@ -79,12 +79,16 @@ class Spool:
 
     # --- lifetime ------------------------------------------------------------------------------------------------
 
+    def take(self) -> None:
+        """Takes the state folder for this process; raises EdgefnError when another host has it."""
+        self._lock.take()
+
     async def open(self) -> None:
         """Takes the state folder and opens the file; where that can not be, it is tried again, and nothing is stored.
 
         Raises EdgefnError when another host has the folder.
         """
-        self._lock.take()
+        self.take()
         await self._store.open()
 
     async def begin(self, functions: Sequence[str] | None) -> None:

@@ -20,6 +20,8 @@ class FolderLock:
 
     def take(self) -> None:
         """Raises EdgefnError when another process has the folder; where no lock can be written, there is none."""
+        if self._file is not None:
+            return
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             file = self._path.open("a+", encoding="utf-8")

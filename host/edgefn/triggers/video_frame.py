@@ -214,9 +214,9 @@ class VideoFrameKind:
         )
 
     def manual(self, binding: Binding, text: str) -> Event:
-        """The first frame of another source: the text is a picture, a clip or whatever ``source`` may be."""
+        """The first frame of a source: the text is whatever ``source`` may be, also a picture; empty for its own."""
         try:
-            frame = first_frame(recognise(text, self._root))
+            frame = first_frame(recognise(text, self._root) if text.strip() else self._address(binding))
         except SourceError as error:
             raise BindingError(f"{binding.where()}: {error}") from None
         return Event([frame] if _options(binding).cardinality == "many" else frame)

@@ -169,6 +169,11 @@ class WebServer:
         name = "localhost" if self._options.is_loopback or address in ("0.0.0.0", "::") else address
         return f"http://[{name}]:{self.port}" if ":" in name else f"http://{name}:{self.port}"
 
+    @property
+    def page(self) -> str:
+        """The address of the page; empty where there is none."""
+        return "" if self._page is None else f"{self.url}/"
+
     def addresses(self) -> dict[str, str]:
         """How ``func start`` shows each HTTP function: its methods and its address."""
         routes = self._kind.routes if self._kind else ()
@@ -225,7 +230,8 @@ class WebServer:
         address = self._options.address
         reached = "127.0.0.1" if address in ("0.0.0.0", "::") else address
         with contextlib.suppress(OSError):  # what can not be written is told by the spool, which needs it
-            self._where.write_text(json.dumps({"address": reached, "port": self.port, "process": os.getpid()}))
+            where = {"address": reached, "port": self.port, "process": os.getpid(), "page": self.page}
+            self._where.write_text(json.dumps(where))
 
     def _application(self) -> Application:
         services = self._host.app.services
