@@ -19,6 +19,7 @@ from edgefn.contracts import Hub, HubState
 from edgefn.errors import SpoolError
 from edgefn.metrics import Metrics
 from edgefn.spool import dead_letters
+from edgefn.spool.arrivals import Arrivals
 from edgefn.spool.dead_letters import DeadLetter
 from edgefn.spool.inbox import Inbox, Subscription
 from edgefn.spool.lock import FolderLock
@@ -34,7 +35,7 @@ BOXES = ("inbox", "outbox", "dead")
 
 
 class Spool:
-    """Inbox, outbox and dead letters of one host."""
+    """Inbox, outbox, dead letters, and the files that functions have had, of one host."""
 
     def __init__(self, state: Path, options: SpoolOptions, hub: Hub, metrics: Metrics) -> None:
         self._lock = FolderLock(state)
@@ -42,6 +43,7 @@ class Spool:
         self._options = options
         self.outbox = Outbox(self._store, options, hub, metrics)
         self.inbox = Inbox(self._store, self.outbox, options, metrics)
+        self.arrivals = Arrivals(self._store)
         self.sender = Sender(self.outbox, hub, metrics)
         self._measured: dict[str, list[float]] = {box: [0, 0, 0.0] for box in BOXES}
         self._changes = -1
@@ -103,6 +105,8 @@ class Spool:
     async def _begin(self) -> None:
         try:
             await self.inbox.begin(self._functions)
+            if self._functions is not None:
+                await self.arrivals.begin(self._functions)
         except SpoolError:
             self._beginning = asyncio.create_task(self._begin_when_open(), name="begin spool")
 

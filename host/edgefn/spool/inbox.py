@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgefn.contracts import EdgeMessage, Outgoing
-from edgefn.errors import EdgefnError, SpoolError
+from edgefn.contracts import EdgeMessage, Outcome, Outgoing
+from edgefn.errors import EdgefnError, SpoolError, StillRunning
 from edgefn.logs import user_traceback
 from edgefn.metrics import Metrics
 from edgefn.redaction import redact
@@ -24,7 +24,7 @@ from edgefn.spool.dead_letters import bury_input, trim
 from edgefn.spool.options import SpoolOptions
 from edgefn.spool.outbox import Outbox
 from edgefn.spool.records import ABOUT, fingerprint, head_of, id_of_output, message_of
-from edgefn.spool.store import Store
+from edgefn.spool.store import Store, Work
 from edgefn.spool.tail import Tail
 
 log = logging.getLogger("edgefn.spool")
@@ -35,6 +35,8 @@ RECENT = 8
 """Messages before a lost connection that may come again: edgeHub has one without acknowledgement at a time."""
 LATE = 20.0
 """Seconds until a message is stored, after which edgeHub may have sent it again on the same connection."""
+AGAIN = 1.0
+"""Seconds between attempts to store an end, and until a message is taken again that could not be worked off yet."""
 
 
 @dataclass(slots=True)
@@ -91,7 +93,7 @@ class Inbox:
     def listening(self, input_name: str) -> list[Subscription]:
         """Who gets a message of an input; names match without regard to case, as in edgeHub's binding."""
         wanted = (input_name.lower(), "*")
-        return [one for one in self._subscriptions.values() if one.input_name.lower() in wanted]
+        return [one for one in self._subscriptions.values() if one.input_name and one.input_name.lower() in wanted]
 
     async def _settle_old(self, known: Sequence[str]) -> None:
         """Makes dead letters of messages for functions that the app does not have any more, and of those in whose hands
@@ -163,19 +165,34 @@ class Inbox:
         now = self.store.clock.now()
         if print_ and self._came_before(connection, print_, where, now - began > LATE):
             return None
-        rows = []
-        for one in listening:
-            number = connection.execute(
-                "INSERT INTO inbox (function, input, head, body, size, stored) VALUES (?, ?, ?, ?, ?, ?)",
-                (one.function, message.input_name, head, message.body, size, now),
-            ).lastrowid
-            rows.append(Received(number or 0, size, 0, 0, 0.0, message))
-            self._messages += 1
-            self._bytes += size
+        rows = [self._insert_for(connection, one, message, head, size) for one in listening]
         if print_:
             slot = next(self._slots) % RECENT
             connection.execute("INSERT OR REPLACE INTO recent VALUES (?, ?, ?)", (slot, print_, where))
         return rows
+
+    def _insert_for(
+        self, connection: sqlite3.Connection, one: Subscription, message: EdgeMessage, head: bytes, size: int
+    ) -> Received:
+        number = connection.execute(
+            "INSERT INTO inbox (function, input, head, body, size, stored) VALUES (?, ?, ?, ?, ?, ?)",
+            (one.function, message.input_name, head, message.body, size, self.store.clock.now()),
+        ).lastrowid
+        self._messages += 1
+        self._bytes += size
+        return Received(number or 0, size, 0, 0, 0.0, message)
+
+    async def take_in(self, subscription: Subscription, message: EdgeMessage, also: Work[Any]) -> None:
+        """See ``Subscription.store``."""
+        head = head_of(message)
+        size = len(head) + len(message.body) + ABOUT
+        await self._room(size)
+
+        def work(connection: sqlite3.Connection) -> Received:
+            also(connection)
+            return self._insert_for(connection, subscription, message, head, size)
+
+        subscription.tail.add([await self.store.run(work)])
 
     def _came_before(self, connection: sqlite3.Connection, print_: bytes, where: str, late: bool) -> bool:
         """Whether the last messages before a lost connection, or before a slow commit, hold an equal one.
@@ -360,9 +377,9 @@ class Subscription:
         if not self._begun:
             await self._begin(in_hand)
         first = await self._first()
+        await self.due(first)
         taken = [first]
         try:
-            await self._due(first)
             while len(taken) < limit and not first.crashes:
                 row = self.tail.at_hand()
                 if row is None:
@@ -387,16 +404,41 @@ class Subscription:
             except SpoolError:
                 await asyncio.sleep(1.0)
 
-    async def _due(self, row: Received) -> None:
-        """Waits until a message is to be tried again, where it failed before the host was started."""
+    async def next(self, in_hand: int) -> Received | None:
+        """The next message, which must be waited for with ``due``, and settled or given back; None when there is none.
+
+        Raises SpoolError where the file can not be read.
+        """
+        if not self._begun:
+            await self._begin(in_hand)
+        row = self.tail.at_hand() or await self.tail.next()
+        if row is None:
+            self._ended.set()
+        return row
+
+    async def due(self, row: Received) -> None:
+        """Waits until a message is to be tried again, where it failed before the host was started.
+
+        A message is given back where that is cancelled.
+        """
         left = row.due - self._store.clock.now()
         if left > 0:
             self._is_waiting = True
             self._ended.set()
             try:
                 await asyncio.sleep(left)
+            except BaseException:
+                self.back([row])
+                raise
             finally:
                 self._is_waiting = False
+
+    async def store(self, message: EdgeMessage, also: Work[Any]) -> None:
+        """Stores a message for this function alone; ``also`` is work that belongs into the same transaction.
+
+        Raises SpoolError when it can not be stored, or there is no room for it.
+        """
+        await self._inbox.take_in(self, message, also)
 
     async def _begin(self, in_hand: int) -> None:
         """Notes that the function may have messages in hand, for the case that the process is killed."""
@@ -411,11 +453,15 @@ class Subscription:
         self.tail.back(rows)
         self._ended.set()
 
-    async def done(self, rows: Sequence[Received], outputs: Sequence[Outgoing]) -> None:
-        """Ends messages, and stores what they caused, in one transaction; raises SpoolError."""
+    async def done(self, rows: Sequence[Received], outputs: Sequence[Outgoing], also: Work[Any] | None = None) -> None:
+        """Ends messages, and stores what they caused, in one transaction, with what else belongs into it; raises
+        SpoolError.
+        """
 
         def work(connection: sqlite3.Connection) -> None:
             self._inbox.delete(connection, rows)
+            if also is not None:
+                also(connection)
 
         if outputs:
             await self._inbox.outbox.put(outputs, work)
@@ -511,6 +557,27 @@ class MessageSettlement:
             await self.subscription.failed(self.rows, error, delay)
         except SpoolError as fault:
             log.warning("A failed attempt can not be kept, and is counted in memory: %s", fault)
+
+    async def end(self, outcome: Outcome, also: Work[Any] | None = None) -> None:
+        """Stores how the invocation ended, as often as it takes where nothing can be stored at present.
+
+        ``also`` is work that belongs into the transaction of one that ended well. Where the outcome is open the
+        messages are given back.
+        """
+        if outcome.is_open:
+            self.subscription.back(self.rows)
+            if isinstance(outcome.error, StillRunning):
+                await asyncio.sleep(AGAIN)
+            return
+        while True:
+            try:
+                if outcome.ok:
+                    await self.subscription.done(self.rows, self.outputs, also)
+                else:
+                    await self.subscription.dead(self.rows, outcome.error)
+                return
+            except SpoolError:
+                await asyncio.sleep(AGAIN)
 
 
 def reason_of(error: BaseException | None) -> tuple[str, str]:

@@ -1,7 +1,8 @@
 """The file of the spool: its tables, their versions, and what happens to a file that can not be used.
 
 One SQLite file, ``spool.db``, in WAL mode. ``inbox`` holds messages for functions, one row a function; ``outbox``
-messages for the hub; ``dead`` those that failed for good. ``id`` counts up and is never used again.
+messages for the hub; ``dead`` those that failed for good; ``arrivals`` the files that functions have had. ``id`` counts
+up and is never used again.
 """
 
 from __future__ import annotations
@@ -44,11 +45,17 @@ MIGRATIONS = (
     CREATE TABLE recent (slot INTEGER PRIMARY KEY, fingerprint BLOB NOT NULL, connection TEXT NOT NULL);
     CREATE TABLE listeners (function TEXT PRIMARY KEY, input TEXT NOT NULL, begun INTEGER NOT NULL) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE arrivals (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, function TEXT NOT NULL, path TEXT NOT NULL, size INTEGER NOT NULL,
+        modified INTEGER NOT NULL, seen REAL NOT NULL, wish TEXT NOT NULL DEFAULT '', UNIQUE (function, path));
+    """,
 )
 """How a file of each version becomes one of the next; a new file goes through all of them."""
 
 VERSION = len(MIGRATIONS)
 TABLES = ("inbox", "outbox", "dead")
+"""Those that hold messages."""
 BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 HELD = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
@@ -148,6 +155,7 @@ def salvage(damaged: Path, connection: sqlite3.Connection) -> int:
     with contextlib.suppress(sqlite3.Error), contextlib.closing(connect(damaged)) as source:
         for table in TABLES:
             saved += _copied(source, connection, table)
+        _copied(source, connection, "arrivals")
     return saved
 
 

@@ -63,6 +63,7 @@ class SteadyClock:
             connection.execute("UPDATE inbox SET stored = stored + ?, due = due + ?", (jumped, jumped))
             connection.execute("UPDATE outbox SET stored = stored + ?, expires = expires + ?", (jumped, jumped))
             connection.execute("UPDATE dead SET stored = stored + ?, died = died + ?", (jumped, jumped))
+            connection.execute("UPDATE arrivals SET seen = seen + ?", (jumped,))
         connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", [("boot", boot), ("base", self._base)])
         self._keep(connection, 0.0, now)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -10,17 +9,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from edgefn.contracts import EdgeMessage, Emit, Event, Feed, Outcome, Services, TriggerKind
-from edgefn.errors import BindingError, SpoolError, StillRunning
+from edgefn.contracts import EdgeMessage, Emit, Event, Feed, Services, TriggerKind
+from edgefn.errors import BindingError
 from edgefn.function import Binding, Options, Word, named
 from edgefn.hookspecs import hookimpl
 from edgefn.spool import Subscription
-from edgefn.spool.inbox import MessageSettlement, Received
+from edgefn.spool.inbox import Received
 from edgefn.values import element_of, message_converter
 from edgefn.workers import work
-
-AGAIN = 1.0
-"""Seconds between attempts to store an end, and until a message is taken again that could not be worked off yet."""
 
 
 class EdgeHubTrigger(Options):
@@ -73,24 +69,7 @@ class EdgeHubListener:
         settlement = self._subscription.settlement(rows)
         reason = f"EdgeHub trigger fired at {messages[0].created or 'no known time'}"
         outcome = await emit(Event(messages if self._many else messages[0], reason, settlement=settlement))
-        if outcome.is_open:
-            self._subscription.back(rows)
-            if isinstance(outcome.error, StillRunning):
-                await asyncio.sleep(AGAIN)
-        else:
-            await self._settle(rows, settlement, outcome)
-
-    async def _settle(self, rows: list[Received], settlement: MessageSettlement, outcome: Outcome) -> None:
-        """Stores how it ended; as often as it takes, where nothing can be stored at present."""
-        while True:
-            try:
-                if outcome.ok:
-                    await self._subscription.done(rows, settlement.outputs)
-                else:
-                    await self._subscription.dead(rows, outcome.error)
-                return
-            except SpoolError:
-                await asyncio.sleep(AGAIN)
+        await settlement.end(outcome)
 
     def status(self) -> Mapping[str, Any]:
         return {"input": self._options.input_name, "messages": self._taken, "waiting": self._subscription.depth}
