@@ -39,7 +39,7 @@ LAYERS = [
         "log_ring",
         "sight",
     },
-    {"gates", "pacing", "captures", "subscription", "video", "images"},
+    {"gates", "pacing", "captures", "subscription", "video", "images", "fetching", "custom_vision"},
     {"triggers", "bindings", "sessions", "hubs"},
     {
         "plugins",

@@ -186,6 +186,7 @@ class EdgeDecorators(TriggerApi, BindingApi):
         interval: float | str | None = None,
         on_change: bool | str | Sequence[str] | None = None,
         rate: str | None = None,
+        suppress: bool | str | None = None,
         properties: Mapping[str, str] | None = None,
         content_type: str | None = None,
         ttl: float | str | None = None,
@@ -208,6 +209,8 @@ class EdgeDecorators(TriggerApi, BindingApi):
             Only when the value, or one of the named fields of it, differs from the last one sent.
         rate
             At most so many in a window, e.g. ``6/minute``.
+        suppress
+            True: nothing leaves, and what would have is counted; the twin may switch it.
         properties, content_type
             Application properties and content type of each message.
         ttl, when_full

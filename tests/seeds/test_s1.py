@@ -17,6 +17,7 @@ from edgefn.web.server import WebServer
 from tests.cli.command import app_in, command, environment, sent, started
 from tests.end_to_end.apps import MOBILENET, SQUEEZENET, SQUEEZENET_LABELS
 from tests.end_to_end.conftest import HEAD, Load, Play
+from tests.steered import QUICK, steered, until
 
 
 def test_s1_1_two_models_whose_indexes_differ_by_one_agree_on_the_animals_and_the_bus(play: Play) -> None:
@@ -160,3 +161,39 @@ def once(frame):
     played = play({"functions/f.py": code})
     assert played.bodies("retried") == [3]
     assert played.app.manager.get_plugin("functions.f").CALLS == {"retried": 3, "once": 1}
+
+
+# --- S1.7 --------------------------------------------------------------------------------------------------------
+
+TELLS = """
+@app.video_frame_trigger("frame", "%DATA%/images/imagenet")
+@app.edge_hub_output("some", "some", rate="6/minute")
+@app.edge_hub_output("none", "none", suppress="%SUPPRESS_MESSAGES%")
+def tell(frame, some: edgefn.Out[dict], none: edgefn.Out[dict]):
+    some.set({"id": frame.id})
+    none.set({"id": frame.id})
+"""
+
+
+def test_s1_7_of_ten_results_in_a_minute_six_leave_and_four_are_counted_and_a_switch_holds_all_back(play: Play) -> None:
+    played = play({"functions/f.py": TELLS}, SUPPRESS_MESSAGES="True")
+    outputs = played.functions["tell"]["outputs"]
+    assert [body["id"] for body in played.bodies("some")] == list(range(6))
+    assert (outputs["some"]["published"], outputs["some"]["held_back"]) == (6, {"rate": 4})
+    assert played.bodies("none") == []
+    assert (outputs["none"]["published"], outputs["none"]["held_back"]) == (0, {"suppressed": 10})
+
+
+async def test_s1_7_the_twin_switches_messages_off_and_on(load: Load) -> None:
+    code = TELLS.replace("%DATA%/images/imagenet", "synthetic:?width=64&height=48")
+    async with steered(load({"functions/f.py": code, "host.json": QUICK}, SUPPRESS_MESSAGES="no")) as site:
+        published = lambda: site.function("tell")["outputs"]["none"]["published"]  # noqa: E731
+        held = lambda: site.function("tell")["outputs"]["none"]["held_back"].get("suppressed", 0)  # noqa: E731
+        await until(lambda: published() > 0)
+        await site.desire({"functions": {"tell": {"none": {"suppress": True}}}})
+        await until(lambda: held() > 0)
+        last, seen = published(), held()
+        await until(lambda: held() > seen + 3)
+        assert published() == last
+        await site.desire({"functions": {"tell": {"none": {"suppress": None}}}})
+        await until(lambda: published() > last)

@@ -13,6 +13,7 @@ from edgefn.host import Host
 from edgefn.sessions.options import OpenVinoOptions
 from tests.end_to_end.apps import CARS, LYING, PEOPLE, PERSONS, SQUEEZENET, VEHICLES, detect
 from tests.end_to_end.conftest import Load, Play, Played, play_app
+from tests.steered import steered, until
 
 
 def test_s2_3_people_at_the_crossing(play: Play, golden: dict[str, Any]) -> None:
@@ -148,6 +149,63 @@ def test_s2_5_a_motion_gate_before_it_saves_inferences_and_loses_no_passage(gate
     assert passages(gated, "moving") == passages(gated, "passages")
     assert moving["trigger"]["dropped"] == {"still": 377 - moving["invocations"]}
     assert moving["invocations"] < 300
+
+
+# --- S2.6 --------------------------------------------------------------------------------------------------------
+
+LIVE = "synthetic:?width=64&height=48&fps=50"
+SLOW = """
+import threading
+GO, BEGUN = threading.Semaphore(0), []
+@app.video_frame_trigger("frame", "{source}", {more})
+def slow(frame: edgefn.VideoFrame):
+    BEGUN.append(frame.id)
+    GO.acquire()
+"""
+
+
+async def test_s2_6_behind_a_live_source_a_function_gets_the_newest_frame_and_drops_are_counted(load: Load) -> None:
+    code = SLOW.format(source=LIVE, more="real_time=True")
+    async with steered(load({"functions/f.py": code})) as site:
+        module = site.module()
+        for number in range(1, 6):
+            await until(lambda number=number: len(module.BEGUN) == number)
+            before = site.function("slow")["trigger"]["frames"]
+            await until(lambda before=before: site.function("slow")["trigger"]["frames"] > before + 5)
+            read = site.function("slow")["trigger"]["frames"]
+            module.GO.release()
+            await until(lambda number=number: len(module.BEGUN) > number)
+            assert module.BEGUN[-1] >= read - 2  # the newest has the number read - 1, and may be on its way
+        told = site.function("slow")["trigger"]
+        module.GO.release(1000)
+    assert set(told["dropped"]) == {"busy"}
+    assert told["dropped"]["busy"] >= 5 * 4
+    assert told["frames"] - told["emitted"] - told["dropped"]["busy"] in (0, 1, 2)
+
+
+async def test_s2_6_a_frame_that_is_too_old_when_its_turn_comes_is_dropped_as_such(load: Load) -> None:
+    code = SLOW.format(source=f"{LIVE}&frames=2", more="real_time=True, max_age=0.05")
+    async with steered(load({"functions/f.py": code})) as site:
+        trigger = lambda: site.function("slow")["trigger"]  # noqa: E731
+        await until(lambda: trigger()["frames"] == 2 and trigger()["age_ms"] > 60)
+        site.module().GO.release(2)
+        await until(lambda: trigger()["dropped"] == {"age": 1})
+        assert site.module().BEGUN == [0]
+
+
+def test_s2_6_a_file_in_every_mode_drops_none_however_slow_the_function_is(load: Load) -> None:
+    app = load({"functions/f.py": SLOW.format(source=LYING, more="policy='every'")})
+    module = app.manager.get_plugin("functions.f")
+
+    async def stepped(host: Host) -> None:
+        for number in range(1, 66):
+            await until(lambda number=number: len(module.BEGUN) == number)
+            module.GO.release()
+        await host.wait_for_end()
+
+    trigger = asyncio.run(play_app(app, stepped)).functions["slow"]["trigger"]
+    assert list(range(65)) == module.BEGUN
+    assert (trigger["emitted"], trigger["dropped"]) == (65, {})
 
 
 # --- S2.10 -------------------------------------------------------------------------------------------------------

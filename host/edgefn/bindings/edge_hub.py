@@ -36,6 +36,8 @@ class EdgeHubOutputOptions(GatedOptions):
     interval: Seconds = Field(default=0.0, ge=0.0)
     on_change: Annotated[bool | str | list[str], Truth] = False
     rate: str = ""
+    suppress: Annotated[bool, Truth] = False
+    """Nothing leaves while it is true."""
     properties: dict[str, str] = Field(default_factory=dict)
     content_type: str = ""
     ttl: Seconds | None = Field(default=None, gt=0.0)
@@ -114,6 +116,7 @@ class Gate:
     def change(self, options: EdgeHubOutputOptions) -> None:
         """Decides by other options from now on; an interval counts from the last message that left."""
         self._on_change = bool(options.on_change)
+        self._suppress = options.suppress
         self._limit = options.limit()
         if options.interval != self.interval:
             self.interval = options.interval
@@ -122,6 +125,8 @@ class Gate:
     def admits(self, key: bytes) -> bool:
         """Whether a value may leave now; then it counts as sent."""
         now = self._clock()
+        if self._suppress:
+            return self._hold("suppressed")
         if self._on_change and key == self._last:
             return self._hold("unchanged")
         if self._due is not None and now < self._due:

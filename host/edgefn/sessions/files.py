@@ -24,10 +24,14 @@ def find_model(declared: str, root: Path) -> Path:
 
 
 def find_labels(declared: str | None, model: Path, root: Path) -> Path | None:
-    """The labels file that is declared, also when it is not there; else the one beside the model, if any."""
+    """The labels file that is declared, also when it is not there; else the one beside the model, if any.
+
+    That is ``<model>.labels.txt``, or ``labels.txt``, as Custom Vision exports it, where no other model lies there.
+    """
     if declared is None:
-        beside = model.with_name(f"{model.stem}.labels.txt")
-        return beside if beside.exists() else None
+        alone = len({path.stem for path in _models_in(model.parent)}) == 1
+        beside = [model.with_name(f"{model.stem}.labels.txt"), *([model.with_name("labels.txt")] if alone else [])]
+        return next((path for path in beside if path.exists()), None)
     places = (root / declared, Path.cwd() / declared)
     return next((place for place in places if place.exists()), places[0])
 

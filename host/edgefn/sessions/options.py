@@ -54,7 +54,7 @@ class OpenVinoOptions(Options):
     """What the results are; without it, what the parameter's annotation says, else raw."""
 
     labels: Text = None
-    """The file with the classes' names (labels.py); without it, ``<model>.labels.txt`` beside the model, if any."""
+    """The file with the classes' names (labels.py); without it, the one beside the model, if any (files.py)."""
     label_offset: int = 0
     """Class ``index`` of the model has the name number ``index + labelOffset`` of the labels, counted from 0."""
     top_n: Annotated[int, Field(ge=1)] = 10
