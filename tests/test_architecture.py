@@ -38,6 +38,7 @@ LAYERS = [
         "outward",
         "log_ring",
         "sight",
+        "protocols",
     },
     {"gates", "pacing", "captures", "subscription", "video", "images", "fetching", "custom_vision"},
     {"triggers", "bindings", "sessions", "hubs"},

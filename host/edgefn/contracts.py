@@ -399,6 +399,8 @@ class Session(Protocol):
     def status(self) -> Mapping[str, Any]:
         """Model, device really used, precision, requests and inferences so far, as JSON values."""
 
+    # A session may have ``tensors``: the model beneath it (sessions/ports.py), which the host then can serve.
+
 
 class ClassificationSession(Session, Protocol):
     """A session whose results are the best classes of a picture."""

@@ -100,14 +100,9 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._counters: dict[str, Counter] = {}
         self._gauges: dict[str, Gauge] = {}
+        self._histograms: dict[str, Histogram] = {}
         self.invocations = self.counter("edgefn_invocations", "Invocations by outcome", ("function", "status"))
-        self.duration = Histogram(
-            "edgefn_invocation_seconds",
-            "Time an invocation took",
-            ("function",),
-            buckets=BUCKETS,
-            registry=self.registry,
-        )
+        self.duration = self.histogram("edgefn_invocation_seconds", "Time an invocation took", ("function",))
         self._functions: dict[str, FunctionMetrics] = {}
 
     def function(self, name: str) -> FunctionMetrics:
@@ -125,3 +120,9 @@ class Metrics:
         if name not in self._gauges:
             self._gauges[name] = Gauge(name, text, labels, registry=self.registry)
         return self._gauges[name]
+
+    def histogram(self, name: str, text: str, labels: Sequence[str] = ()) -> Histogram:
+        """The histogram of seconds of that name, the same for each call."""
+        if name not in self._histograms:
+            self._histograms[name] = Histogram(name, text, labels, buckets=BUCKETS, registry=self.registry)
+        return self._histograms[name]

@@ -11,7 +11,7 @@ import numpy as np
 
 from edgefn.errors import listing
 from edgefn.sessions.pictures import Fill, View, picture_of
-from edgefn.sessions.ports import Port
+from edgefn.sessions.ports import Port, Tensors
 from edgefn.sessions.requests import Line, Requests
 from edgefn.sessions.results import Array
 
@@ -73,12 +73,21 @@ class OpenedModel:
 class OpenedSession:
     """One function's session on a model that it may share."""
 
-    def __init__(self, model: OpenedModel, fill: Fill | None, read: Read, facts: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        model: OpenedModel,
+        fill: Fill | None,
+        read: Read,
+        facts: Mapping[str, Any],
+        tensors: Tensors | None = None,
+    ) -> None:
         self._model = model
         self._fill = fill
         self._read = read
         self._facts = dict(facts)
         self._line: Line | None = None
+        self.tensors = tensors
+        """The model with all of its outputs, whatever this session reads of them."""
 
     def infer(self, data: Any) -> Any:
         """Runs the model on the calling thread, as soon as a request is free.
@@ -140,6 +149,16 @@ class RawSession(OpenedSession):
             np.copyto(slot.inputs[port.name], array, casting="same_kind")
         else:
             slot.bind(port.name, array)
+
+
+class WholeModel(RawSession):
+    """All of a model, with the preparation of pictures that a session on it declares."""
+
+    def __init__(self, model: OpenedModel, fill: Fill | None, read: Read, outputs: Sequence[Port]) -> None:
+        super().__init__(model, fill, read, {})
+        self.inputs = model.inputs
+        self.outputs = outputs
+        self.picture = model.picture
 
 
 def raw(names: Sequence[str]) -> Read:

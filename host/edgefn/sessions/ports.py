@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class Port(NamedTuple):
@@ -16,6 +20,23 @@ class Port(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.name} [{','.join('?' if n < 0 else str(n) for n in self.shape)}] {self.type}"
+
+
+class Tensors(Protocol):
+    """The model beneath a session, tensors in and tensors out: what the host can serve to other programs."""
+
+    @property
+    def inputs(self) -> Sequence[Port]: ...
+
+    @property
+    def outputs(self) -> Sequence[Port]: ...
+
+    @property
+    def picture(self) -> Port | None:
+        """The input that takes a picture of any size too, prepared as the session's binding declares; if any."""
+
+    def infer(self, data: Mapping[str, Any]) -> Mapping[str, NDArray[Any]]:
+        """All outputs by name, for an array for each input, or an H x W x 3 uint8 BGR picture for ``picture``."""
 
 
 def name_of(port: Any) -> str:

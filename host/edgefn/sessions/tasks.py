@@ -13,7 +13,7 @@ from edgefn.contracts import Session, Task
 from edgefn.errors import ModelError, listing, nearest
 from edgefn.sessions.files import find_labels
 from edgefn.sessions.labels import Labels, read_labels
-from edgefn.sessions.opened import OpenedModel, OpenedSession, Quantum, RawSession, Read, raw
+from edgefn.sessions.opened import OpenedModel, OpenedSession, Quantum, RawSession, Read, WholeModel, raw
 from edgefn.sessions.options import OpenVinoOptions
 from edgefn.sessions.pictures import FILLS, SQUARE, Fill, View
 from edgefn.sessions.ports import Port
@@ -34,11 +34,14 @@ def open_session(
         )
     fill = _fill(model, options.resize) if model.picture else None
     facts = {**facts, "task": task.value}
+    whole = WholeModel(
+        model, fill, _picked(model, _names(model.outputs), raw(_names(model.outputs))), _real_ports(model)
+    )
     if task is Task.RAW:
-        return RawSession(model, fill, _picked(model, [port.name for port in ports], raw(_names(ports))), facts)
+        return RawSession(model, fill, _picked(model, _names(ports), raw(_names(ports))), facts, whole)
     labels = Labels(_label_names(options, path, root), options.label_offset)
     read = (_classes if task is Task.CLASSIFICATION else _objects)(model, ports, options, labels)
-    return OpenedSession(model, fill, read, {**facts, "labels": len(labels)})
+    return OpenedSession(model, fill, read, {**facts, "labels": len(labels)}, whole)
 
 
 def _classes(model: OpenedModel, ports: Sequence[Port], options: OpenVinoOptions, labels: Labels) -> Read:
@@ -90,6 +93,14 @@ def _real(output: Array, quantum: Quantum | None) -> Array:
     if quantum is None:
         return output
     return (output.astype(np.float32) - np.float32(quantum.zero)) * np.float32(quantum.step)
+
+
+def _real_ports(model: OpenedModel) -> list[Port]:
+    """The outputs as they are read: quantised ones as real numbers."""
+    return [
+        port._replace(type="f32", dtype=np.dtype(np.float32)) if port.name in model.quanta else port
+        for port in model.outputs
+    ]
 
 
 def _names(ports: Sequence[Port]) -> list[str]:

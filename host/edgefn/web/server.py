@@ -34,6 +34,8 @@ from edgefn.web.page import FILES, PATH, Page
 from edgefn.web.page.options import has_page
 from edgefn.web.replies import Header, Reply, header, plain
 from edgefn.web.requests import Gone, Receive, Refused, Scope, Send, headers_of, query_of
+from edgefn.web.serving import Serving
+from edgefn.web.serving.http import ServingOverHttp
 
 log = logging.getLogger("edgefn.web")
 
@@ -50,11 +52,20 @@ UP = ("running", "draining", "drained", "stopping")
 
 
 class Front:
-    """Decides who answers a request: the host itself, or the functions."""
+    """Decides who answers a request: the host itself, its served models, or the functions."""
 
-    def __init__(self, own: Application, calls: Calls | None, keys: Keys, options: ServerOptions, home: bool) -> None:
+    def __init__(
+        self,
+        own: Application,
+        calls: Calls | None,
+        served: ServingOverHttp | None,
+        keys: Keys,
+        options: ServerOptions,
+        home: bool,
+    ) -> None:
         self._own = own
         self._calls = calls
+        self._served = served
         self._keys = keys
         self._options = options
         self._has_home = home
@@ -65,6 +76,9 @@ class Front:
         if "://" in path[:8]:
             scope = _without_origin(scope)
             path = scope["path"]
+        if self._served is not None and self._served.has(path):
+            await self._served(scope, receive, send)
+            return
         if self._calls is not None and not self._is_own(path, scope["method"]):
             await self._calls(scope, receive, send)
             return
@@ -152,6 +166,7 @@ class WebServer:
         self._where = app.services.state / "web.json"
         is_on = has_page(app.config, options) and not pages.is_home_hidden(app.services.settings)
         self._page = Page(host, self._may_act) if is_on else None
+        self._serving = Serving(host, self.keys, options)
         self._server: uvicorn.Server | None = None
         self._socket: socket.socket | None = None
         self._task: asyncio.Task[None] | None = None
@@ -208,6 +223,7 @@ class WebServer:
         await self._server.startup(sockets=[self._socket])
         self._task = asyncio.create_task(self._server.main_loop(), name="web server")
         self._say_where()
+        await self._serving.start(self.url)
         if self._page is not None:
             self._page.start()
         if self._options.enforce:
@@ -220,6 +236,7 @@ class WebServer:
         self._where.unlink(missing_ok=True)
         if self._page is not None:
             await self._page.stop()
+        await self._serving.stop()
         if self._server is not None and self._task is not None:
             self._server.should_exit = True
             await self._task
@@ -248,7 +265,8 @@ class WebServer:
         )
         keys = self.keys if self._options.enforce else None
         self.calls = Calls(self._kind, keys, self._is_up, services.metrics) if self._kind else None
-        app: Application = Front(own, self.calls, self.keys, self._options, not pages.is_home_hidden(services.settings))
+        home_is_there = not pages.is_home_hidden(services.settings)
+        app: Application = Front(own, self.calls, self._serving.http, self.keys, self._options, home_is_there)
         if self._http.custom_headers:
             app = WithHeaders(app, [header(name, text) for name, text in self._http.custom_headers.items()])
         if self._options.origins:

@@ -1,0 +1,169 @@
+"""Which models a host serves: the sessions of its functions, by name."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from edgefn.bindings.inference_session import InferenceSessionOptions
+from edgefn.errors import listing, nearest
+from edgefn.function import Binding
+from edgefn.host import Host, Running
+from edgefn.sessions.files import FORMATS
+from edgefn.sessions.ports import Port, Tensors
+from edgefn.web.serving.faults import Cause, Fault
+
+log = logging.getLogger("edgefn.web")
+
+VERSION = "1"
+"""A model has one version here."""
+RESULTS = frozenset("task labels labelOffset topN threshold iouThreshold head boxFormat background outputNames".split())
+"""Options of a session that make no difference to the outputs of its model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A model that is served, and the session that it is the model of."""
+
+    name: str
+    running: Running
+    binding: Binding
+
+    @property
+    def session(self) -> str:
+        return f"{self.running.function.name}.{self.binding.name}"
+
+    @property
+    def is_open(self) -> bool:
+        return self.running.inputs.get(self.binding.name) is not None
+
+    @property
+    def tensors(self) -> Tensors | None:
+        """The model's tensors; None while it is not open, and for sessions that have none, such as recorded answers."""
+        opened = self.running.inputs.get(self.binding.name)
+        return cast("Tensors | None", getattr(getattr(opened, "session", None), "tensors", None))
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model that can be asked."""
+
+    name: str
+    tensors: Tensors
+
+    @property
+    def is_batched(self) -> bool:
+        """Whether it takes several pictures at once: they are its only input, and its outputs have a row for each."""
+        shapes = [port.shape for port in self.tensors.outputs]
+        return self.tensors.picture is not None and len(self.tensors.inputs) == 1 and all(s[:1] == (1,) for s in shapes)
+
+    def shape(self, port: Port) -> list[int]:
+        """The shape of an input or output as clients are told; -1 for what is theirs to choose."""
+        return [-1, *port.shape[1:]] if self.is_batched else list(port.shape)
+
+
+class Catalog:
+    """The served models of one host, as they are at the moment: functions come, go and are swapped."""
+
+    def __init__(self, host: Host, declared: Mapping[str, str]) -> None:
+        self._host = host
+        self._declared = {session: name for name, session in declared.items()}
+
+    def served(self) -> dict[str, Served]:
+        """By name; of two sessions with one name that which can be asked, else the first."""
+        found: dict[str, Served] = {}
+        for each in self._sessions():
+            known = found.get(each.name)
+            if known is None or (known.tensors is None and each.tensors is not None):
+                found[each.name] = each
+        return found
+
+    def _sessions(self) -> Iterator[Served]:
+        for running in self._host.running:
+            if running.state == "disabled":
+                continue
+            for binding in running.function.inputs:
+                if not isinstance(binding.options, InferenceSessionOptions):
+                    continue
+                if self._declared:
+                    name = self._declared.get(f"{running.function.name}.{binding.name}")
+                else:
+                    name = name_of(binding.options.model)
+                each = Served(name or "", running, binding)
+                if name and (self._declared or each.tensors is not None or not each.is_open):
+                    yield each
+
+    def model(self, name: str, version: str = "") -> Model:
+        """The model of that name; raises Fault for one that there is not, or that can not be asked yet."""
+        served = self.served()
+        found = served.get(name)
+        if found is None:
+            raise Fault(Cause.UNKNOWN, f"there is no model '{name}'{nearest(name, served)}; models: {listing(served)}")
+        if version not in ("", "0", VERSION):
+            raise Fault(Cause.UNKNOWN, f"model '{name}' has no version '{version}'; versions: {VERSION}")
+        if (why := self.why_not(found)) is not None:
+            raise Fault(Cause.NOT_READY, f"model '{name}' is not ready: {why}")
+        assert found.tensors is not None
+        return Model(name, found.tensors)
+
+    def is_ready(self) -> bool:
+        """Whether every model can be asked, apart from those whose function is in error."""
+        return self._host.state == "running" and all(
+            self.why_not(each) is None for each in self.served().values() if not each.running.function.errors
+        )
+
+    def why_not(self, served: Served) -> str | None:
+        """Why a model can not be asked at present; None when it can."""
+        if self._host.state == "starting" and served.running.state != "error":
+            return "the host is starting"
+        if self._host.state != "running":
+            return f"the host is {self._host.state}"
+        if served.tensors is not None:
+            return None
+        errors = served.running.function.errors
+        if served.is_open:
+            return f"session '{served.session}' has no tensors, as recorded answers have none"
+        return f"function '{served.running.function.name}' is in error" if errors else "it is being opened"
+
+    def notes(self) -> Iterator[str]:
+        """What is odd about the names, for the log."""
+        known: dict[str, Served] = {}
+        sessions = {each.session for each in self._sessions()}
+        every = [f"{r.function.name}.{b.name}" for r in self._host.running for b in r.function.inputs if _is_session(b)]
+        for session, name in self._declared.items():
+            if session not in sessions:
+                yield (
+                    f"host.json: extensions.serving.models: '{name}' is to be the model of '{session}', and there is no"
+                    f" such session{nearest(session, every)}; sessions: {listing(every)}"
+                )
+        for each in self._sessions():
+            first = known.setdefault(each.name, each)
+            if _model_options(first.binding) != _model_options(each.binding):
+                yield (
+                    f"The sessions '{first.session}' and '{each.session}' differ, and would both be served as"
+                    f" '{each.name}': the first is; name them in extensions.serving.models of host.json"
+                )
+
+
+@functools.lru_cache(maxsize=256)
+def name_of(model: str) -> str:
+    """The name of a model whose file, or address, is declared so."""
+    if "://" in model:
+        return urlsplit(model).path.partition("/versions/")[0].rstrip("/").rpartition("/")[2]
+    path = PurePath(model.replace("\\", "/"))
+    return path.stem if path.suffix.lower() in FORMATS else path.name
+
+
+def _is_session(binding: Binding) -> bool:
+    return isinstance(binding.options, InferenceSessionOptions)
+
+
+def _model_options(binding: Binding) -> dict[str, Any]:
+    """The options that make a difference to the outputs of the model."""
+    assert isinstance(binding.options, InferenceSessionOptions)
+    return {name: value for name, value in binding.options.all().items() if name not in RESULTS}

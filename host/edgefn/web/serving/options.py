@@ -1,0 +1,53 @@
+"""What host.json says of serving models: ``extensions.serving``. Without it, none is served."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from edgefn.errors import SettingError, listing, nearest
+from edgefn.function import Truth, Word
+from edgefn.settings import HostConfig
+from edgefn.web.options import MIB, Strict
+
+
+class ServingOptions(Strict):
+    """``extensions.serving`` of host.json."""
+
+    http: Annotated[bool, Truth] = False
+    """Serve on the host's own web server: Open Inference below ``/v2``, TensorFlow Serving's REST below ``/v1``."""
+    grpc_port: int | None = Field(default=None, ge=0, le=65535)
+    """Serve by gRPC on this port, both protocols; 0 for any that is free. Without it, not by gRPC."""
+    address: str | None = None
+    """The address of the gRPC port; without it, that of the web server."""
+    auth_level: Annotated[Literal["anonymous", "function"], Word] = "function"
+    """Whose keys are asked for where the host asks for keys at all."""
+    models: dict[str, str] = Field(default_factory=dict)
+    """The name of each model that is served, with its session, ``function.parameter``. Without any, all sessions are
+    served, by the names of their files."""
+    max_concurrent_requests: int = Field(default=64, ge=1)
+    """Requests that run or wait; beyond it 503, RESOURCE_EXHAUSTED."""
+    max_request_bytes: int = Field(default=16 * MIB, ge=1)
+
+    @property
+    def is_on(self) -> bool:
+        return self.http or self.grpc_port is not None
+
+
+def serving_options(config: HostConfig) -> ServingOptions:
+    """Reads ``extensions.serving``; raises SettingError."""
+    try:
+        return ServingOptions.model_validate(dict(config.extension("serving")))
+    except ValidationError as error:
+        raise SettingError(
+            "\n".join(f"host.json: extensions.serving: {_said(one)}" for one in error.errors())
+        ) from None
+
+
+def _said(fault: Any) -> str:
+    name = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        known = [info.alias or key for key, info in ServingOptions.model_fields.items()]
+        return f"unknown option '{name}'{nearest(name, known)}; known options: {listing(known)}"
+    return f"{name}: {fault['msg'].removeprefix('Value error, ')}, found {fault['input']!r}"
