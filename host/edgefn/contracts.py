@@ -8,11 +8,11 @@ A listener awaits ``emit`` and gets the outcome: backpressure, reply and error r
 from __future__ import annotations
 
 import enum
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -148,8 +148,70 @@ class Kind(Protocol):
     async def close(self) -> None:
         """Releases what the kind shares between functions."""
 
-    # A kind may have ``fixed``, the options (names in JSON) that do not change while the host runs: the twin's are
-    # refused then.
+    # A kind may have three more members; the loader and ``edgefn manifest`` look for them.
+    #
+    # fixed: Collection[str]
+    #     The options (names in JSON) that do not change while the host runs: the twin's are refused then.
+    # needs(binding: Binding) -> Needs
+    #     What a checked binding needs of the machine and of edgeHub; opens nothing.
+    # options_of(binding: Binding) -> OptionsModel
+    #     The model of the options of one binding, where that depends on what it declares.
+
+
+class Asset(NamedTuple):
+    """A file or folder that a binding reads."""
+
+    declared: str
+    """As the option has it: in a container it is looked for under this name, from the app root on."""
+    found: Path | None
+    """Where it is on this machine; None where it is not."""
+
+
+class LiveSetting(NamedTuple):
+    """A setting that an operator may change while the host runs."""
+
+    default: Any
+    """A JSON value; None where there is none."""
+    schema: Mapping[str, Any]
+    """A JSON schema of the values that fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a binding needs of the machine and of edgeHub, for the manifest of a deployment."""
+
+    devices: tuple[str, ...] = ()
+    """Device files, by their names on Linux."""
+    groups: tuple[str, ...] = ()
+    """The groups whose members may use them."""
+    binds: tuple[str, ...] = ()
+    """Folders of the machine that a driver has its files in; in the container they have the same name."""
+    reads: tuple[Asset, ...] = ()
+    writes: tuple[str, ...] = ()
+    """Folders to write to, as declared."""
+    environment: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    """Variables, where the settings do not have them."""
+    settings: Mapping[str, LiveSetting] = field(default_factory=lambda: NOTHING)
+    """Settings by name that are read while the host runs, beside those that options name as ``%NAME%``."""
+    serves: bool = False
+    """Whether something outside of the machine's modules calls it by HTTP."""
+    inputs: tuple[str, ...] = ()
+    """Inputs of the module that feed it; ``*`` for all."""
+    outputs: tuple[str, ...] = ()
+    """Outputs of the module that it writes to; empty text for messages without output."""
+    notes: tuple[str, ...] = ()
+    """What somebody who deploys it should know."""
+
+    @classmethod
+    def of_all(cls, many: Iterable[Needs]) -> Needs:
+        """All that several need, each thing once, in their order."""
+        several = list(many)
+        values: dict[str, Any] = {"serves": any(needs.serves for needs in several)}
+        for name in ("devices", "groups", "binds", "reads", "writes", "inputs", "outputs", "notes"):
+            values[name] = tuple(dict.fromkeys(item for needs in several for item in getattr(needs, name)))
+        for name in ("environment", "settings"):
+            values[name] = {key: item for needs in reversed(several) for key, item in getattr(needs, name).items()}
+        return cls(**values)
 
 
 class TriggerKind(Kind, Protocol):
@@ -438,6 +500,8 @@ class SessionKind(Protocol):
 
     def close(self) -> None:
         """Releases all models."""
+
+    # A kind of session may have ``needs``; see Kind. The binding's options are those of the session's own model.
 
 
 # --- hubs --------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from edgefn.errors import Place
@@ -36,7 +36,10 @@ def seconds(value: Any) -> Any:
     return value
 
 
-Seconds = Annotated[float, BeforeValidator(seconds)]
+Seconds = Annotated[
+    float,
+    BeforeValidator(seconds, json_schema_input_type=float | Annotated[str, Field(pattern=TIME_SPAN.pattern)]),
+]
 
 
 def _lower(value: Any) -> Any:
@@ -72,7 +75,7 @@ def named(what: str) -> BeforeValidator:
             raise ValueError(f"names nothing: empty and none count as not set; give {what}")
         return value
 
-    return BeforeValidator(check)
+    return BeforeValidator(check, json_schema_input_type=Annotated[str, Field(min_length=1)])
 
 
 class Options(BaseModel):

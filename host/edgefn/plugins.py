@@ -15,6 +15,7 @@ import pluggy
 
 from edgefn import hookspecs
 from edgefn.contracts import InputKind, Kind, OutputKind, Services, SessionKind, TriggerKind
+from edgefn.function import Binding, Direction
 
 log = logging.getLogger("edgefn.plugins")
 
@@ -80,6 +81,14 @@ class KindTable:
 
     def all(self) -> list[Kind]:
         return [*self.triggers.values(), *self.inputs.values(), *self.outputs.values()]
+
+
+def kind_of(binding: Binding, kinds: KindTable) -> Kind:
+    """The kind by which a binding was checked."""
+    name = binding.type.lower()
+    if binding.direction is Direction.OUT:
+        return kinds.outputs[name]
+    return kinds.triggers[name] if name in kinds.triggers else kinds.inputs[name]
 
 
 def kind_table(manager: PluginManager, services: Services) -> KindTable:

@@ -45,6 +45,15 @@ def secrets_in(settings: Mapping[str, str]) -> set[str]:
     return {secret for name, value in settings.items() for secret in _secrets_of(name, value)}
 
 
+def is_secret(name: str, value: str) -> bool:
+    """Whether a setting is, or holds, a secret; by its name also a short one, which no text could be searched for."""
+    if not value.strip() or value.startswith("$"):
+        return False  # nothing, or a reference to what is filled in elsewhere
+    if next(_secrets_of(name, value), None) is not None or redact(value) != value:
+        return True
+    return CERTAIN.search(name) is not None and not (name in FOLDERS and value.startswith("/"))
+
+
 def _secrets_of(name: str, value: str) -> Iterator[str]:
     parts = [part for part in _parts(value) if _is_telling(part)]
     yield from parts

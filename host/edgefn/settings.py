@@ -114,14 +114,19 @@ def references(value: Any) -> list[str]:
 
 def load_settings(root: Path, environment: Mapping[str, str], given: Mapping[str, str]) -> Settings:
     """Reads local.settings.json of the app root; raises SettingError when it can not be used."""
-    path = root / "local.settings.json"
-    local = dict(_local_values(path)) if path.exists() else {}
+    local = local_settings(root)
     notes = tuple(
         f"Skipping '{name}' from local settings as it's already defined in current environment variables."
         for name in local
         if name in environment
     )
     return Settings({**local, **environment, **given}, notes)
+
+
+def local_settings(root: Path) -> dict[str, str]:
+    """What local.settings.json of the app root says; nothing where it is not there. Raises SettingError."""
+    path = root / "local.settings.json"
+    return dict(_local_values(path)) if path.exists() else {}
 
 
 def _local_values(path: Path) -> Iterator[tuple[str, str]]:

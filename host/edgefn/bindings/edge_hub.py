@@ -15,7 +15,7 @@ import orjson
 from pydantic import Field, field_validator, model_validator
 
 from edgefn.bindings.result_gate import GatedOptions, Reason, ResultGate, declared_gate
-from edgefn.contracts import EdgeMessage, Event, Outgoing, OutputKind, Services
+from edgefn.contracts import EdgeMessage, Event, Needs, Outgoing, OutputKind, Services
 from edgefn.function import Binding, Seconds, Truth
 from edgefn.gates.sightings import Sighting
 from edgefn.hookspecs import hookimpl
@@ -35,7 +35,7 @@ class EdgeHubOutputOptions(GatedOptions):
     output_name: str = ""
     interval: Seconds = Field(default=0.0, ge=0.0)
     on_change: Annotated[bool | str | list[str], Truth] = False
-    rate: str = ""
+    rate: str = Field(default="", json_schema_extra={"pattern": f"{RATE.pattern}|^$"})
     suppress: Annotated[bool, Truth] = False
     """Nothing leaves while it is true."""
     properties: dict[str, str] = Field(default_factory=dict)
@@ -309,6 +309,11 @@ class EdgeHubOutputKind:
         assert isinstance(binding.options, EdgeHubOutputOptions)
         gate = Gate(binding.options, self._clock)
         return EdgeHubOutput(binding.options, self._outbox, gate, declared_gate(binding.options))
+
+    def needs(self, binding: Binding) -> Needs:
+        """The output that it writes to."""
+        assert isinstance(binding.options, EdgeHubOutputOptions)
+        return Needs(outputs=(binding.options.output_name,))
 
     async def close(self) -> None:
         """Shares nothing."""

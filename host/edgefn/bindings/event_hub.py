@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from edgefn.bindings.edge_hub import EdgeHubOutput, EdgeHubOutputOptions, Gate
-from edgefn.contracts import OutputKind, Services
+from edgefn.contracts import Needs, OutputKind, Services
 from edgefn.errors import SettingError
 from edgefn.function import Binding, Options, named
 from edgefn.hookspecs import hookimpl
@@ -40,10 +40,17 @@ class EventHubOutputKind:
         """Any annotation will do: what can not be sent is said when it is set."""
 
     async def open(self, binding: Binding) -> EdgeHubOutput:
+        options = EdgeHubOutputOptions(output_name=self._output(binding))
+        return EdgeHubOutput(options, self._outbox, Gate(options))
+
+    def needs(self, binding: Binding) -> Needs:
+        """The output that it writes to."""
+        return Needs(outputs=(self._output(binding),))
+
+    def _output(self, binding: Binding) -> str:
         assert isinstance(binding.options, EventHubOutputOptions)
         name = binding.options.event_hub_name
-        options = EdgeHubOutputOptions(output_name=str(self._outputs.get(name, name)))
-        return EdgeHubOutput(options, self._outbox, Gate(options))
+        return str(self._outputs.get(name, name))
 
     async def close(self) -> None:
         """Shares nothing."""

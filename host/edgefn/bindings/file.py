@@ -23,7 +23,7 @@ from pydantic import Field, model_validator
 from edgefn.bindings.backlog import Backlog, WhenFull
 from edgefn.bindings.edge_hub import JSON, body_of
 from edgefn.bindings.patterns import Pattern, pattern
-from edgefn.contracts import Event, OutputKind, Services, VideoFrame
+from edgefn.contracts import Event, Needs, OutputKind, Services, VideoFrame
 from edgefn.errors import BindingError, listing
 from edgefn.function import Binding, Options, named
 from edgefn.hookspecs import hookimpl
@@ -316,6 +316,11 @@ class FileOutputKind:
 
     async def open(self, binding: Binding) -> FileOutput:
         return FileOutput(binding, self._folder(_options(binding)), self._counters)
+
+    def needs(self, binding: Binding) -> Needs:
+        """The folder that it fills."""
+        options = _options(binding)
+        return Needs() if options.is_off else Needs(writes=(options.path.strip(),))
 
     async def close(self) -> None:
         """Shares nothing."""

@@ -23,6 +23,7 @@ from edgefn.contracts import (
     Event,
     Input,
     InputKind,
+    Needs,
     Services,
     Session,
     SessionKind,
@@ -93,6 +94,18 @@ class InferenceSessionKind:
         self._info.labels(*labels).set(1)
         self._open[labels] += 1
         return SessionInput(session, partial(self._closed, labels))
+
+    def needs(self, binding: Binding) -> Needs:
+        """What the kind of session says; nothing where it says nothing."""
+        kind, resolved, _ = self._resolved(binding)
+        asked = getattr(kind, "needs", None)
+        needs: Needs = Needs() if asked is None else asked(resolved)
+        return needs
+
+    def options_of(self, binding: Binding) -> OptionsModel:
+        """Those of the kind of session."""
+        kind, _, _ = self._resolved(binding)
+        return kind.options
 
     def _closed(self, labels: tuple[str, ...]) -> None:
         """Takes a session out of the metrics when another one has its place; the last one stays, to be looked at."""

@@ -14,14 +14,19 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation, PydanticUserError
 
-from edgefn.contracts import Event, InputKind, Services
+from edgefn.contracts import Event, InputKind, LiveSetting, Needs, Services
 from edgefn.errors import BindingError, listing, nearest
-from edgefn.function import Binding, Options, Truth
+from edgefn.function import SPELLED, Binding, Options, Truth
 from edgefn.hookspecs import hookimpl
 from edgefn.values import fault_of, first_of_union, json_bytes, shown
 
 NOTHING = ("", "none", "null")
 """Texts that are None for a parameter that may be None."""
+NUMBERS: Mapping[Any, tuple[str, str]] = {
+    int: ("integer", r"^\s*[+-]?\d+\s*$"),
+    float: ("number", r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"),
+}
+"""The kinds of numbers in a JSON schema, and what a text of one looks like."""
 LISTS = (list, tuple, set, frozenset)
 
 
@@ -52,6 +57,23 @@ def text_converter(annotation: Any) -> Callable[[str], Any]:
     if is_optional(annotation) and wanted is not str:
         return lambda text: None if text.strip().lower() in NOTHING else convert(text)
     return convert
+
+
+def schema_of(annotation: Any) -> dict[str, Any]:
+    """A JSON schema of the values that fit a type: exact for numbers, truth and words, open for all else."""
+    wanted = first_of_union(annotation)
+    if is_optional(annotation):
+        return {}
+    if wanted is bool:
+        return {"anyOf": [{"type": "boolean"}, {"enum": [word for word in SPELLED if word]}]}
+    if wanted in NUMBERS:
+        kind, pattern = NUMBERS[wanted]
+        return {"anyOf": [{"type": kind}, {"type": "string", "pattern": pattern}]}
+    if typing.get_origin(wanted) is typing.Literal:
+        return {"enum": list(typing.get_args(wanted))}
+    if isinstance(wanted, type) and issubclass(wanted, enum.Enum):
+        return {"enum": list(dict.fromkeys(word for member in wanted for word in (member.name, member.value)))}
+    return {}
 
 
 def is_optional(annotation: Any) -> bool:
@@ -155,6 +177,11 @@ class SettingKind:
 
     def check(self, binding: Binding) -> None:
         self.found(binding)
+
+    def needs(self, binding: Binding) -> Needs:
+        """The setting."""
+        options = _options(binding)
+        return Needs(settings={options.setting_name: LiveSetting(options.default, schema_of(_annotation(binding)))})
 
     def found(self, binding: Binding) -> Found:
         """The value by the settings that the binding was resolved with; raises BindingError."""

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from edgefn.cli.shipping import manifest
+
 commands = typer.Typer(
     name="edgefn",
     help="Azure Functions in Python on live video, next to the camera.",
@@ -437,6 +439,8 @@ def delete_setting(name: str, root: Root = None) -> None:
 
     raise typer.Exit(app_settings.delete_setting(root, name))
 
+
+commands.add_typer(manifest, name="manifest")
 
 hub = typer.Typer(help="A stand-in edgeHub, for developers and tests.", no_args_is_help=True, rich_markup_mode=None)
 twin = typer.Typer(help="Show and change twins.", no_args_is_help=True, rich_markup_mode=None)

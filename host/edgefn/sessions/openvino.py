@@ -15,12 +15,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from edgefn.contracts import Session, SessionKind, Task
+from edgefn.contracts import Needs, Session, SessionKind, Task
 from edgefn.errors import ModelError, listing, nearest
 from edgefn.function import Binding
 from edgefn.hookspecs import hookimpl
 from edgefn.sessions.devices import Choice, DeviceError, choose
 from edgefn.sessions.files import find_model
+from edgefn.sessions.machine import machine_needs
 from edgefn.sessions.options import OpenVinoOptions
 from edgefn.sessions.ports import name_of, port_of
 from edgefn.sessions.recipes import Recipe, recipe_of
@@ -76,6 +77,10 @@ class OpenVinoKind:
             raise ModelError(f"{binding.where()}: {error}") from error.__cause__
         logger.info("%s opened '%s' on %s", binding.where(), model.name, model.facts["device"])
         return session
+
+    def needs(self, binding: Binding) -> Needs:
+        """The files of the model, and what its devices are reached by."""
+        return machine_needs(cast("OpenVinoOptions", binding.options), self._root, binding.settings)
 
     def close(self) -> None:
         """Ends the threads of all models and lets go of OpenVINO; sessions raise ModelError from now on."""

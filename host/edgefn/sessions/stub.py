@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from pydantic import BeforeValidator, ConfigDict
 
-from edgefn.contracts import Box, Candidate, Detection, PixelBox, Session, SessionKind, Task
+from edgefn.contracts import Asset, Box, Candidate, Detection, Needs, PixelBox, Session, SessionKind, Task
 from edgefn.errors import ModelError
 from edgefn.function import Binding, Options
 from edgefn.hookspecs import hookimpl
@@ -78,6 +78,12 @@ class StubKind:
             return stub_session(path.name, task, recorded)
         except (OSError, ValueError) as error:
             raise ModelError(f"{binding.where()}: the answers '{path}' can not be used: {error}") from None
+
+    def needs(self, binding: Binding) -> Needs:
+        """The file of the answers."""
+        declared = cast("StubOptions", binding.options).model
+        path = self._root / declared
+        return Needs(reads=(Asset(declared, path if path.exists() else None),))
 
     def close(self) -> None:
         """Nothing is held."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from edgefn.contracts import EdgeMessage, Emit, Event, Feed, Services, TriggerKind
+from edgefn.contracts import EdgeMessage, Emit, Event, Feed, Needs, Services, TriggerKind
 from edgefn.errors import BindingError
 from edgefn.function import Binding, Options, Word, named
 from edgefn.hookspecs import hookimpl
@@ -114,6 +114,11 @@ class EdgeHubTriggerKind:
         assert isinstance(binding.options, EdgeHubTrigger)
         message = EdgeMessage(text.encode(), input_name=binding.options.input_name, created=datetime.now(UTC))
         return Event([message] if binding.options.cardinality == "many" else message)
+
+    def needs(self, binding: Binding) -> Needs:
+        """The input that feeds it."""
+        assert isinstance(binding.options, EdgeHubTrigger)
+        return Needs(inputs=(binding.options.input_name,))
 
     async def close(self) -> None:
         """Shares nothing."""

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 import orjson
 
-from edgefn.contracts import EdgeMessage, Event, Services, TriggerKind
+from edgefn.contracts import EdgeMessage, Event, Needs, Services, TriggerKind
 from edgefn.errors import BindingError, SettingError
 from edgefn.function import Binding, Options, Word, named
 from edgefn.hookspecs import hookimpl
@@ -83,6 +83,10 @@ class EventHubTriggerKind:
         options = _options(binding)
         message = EdgeMessage(text.encode(), input_name=options.event_hub_name, created=datetime.now(UTC))
         return Event([message] if options.cardinality == "many" else message)
+
+    def needs(self, binding: Binding) -> Needs:
+        """The input that feeds it."""
+        return Needs(inputs=(self._input(binding),))
 
     async def close(self) -> None:
         """Shares nothing."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 from pydantic import BeforeValidator, Field
 
 from edgefn.captures import Address, Asked, SourceKind, finite, recognise
-from edgefn.contracts import Emit, Event, Feed, VideoFrame
+from edgefn.contracts import Asset, Emit, Event, Feed, Needs, VideoFrame
 from edgefn.errors import BindingError, SourceError
 from edgefn.function import Binding, Options, Seconds, Truth, Word, named
 from edgefn.hookspecs import hookimpl
@@ -220,6 +220,16 @@ class VideoFrameKind:
         except SourceError as error:
             raise BindingError(f"{binding.where()}: {error}") from None
         return Event([frame] if _options(binding).cardinality == "many" else frame)
+
+    def needs(self, binding: Binding) -> Needs:
+        """The camera's device file, or the clip or folder; a stream needs the network only."""
+        address = self._address(binding)
+        if address.kind is SourceKind.CAMERA:
+            number = address.target if address.target.isdigit() else ""
+            return Needs(devices=(f"/dev/video{number}" if number else address.target,), groups=("video",))
+        if address.kind in (SourceKind.FILE, SourceKind.FOLDER):
+            return Needs(reads=(Asset(_options(binding).source.strip(), Path(address.target)),))
+        return Needs()
 
     async def close(self) -> None:
         await asyncio.gather(*(source.close() for source in list(self._sources.values())))

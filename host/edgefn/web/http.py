@@ -13,7 +13,7 @@ import azure.functions as func
 from azure.functions import _abc as contract
 from pydantic import Field, field_validator
 
-from edgefn.contracts import Emit, Event, Feed, OutputKind, Services, Status, TriggerKind
+from edgefn.contracts import Emit, Event, Feed, Needs, OutputKind, Services, Status, TriggerKind
 from edgefn.errors import BindingError, EdgefnError, StillRunning, listing
 from edgefn.function import Binding, Options
 from edgefn.hookspecs import hookimpl
@@ -233,6 +233,10 @@ class HttpTriggerKind:
             method=method, url=f"http://localhost/{route.template.text}", headers={}, body=text.encode()
         )
         return Event(request, metadata={"reply": Slot()})
+
+    def needs(self, binding: Binding) -> Needs:
+        """The port of the web server."""
+        return Needs(serves=True)
 
     async def close(self) -> None:
         """Shares nothing that is open."""

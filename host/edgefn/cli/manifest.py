@@ -1,0 +1,135 @@
+"""``edgefn manifest``: the deployment manifest of app folders."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import typer
+
+from edgefn.cli.opening import app_root, settings_given, state_of
+from edgefn.deploy.manifest import Made, Wanted, manifest
+from edgefn.deploy.module import Box, Module, module_of
+from edgefn.deploy.twin import desired_schema
+from edgefn.errors import EdgefnError, listing
+from edgefn.hubs.options import edge_hub_options
+from edgefn.loader import App, load_app
+from edgefn.redaction import redact
+
+MODULE, ARCH = "{module}", "{arch}"
+
+
+@dataclass(frozen=True, slots=True)
+class Make:
+    """What the command was asked for."""
+
+    apps: tuple[str, ...]
+    """Folders, each as ``NAME=FOLDER`` or by itself."""
+    given: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+    arch: str | None = None
+    devices: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    """``NAME=NUMBER``, as they are on the boxes."""
+    wanted: Wanted = field(default_factory=Wanted)
+    output: Path | None = None
+    schema: Path | None = None
+
+
+def run_manifest(asked: Make) -> int:
+    """Prints or writes the manifest, and its notes to the standard error; 1 where there is none."""
+    try:
+        box = Box(asked.devices, settings_given(asked.groups, "--group"))
+        modules = opened(asked, box)
+        made = manifest(modules, replace(asked.wanted, box=box))
+        if asked.schema is not None:
+            _write(asked.schema, _schemas(modules))
+        if asked.output is None:
+            typer.echo(_text(made.document))
+        else:
+            _write(asked.output, made.document)
+    except EdgefnError as error:
+        typer.echo(str(error), err=True)
+        return 1
+    _tell(made)
+    return 0
+
+
+def opened(asked: Make, box: Box) -> list[Module]:
+    """The modules of all apps that are named; raises EdgefnError."""
+    given = settings_given(asked.given)
+    apps = [(name, _loaded(folder, given)) for name, folder in map(_named, asked.apps or ("",))]
+    names = [name or usual_name(app, alone=len(apps) == 1) for name, app in apps]
+    if twice := [name for name, count in Counter(name.lower() for name in names).items() if count > 1]:
+        raise EdgefnError(f"module '{twice[0]}': two apps have that name; name one of them: NAME=FOLDER")
+    images = _images(asked, names)
+    return [module_of(app, name, images[name], box) for (_, app), name in zip(apps, names, strict=True)]
+
+
+def _named(text: str) -> tuple[str, str]:
+    name, has_name, folder = text.partition("=")
+    return (name, folder) if has_name else ("", text)
+
+
+def _loaded(folder: str, given: Mapping[str, str]) -> App:
+    root = app_root(Path(folder) if folder else None)
+    return load_app(root, given=given, state=state_of(root))
+
+
+def usual_name(app: App, *, alone: bool) -> str:
+    """The module of host.json; of several apps, the folder of one whose host.json names none."""
+    options = edge_hub_options(app.root, app.config)
+    return options.module_id if alone or "module_id" in options.model_fields_set else app.root.name
+
+
+def _images(asked: Make, names: list[str]) -> dict[str, str]:
+    """The image of each module: ``NAME=IMAGE``, or one pattern for all."""
+    images = dict.fromkeys(names, f"{MODULE}:latest")
+    for text in asked.images:
+        name, has_name, image = text.partition("=")
+        if not has_name:
+            if MODULE not in text and len(names) > 1:
+                raise EdgefnError(f"--image {text}: several modules; {MODULE} stands for the name, or give NAME=IMAGE")
+            images = {known: value if value != f"{MODULE}:latest" else text for known, value in images.items()}
+        elif name not in images:
+            raise EdgefnError(f"--image {text}: there is no module '{name}'; modules: {listing(names)}")
+        else:
+            images[name] = image
+    return {name: _filled(image, name, asked.arch) for name, image in images.items()}
+
+
+def _filled(image: str, module: str, arch: str | None) -> str:
+    """The image of a module for one architecture: in the place of ``{arch}``, else behind its tag."""
+    image = image.replace(MODULE, module.lower())
+    if arch is None:
+        if ARCH in image:
+            raise EdgefnError(f"--image {image}: {ARCH} stands for an architecture; give --arch")
+        return image
+    if ARCH in image:
+        return image.replace(ARCH, arch)
+    return f"{image}-{arch}" if ":" in image.rpartition("/")[2] else f"{image}:latest-{arch}"
+
+
+def _schemas(modules: Iterable[Module]) -> dict[str, object]:
+    """The schema of the one module, or of each by its name."""
+    schemas = {module.name: desired_schema(module.app, module.name, module.needs) for module in modules}
+    return next(iter(schemas.values())) if len(schemas) == 1 else {**schemas}
+
+
+def _text(document: Mapping[str, object]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def _write(path: Path, document: Mapping[str, object]) -> None:
+    try:
+        path.write_text(_text(document) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise EdgefnError(f"{path}: can not be written: {error.strerror}; name another file") from None
+
+
+def _tell(made: Made) -> None:
+    for note in made.notes:
+        typer.echo(f"note: {redact(note)}", err=True)

@@ -1,0 +1,84 @@
+"""The commands that bring an app to boxes, and their options; their work is in modules of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from typer.core import TyperGroup
+
+
+class MakeUnlessNamed(TyperGroup):
+    """``edgefn manifest APP`` is ``edgefn manifest make APP``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
+            args = ["make", *args]
+        return super().parse_args(ctx, args)
+
+
+manifest = typer.Typer(
+    cls=MakeUnlessNamed,
+    help="Make the deployment manifest of apps (APP ...), or check one.",
+    rich_markup_mode=None,
+)
+
+
+@manifest.command("make")
+def make_manifest(
+    apps: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[[NAME=]APP ...]", help="App folders, each a module; else the one of this folder."),
+    ] = None,
+    given: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting, over environment and files.")
+    ] = None,
+    images: Annotated[
+        list[str] | None,
+        typer.Option("--image", metavar="[NAME=]IMAGE", help="The image; {module} and {arch} stand for their names."),
+    ] = None,
+    arch: Annotated[str | None, typer.Option("--arch", help="amd64, arm64: for {arch}, else behind the tag.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file; else printed.")] = None,
+    schema: Annotated[
+        Path | None, typer.Option("--schema", help="A file for the JSON schema of the desired properties.")
+    ] = None,
+    layered: Annotated[bool, typer.Option("--layered", help="A layer over another deployment.")] = False,
+    condition: Annotated[
+        str | None, typer.Option("--target-condition", help="Which devices: \"tags.site='north'\".")
+    ] = None,
+    time_to_live: Annotated[
+        int | None, typer.Option("--time-to-live", min=0, help="Seconds that edgeHub keeps messages; else 7200.")
+    ] = None,
+    devices: Annotated[
+        list[str] | None, typer.Option("--device", metavar="/dev/...", help="One more device file.")
+    ] = None,
+    groups: Annotated[
+        list[str] | None, typer.Option("--group", metavar="NAME=NUMBER", help="The number of a group on the boxes.")
+    ] = None,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="The box's port of the first server.")] = 8080,
+    collector: Annotated[
+        Literal["iot-hub", "azure-monitor"] | None,
+        typer.Option("--metrics-collector", help="Add Microsoft's metrics collector, which sends there."),
+    ] = None,
+    registry: Annotated[
+        str | None, typer.Option("--registry", help="A registry that asks for user and password, by its address.")
+    ] = None,
+) -> None:
+    """Make the manifest of apps from their code."""
+    from edgefn.cli.manifest import Make, run_manifest
+    from edgefn.deploy.manifest import Wanted
+
+    wanted = Wanted(layered, condition, time_to_live, port, collector, registry)
+    asked = Make(
+        tuple(apps or ()),
+        tuple(given or ()),
+        tuple(images or ()),
+        arch,
+        tuple(devices or ()),
+        tuple(groups or ()),
+        wanted,
+        output,
+        schema,
+    )
+    raise typer.Exit(run_manifest(asked))

@@ -1,0 +1,55 @@
+"""``createOptions``: what the container engine is told, as a text of JSON in pieces of 512 characters."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+LONGEST_PIECE = 512
+MOST_PIECES = 100
+NAME = "createOptions"
+PIECE = re.compile(rf"{NAME}(\d*)$", re.IGNORECASE)
+CONTAINER_PORT = "8080/tcp"
+STATE = "/state"
+"""Where the image keeps the state folder."""
+APP = "/app"
+"""Where the image has the app folder."""
+LOGS = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}
+TMPFS = {"/tmp": "rw,nosuid,nodev,size=64m"}
+
+
+def create_options(
+    *, devices: Iterable[str], groups: Iterable[str], binds: Iterable[str], host_port: int | None
+) -> dict[str, Any]:
+    """For one container, on a read-only root and without rights that a program of a normal user has no use for."""
+    host: dict[str, Any] = {
+        "Binds": list(binds),
+        "ReadonlyRootfs": True,
+        "Tmpfs": TMPFS,
+        "CapDrop": ["ALL"],
+        "SecurityOpt": ["no-new-privileges:true"],
+        "LogConfig": LOGS,
+    }
+    if mapped := [device_of(path) for path in devices]:
+        host["Devices"] = mapped
+    if numbers := list(groups):
+        host["GroupAdd"] = numbers
+    options: dict[str, Any] = {"HostConfig": host}
+    if host_port is not None:
+        options["ExposedPorts"] = {CONTAINER_PORT: {}}
+        host["PortBindings"] = {CONTAINER_PORT: [{"HostPort": str(host_port)}]}
+    return options
+
+
+def device_of(path: str) -> dict[str, str]:
+    """A device file that the container gets under its own name."""
+    return {"PathOnHost": path, "PathInContainer": path, "CgroupPermissions": "rwm"}
+
+
+def in_pieces(options: Mapping[str, Any]) -> dict[str, str]:
+    """``createOptions``, ``createOptions01``, ...: the settings of a module that hold the text."""
+    text = json.dumps(options, separators=(",", ":"))
+    pieces = [text[start : start + LONGEST_PIECE] for start in range(0, len(text), LONGEST_PIECE)]
+    return {f"{NAME}{number:02}" if number else NAME: piece for number, piece in enumerate(pieces)}
