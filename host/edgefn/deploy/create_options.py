@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from edgefn.errors import EdgefnError
+
 LONGEST_PIECE = 512
 MOST_PIECES = 100
 NAME = "createOptions"
@@ -49,7 +51,12 @@ def device_of(path: str) -> dict[str, str]:
 
 
 def in_pieces(options: Mapping[str, Any]) -> dict[str, str]:
-    """``createOptions``, ``createOptions01``, ...: the settings of a module that hold the text."""
+    """``createOptions``, ``createOptions01``, ...: the settings of a module that hold the text; raises EdgefnError."""
     text = json.dumps(options, separators=(",", ":"))
     pieces = [text[start : start + LONGEST_PIECE] for start in range(0, len(text), LONGEST_PIECE)]
+    if len(pieces) > MOST_PIECES:
+        raise EdgefnError(
+            f"the create options have {len(text)} characters, {len(pieces)} pieces of {LONGEST_PIECE}; edgeAgent takes "
+            f"{MOST_PIECES}; fewer binds and devices would be right"
+        )
     return {f"{NAME}{number:02}" if number else NAME: piece for number, piece in enumerate(pieces)}
