@@ -20,9 +20,13 @@ from tests.templates import add, empty_app
 ROOT = Path(__file__).parents[1]
 PACKAGE = str(Path(cli.__file__).parents[2])
 ALL = templates()
-SENDING = {"detect", "classify", "gate_watch", "sure", "summary", "tick", "look", "events"}
-"""The functions that have something to tell as soon as the app runs."""
-KNOWN = set("title description function aliases sample extras note questions settings routes".split())
+SENDING = {"detect", "classify", "gate_watch", "sure", "summary", "tick", "look", "events", "score"} | {
+    "detections",
+    "classification",
+    "output1",
+}
+"""The outputs of functions that have something to tell as soon as the app runs."""
+KNOWN = set("title description function aliases sample extras files note questions settings routes".split())
 """What a template.toml may hold."""
 
 

@@ -143,6 +143,14 @@ async def test_a_rate_lets_so_many_through_in_any_window() -> None:
     assert await sent(list(range(4)), [0.0, 59.0, 60.0, 61.0], rate="1/minute") == [0, 2]
 
 
+async def test_each_message_of_a_list_counts_for_the_rate() -> None:
+    out, hub = output(lambda: 0.0, rate="6/minute")
+    for numbers in (range(4), range(4, 10), range(2)):
+        await out.send(out.encode(list(numbers)), Event(None))
+    assert [message.json() for message in hub.messages] == [0, 1, 2, 3, 4, 5]
+    assert out.status() == {"output": "", "published": 6, "held_back": {"rate": 6}}
+
+
 async def test_what_is_held_back_is_counted_by_cause() -> None:
     times = iter([0.0, 0.5, 2.0, 2.5])
     out, _ = output(lambda: next(times), interval=1, onChange=True)

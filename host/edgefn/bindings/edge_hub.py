@@ -122,8 +122,8 @@ class Gate:
             self.interval = options.interval
             self._due = None if self._left is None else self._left + options.interval
 
-    def admits(self, key: bytes) -> bool:
-        """Whether a value may leave now; then it counts as sent."""
+    def admits(self, key: bytes, count: int = 1) -> int:
+        """How many of the messages of a value may leave now; these count as sent."""
         now = self._clock()
         if self._suppress:
             return self._hold("suppressed")
@@ -131,30 +131,33 @@ class Gate:
             return self._hold("unchanged")
         if self._due is not None and now < self._due:
             return self._hold("interval")
-        if self._limit and not self._room(now):
-            return self._hold("rate")
+        leaving = min(count, self._room(now)) if self._limit else count
+        self.held_back.update({"rate": count - leaving} if leaving < count else {})
+        if not leaving:
+            return 0
         self._last, self._left = key, now
         if self._limit:
-            self._sent.append(now)
+            self._sent.extend([now] * leaving)
         if self.interval:
             self._due = self._next(now)
-        return True
+        return leaving
 
     def _next(self, now: float) -> float:
         """The next due time, on a grid from the first message on, so that late frames do not add up to a drift."""
         due = (self._due or now) + self.interval
         return due if due > now else now + self.interval - (now - due) % self.interval
 
-    def _room(self, now: float) -> bool:
+    def _room(self, now: float) -> int:
+        """How many messages the window has room for."""
         assert self._limit is not None
         count, window = self._limit
         while self._sent and self._sent[0] <= now - window:
             self._sent.popleft()
-        return len(self._sent) < count
+        return count - len(self._sent) if len(self._sent) < count else 0
 
-    def _hold(self, cause: str) -> bool:
+    def _hold(self, cause: str) -> int:
         self.held_back[cause] += 1
-        return False
+        return 0
 
 
 class EdgeHubOutput:
@@ -202,19 +205,20 @@ class EdgeHubOutput:
 
     async def _pass(self, encoded: Encoded, event: Event) -> bool:
         """Sends the messages, unless they come too soon or too often; whether it did."""
-        if not self._gate.admits(encoded.key):
-            return False
-        self._published += len(encoded.messages)
+        messages = encoded.messages[: self._gate.admits(encoded.key, len(encoded.messages))]
+        if not messages:
+            return not encoded.messages
+        self._published += len(messages)
         if not self._options.durable:
-            for message in encoded.messages:
+            for message in messages:
                 self._outbox.pass_by(message)
         elif event.settlement is not None:
-            for message in encoded.messages:
+            for message in messages:
                 if not encoded.named:
                     message = dataclasses.replace(message, message_id=event.settlement.next_id())
                 event.settlement.put(self._outgoing(message))
         else:
-            await self._outbox.put([self._outgoing(message) for message in encoded.messages])
+            await self._outbox.put([self._outgoing(message) for message in messages])
         return True
 
     def _outgoing(self, message: EdgeMessage) -> Outgoing:

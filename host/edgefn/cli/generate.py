@@ -132,7 +132,7 @@ def _copied(template: Template) -> Iterator[tuple[str, bytes]]:
     for model in template.document.get("sample", ()):
         for path in sorted(sample_folder().glob(f"{model}.*")):
             yield f"models/{path.name}", path.read_bytes()
-    own = template.folder / "files"
+    own = template.folder.parent / template.document.get("files", template.name) / "files"
     for path in files_in(own):
         yield path.relative_to(own).as_posix(), path.read_bytes()
 

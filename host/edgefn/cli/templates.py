@@ -7,6 +7,7 @@ A template is a folder of ``function_templates`` with ``function.py``, ``test_fu
     function = "tick"                            # the name that is offered for the function
     sample = ["street-detector"]                 # models of the package that it needs, copied to models/
     extras = ["mqtt"]                            # extras of edgefn that go into requirements.txt
+    files = "pictures"                           # another template, whose files it has too
     note = "What is left to be done by hand"
 
     [questions.schedule]

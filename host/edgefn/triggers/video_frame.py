@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field
 from edgefn.captures import Address, Asked, SourceKind, finite, recognise
 from edgefn.contracts import Asset, Emit, Event, Feed, Needs, VideoFrame
 from edgefn.errors import BindingError, SourceError
-from edgefn.function import Binding, Options, Seconds, Truth, Word, named
+from edgefn.function import SPELLED, Binding, Options, Seconds, Truth, Word, named
 from edgefn.hookspecs import hookimpl
 from edgefn.images import is_array
 from edgefn.subscription import Subscription, Wanted
@@ -32,6 +32,12 @@ AHEAD = 2  # frames that are read ahead of the invocations
 
 def text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def ending(value: Any) -> Any:
+    """Whether it loops, in any spelling of a boolean, as a word."""
+    truth = SPELLED.get(value.strip().lower()) if isinstance(value, str) else value
+    return ("loop" if truth else "stop") if isinstance(truth, bool) else value
 
 
 class VideoFrameTrigger(Options):
@@ -58,8 +64,8 @@ class VideoFrameTrigger(Options):
     """Seconds of media for which all frames are taken after the last motion."""
     max_age: Annotated[Seconds, Field(gt=0)] | None = None
     """Seconds; frames that are older when their invocation would start are dropped."""
-    on_end: Annotated[Literal["stop", "loop", "restart"], Word] = "stop"
-    """What follows the end of a file or folder; ``restart`` waits for ``restartAfter`` first."""
+    on_end: Annotated[Literal["stop", "loop", "restart"], Word, BeforeValidator(ending)] = "stop"
+    """What follows the end of a file or folder; ``restart`` waits for ``restartAfter`` first; true is ``loop``."""
     restart_after: Annotated[Seconds, Field(ge=0)] = 5.0
     real_time: Annotated[bool, Truth] = False
     """Whether a file or folder is played at its own pace, as if it were a camera."""
