@@ -159,6 +159,8 @@ async def test_what_is_broken_is_not_said_to_be_reloaded(folder: Folder, caplog:
 async def test_the_line_of_source_is_shown_with_the_error(folder: Folder, caplog: pytest.LogCaptureFixture) -> None:
     async with running(folder, APP) as site:
         await site.save(functions__answer="import edgefn\nvalue = 1 / 0  # here\n")
+        (error,) = site.reloader.errors
+        assert error.splitlines()[1].strip() == "value = 1 / 0  # here"
     assert "functions/answer.py:2: ZeroDivisionError: division by zero" in caplog.text
     assert "value = 1 / 0  # here" in caplog.text
 

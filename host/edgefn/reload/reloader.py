@@ -56,12 +56,9 @@ class Reloader:
         self._refused: dict[str, str] = {}
         """Functions, or files, whose last save can not be used, with the reason."""
         self._said: set[str] = set()
+        self.errors: list[str] = []
+        """What of the files is not what runs, and why, with the line of source where one is at fault."""
         self.count = 0
-
-    @property
-    def errors(self) -> list[str]:
-        """What of the files is not what runs, and why."""
-        return list(dict.fromkeys([*self._broken.values(), *self._refused.values()]))
 
     def files(self) -> set[Path]:
         """Files that functions use besides their code: models, their weights, labels."""
@@ -85,6 +82,7 @@ class Reloader:
     def _start_anew(self, why: str) -> None:
         if self._host.restart is None:
             self._refused["restart"] = f"{why}: acts after a new start"
+            self.errors = [*self.errors, self._refused["restart"]]
             log.warning("%s", self._refused["restart"])
         else:
             log.info("%s: starting anew", why)
@@ -293,10 +291,12 @@ class Reloader:
     # --- what is said --------------------------------------------------------------------------------------------
 
     def _tell(self, changed: list[str], seconds: float) -> None:
-        errors = self.errors
+        reasons = dict.fromkeys([*self._broken.values(), *self._refused.values()])
+        errors = [self._with_source(reason) for reason in reasons]
         for error in errors:
             if error not in self._said:
-                log.error("Not reloaded, the last good version goes on: %s", self._with_source(error))
+                log.error("Not reloaded, the last good version goes on: %s", error)
+        self.errors = errors
         mended = self._said - set(errors)
         self._said = set(errors)
         if changed:

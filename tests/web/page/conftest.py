@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,16 +59,20 @@ class Browser:
 
     chromium: Any
 
-    @asynccontextmanager
-    async def at(self, site: Site, width: int = 1280, height: int = 900, **options: Any) -> AsyncIterator[Tab]:
+    def at(self, site: Site, width: int = 1280, height: int = 900) -> AbstractAsyncContextManager[Tab]:
         """The page of a site, in a window of that size."""
+        return self.on(site.web.port, width, height)
+
+    @asynccontextmanager
+    async def on(self, port: int, width: int = 1280, height: int = 900, **options: Any) -> AsyncIterator[Tab]:
+        """The page of the host that serves on a port."""
         context = await self.chromium.new_context(viewport={"width": width, "height": height}, **options)
         context.set_default_timeout(LONGEST)
         tab = Tab(await context.new_page())
         tab.page.on("console", lambda message: _note(tab, message.type, message.text))
         tab.page.on("pageerror", lambda error: tab.complaints.append(f"error: {error}"))
         try:
-            await tab.page.goto(f"http://127.0.0.1:{site.web.port}/")
+            await tab.page.goto(f"http://127.0.0.1:{port}/")
             yield tab
         finally:
             await context.close()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import time
+from pathlib import Path
 from typing import Any
 
 from edgefn.contracts import EdgeMessage
 from edgefn.logs import invocations_in_log_lines
+from tests.cli.command import COUNT, ENDLESS, app_in, started
 from tests.web.conftest import Serve, Site, until
 from tests.web.page.conftest import Browser
 
@@ -40,6 +43,29 @@ async def test_functions_and_errors_are_shown_as_they_come_and_go(serve: Serve, 
         site.host.app.errors.clear()
         await tab.misses("#errors")
         assert tab.complaints == []
+
+
+async def test_a_broken_save_under_a_running_host_appears_and_disappears_when_it_is_mended(
+    browser: Browser, tmp_path: Path
+) -> None:
+    app = app_in(tmp_path, ENDLESS)
+    with started("start", "--max-seconds", "100", cwd=app) as host:
+        port = re.search(r"Page: http://localhost:(\d+)/", host.log)
+        assert port
+        async with browser.on(int(port[1])) as tab:
+            await tab.sees("#functions tr", "count")
+            for broken, reason in (
+                ("return (frame.id", "SyntaxError: '(' was never closed"),
+                ("return 1\nno", "NameError"),
+            ):
+                (app / "functions/count.py").write_text(COUNT.replace("return frame.id", broken))
+                error = await tab.sees("#errors li", reason)
+                assert re.match(r"functions/count\.py:\d: ", await error.inner_text())
+                assert broken.splitlines()[-1] in await error.inner_text()
+                await tab.sees("#functions td .state", "running")
+                (app / "functions/count.py").write_text(COUNT)
+                await tab.misses("#errors")
+            assert tab.complaints == []
 
 
 async def test_a_dead_letter_is_looked_at_and_replayed_by_a_click(serve: Serve, browser: Browser) -> None:
