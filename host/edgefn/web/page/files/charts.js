@@ -4,7 +4,7 @@ import { el, find, keep, say } from "./dom.js";
 
 const LENGTH = 300;
 const LEAST = 60;
-const COLOURS = 6;
+const COLOURS = 10;
 const samples = [];
 const [rate, latency, drops] = document.querySelectorAll("#charts figure");
 

@@ -19,11 +19,11 @@ function made(each) {
 function update(row, each) {
   const [name, state, rate, p50, p99, runs, errors, works] = row.children;
   const wrong = each.failed + each.timed_out;
-  say(name.lastChild, `${each.type} · ${each.place}`);
+  say(name.lastChild, [each.type, each.place].filter(Boolean).join(" · "));
   paint(state.firstChild, each.state, kind(each.state));
   say(rate, `${each.rate.toFixed(1)}/s`);
-  say(p50, `${each.p50_ms.toFixed(1)} ms`);
-  say(p99, `${each.p99_ms.toFixed(1)} ms`);
+  say(p50, each.invocations ? `${each.p50_ms.toFixed(1)} ms` : "–");
+  say(p99, each.invocations ? `${each.p99_ms.toFixed(1)} ms` : "–");
   say(runs, count(each.invocations));
   say(errors, count(wrong));
   errors.classList.toggle("bad", wrong > 0);
@@ -33,11 +33,12 @@ function update(row, each) {
 
 /** What the function listens to, its models with their devices, and its settings. */
 function parts(each) {
-  const { input: message, route, schedule, next } = each.trigger;
-  const trigger = message ?? route ?? (schedule && `${schedule}, next ${next}`);
+  const { input: message, method, route, schedule, next } = each.trigger;
+  const named = message ? `input ${message}` : method && `method ${method}`;
+  const trigger = named ?? route ?? (schedule && `${schedule}, next ${next}`);
   const inputs = Object.entries(each.inputs).map(([name, input]) => {
     const facts = [input.model, input.device, input.precision].filter(Boolean);
-    return facts.length ? `${name}: ${facts.join(", ")}` : input.setting ? `${input.setting} = ${input.value ?? ""}` : name;
+    return facts.length ? `${name}: ${facts.join(", ")}` : input.setting ? `${input.setting} by ${input.from}` : name;
   });
   return trigger ? [trigger, ...inputs] : inputs;
 }

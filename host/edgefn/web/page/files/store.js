@@ -30,7 +30,7 @@ function made(letter) {
     { className: "row" },
     el("b", { textContent: `#${letter.id}` }),
     el("span", { className: "grow", textContent: where }),
-    el("span", { className: "soft", textContent: `${letter.attempts} attempts, ${bytes(letter.bytes)}` }),
+    el("span", { className: "soft", textContent: `${letter.attempts} ${letter.attempts === 1 ? "attempt" : "attempts"}, ${bytes(letter.bytes)}` }),
     el("time", { textContent: clock(letter.died) }),
   );
   const whole = el("pre", { hidden: true, tabIndex: 0 });
