@@ -63,7 +63,7 @@ LAYERS = [
 ]
 ROOMS = {"triggers", "bindings", "sessions", "hubs"}
 HEAVY = {
-    "watchdog": {"reload/watcher.py"},
+    "watchdog": {"reload/watcher.py", "triggers/folder_watch.py"},
     "cv2": {
         "captures.py",
         "images.py",

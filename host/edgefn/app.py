@@ -129,6 +129,42 @@ class EdgeDecorators(TriggerApi, BindingApi):
         options = _given(locals(), "arg_name")
         return cast("Decorator", self.generic_trigger(arg_name, type="twinTrigger", **options))
 
+    def file_trigger(
+        self,
+        arg_name: str,
+        path: str,
+        *,
+        pattern: str | Sequence[str] | None = None,
+        subfolders: bool | str | None = None,
+        settle: float | str | None = None,
+        interval: float | str | None = None,
+        on_done: str | None = None,
+        move_to: str | None = None,
+        max_concurrency: int | str | None = None,
+        max_files: int | str | None = None,
+        max_bytes: int | str | None = None,
+        **other: Any,
+    ) -> Decorator:
+        """Runs the function for each file that arrives in the folder ``path``, once, also over restarts.
+
+        The parameter is a ``pathlib.Path`` (also without an annotation), the picture as VideoFrame or numpy array, or
+        the content as ``bytes``, ``str`` (text in UTF-8), or what it is in JSON.
+
+        pattern, subfolders
+            Which names, ``*.jpg`` or several; whether files in folders of the folder count.
+        settle, interval
+            Seconds without a change after which a file is whole; seconds between two looks at the whole folder.
+        on_done, move_to
+            What becomes of a file when its function has run well: ``keep`` (default), ``delete``, or ``move``, to the
+            folder ``move_to``.
+        max_concurrency
+            Files that the function may work on at once: 1, so that they run in order.
+        max_files, max_bytes
+            Files that are remembered; bytes of a file that is read for the function.
+        """
+        options = _given(locals(), "arg_name")
+        return cast("Decorator", self.generic_trigger(arg_name, type="fileTrigger", **options))
+
     def setting(self, arg_name: str, name: str, *, default: Any = None, **other: Any) -> Decorator:
         """Gives the function the setting ``name`` of the environment, as the twin overlays it at the time of the event.
 

@@ -50,11 +50,29 @@ def encoded(image: Image, ending: str, quality: int) -> bytes:
     return content.tobytes()
 
 
+SCAN = 0xDA
+"""The marker in a JPEG after which its pixels come."""
+
+
+def is_cut_short(content: bytes) -> bool:
+    """Whether it is a JPEG without its end, of which some versions of OpenCV make a picture that is grey below."""
+    if not content.startswith(b"\xff\xd8"):
+        return False
+    at = 2
+    while content[at : at + 1] == b"\xff" and len(content) > at + 4:
+        if content[at + 1] == SCAN:
+            return content.find(b"\xff\xd9", at) < 0  # what is before it may hold another picture, with its end
+        at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+    return False
+
+
 def decoded(content: bytes) -> Image:
     """The picture in the bytes of a file, H x W x 3 in BGR, turned as its EXIF data says; raises ValueError."""
     import cv2
     import numpy as np
 
+    if is_cut_short(content):
+        raise ValueError("is a picture that is cut short; its end is missing")
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
     except cv2.error as error:

@@ -31,6 +31,7 @@ BUILTINS = (
     "edgefn.triggers.event_hub",
     "edgefn.triggers.direct_method",
     "edgefn.triggers.twin",
+    "edgefn.triggers.file",
     "edgefn.bindings.event_hub",
     "edgefn.bindings.inference_session",
     "edgefn.bindings.edge_hub",

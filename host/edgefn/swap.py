@@ -132,7 +132,8 @@ class Swaps:
         before, after = plan.running.function.trigger, plan.function.trigger
         assert before is not None
         assert after is not None
-        if before.type == after.type and _alike(before, after):
+        stays = _alike(before, after)
+        if stays and before.annotation == after.annotation:
             return True
         plan.renews = True
         self._asked(lambda: self._host.app.kinds.triggers[after.type.lower()].convert(after), after)
@@ -140,7 +141,7 @@ class Swaps:
         change = self._asked(lambda: adopt(after), after) if adopt is not None and before.type == after.type else None
         if change is not None:
             plan.changes.append(change)
-        return change is not None
+        return stays or change is not None
 
     def _asked(self, ask: Callable[[], Any], binding: Binding) -> Any:
         try:

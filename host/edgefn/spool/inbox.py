@@ -192,7 +192,10 @@ class Inbox:
             also(connection)
             return self._insert_for(connection, subscription, message, head, size)
 
-        subscription.tail.add([await self.store.run(work)])
+        async def put() -> None:
+            subscription.tail.add([await self.store.run(work)])
+
+        await asyncio.shield(asyncio.ensure_future(put()))  # who is cancelled meanwhile must not keep it from its line
 
     def _came_before(self, connection: sqlite3.Connection, print_: bytes, where: str, late: bool) -> bool:
         """Whether the last messages before a lost connection, or before a slow commit, hold an equal one.

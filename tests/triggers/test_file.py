@@ -1,0 +1,406 @@
+"""Files that arrive in a folder: each once, whole, in the form that its function wants, whatever happens meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from edgefn.contracts import Event, VideoFrame
+from edgefn.errors import EdgefnError
+from edgefn.host import Host
+from edgefn.images import decoded
+from edgefn.loader import load_app
+from edgefn.spool.arrivals import Arrival
+from edgefn.triggers import file as trigger
+from edgefn.triggers.file import FileListener
+from edgefn.triggers.file_wishes import DELETE, MOVE, fulfil
+from tests.conftest import AppIn
+from tests.spool.ports import until
+from tests.ticks import HEAD
+
+PICTURE = cv2.imencode(".jpg", np.full((24, 32, 3), 90, np.uint8))[1].tobytes()
+QUICK = 'path="in", settle=0, interval=0.05'
+NAMES = f"""
+@app.file_trigger("file", {QUICK})
+@app.edge_hub_output("$return", "out")
+def f(file):
+    return file.name
+"""
+
+
+class Site:
+    """A running host with the function ``f`` on the folder ``in``."""
+
+    def __init__(self, host: Host, root: Path) -> None:
+        self.host = host
+        self.folder = root / "in"
+        self.function = next(each for each in host.running if each.function.name == "f")
+
+    @property
+    def sent(self) -> list[Any]:
+        path = self.host.app.services.state / "upstream.jsonl"
+        return [json.loads(line)["body"] for line in path.read_text().splitlines()] if path.exists() else []
+
+    @property
+    def status(self) -> dict[str, Any]:
+        assert self.function.listener is not None
+        return dict(self.function.listener.status())
+
+    def put(self, name: str, content: bytes | str = "x") -> Path:
+        """Moves a whole file in, as a writer does that knows what it is about."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.part")
+        part.write_bytes(content if isinstance(content, bytes) else content.encode())
+        part.replace(path)
+        return path
+
+    async def letters(self) -> list[tuple[str, str]]:
+        letters = await self.host.app.services.spool.dead_letters()
+        return [(letter.message.json()["name"], letter.reason) for letter in letters]
+
+    def module(self) -> dict[str, Any]:
+        assert self.function.function.call is not None
+        return self.function.function.call.__globals__
+
+
+Start = Callable[..., Any]
+
+
+@pytest.fixture
+def started(app_of: AppIn, tmp_path: Path) -> Start:
+    @asynccontextmanager
+    async def start(code: str = NAMES, *, folder: bool = True) -> AsyncIterator[Site]:
+        if folder:
+            (tmp_path / "in").mkdir(exist_ok=True)
+        host = Host(app_of({"functions/f.py": HEAD + "from pathlib import Path\nimport numpy\n" + code}))
+        assert [running.function.errors for running in host.running] == [[] for _ in host.running]
+        await host.start()
+        try:
+            yield Site(host, tmp_path)
+        finally:
+            await host.stop()
+
+    return start
+
+
+async def test_each_file_runs_once_also_after_a_restart(started: Start) -> None:
+    async with started() as site:
+        site.put("a")
+        await until(lambda: site.sent == ["a"])
+        site.put("b")
+        await until(lambda: site.sent == ["a", "b"])
+    site.put("c")
+    async with started() as site:
+        await until(lambda: len(site.sent) == 3)
+        assert site.status["remembered"] == 3
+    assert site.sent == ["a", "b", "c"]
+
+
+async def test_a_file_that_changed_is_another_one(started: Start) -> None:
+    async with started() as site:
+        path = site.put("a", "one")
+        await until(lambda: len(site.sent) == 1)
+        path.write_text("three")
+        await until(lambda: len(site.sent) == 2)
+        os.utime(path)
+        await until(lambda: len(site.sent) == 3)
+        assert site.status["remembered"] == 1
+
+
+@pytest.mark.parametrize(
+    ("annotation", "content", "expected"),
+    [
+        ("Path", b"x", "PosixPath a.txt"),
+        ("bytes", b"\xff\x00", "bytes b'\\xff\\x00'"),
+        ("str", "Äpfel".encode(), "str 'Äpfel'"),
+        ("dict", b'{"n": 1}', "dict {'n': 1}"),
+        ("list[int]", b"[1, 2]", "list [1, 2]"),
+        ("numpy.ndarray", PICTURE, "ndarray (24, 32, 3)"),
+        ("edgefn.VideoFrame", PICTURE, "VideoFrame a.txt 1 in (24, 32, 3)"),
+    ],
+)
+async def test_the_parameter_is_what_its_annotation_says(
+    started: Start, annotation: str, content: bytes, expected: str
+) -> None:
+    code = f"""
+@app.file_trigger("file", {QUICK})
+@app.edge_hub_output("$return", "out")
+def f(file: {annotation}):
+    kind = type(file).__name__
+    if kind == "VideoFrame":
+        return f"{{kind}} {{file.item}} {{file.id}} {{file.source}} {{file.image.shape}}"
+    return f"{{kind}} " + (file.name if "Path" in kind else str(file.shape) if kind == "ndarray" else repr(file))
+"""
+    async with started(code) as site:
+        site.put("a.txt", content)
+        await until(lambda: len(site.sent) == 1)
+    assert site.sent == [expected]
+
+
+PICTURES = f"""
+@app.file_trigger("picture", {QUICK}, max_bytes=2000)
+@app.edge_hub_output("$return", "out")
+def f(picture: edgefn.VideoFrame):
+    return picture.item
+"""
+
+
+async def test_what_is_no_picture_is_a_dead_letter_and_the_others_run(
+    started: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with started(PICTURES) as site:
+        for name, content in (
+            ("cut.jpg", PICTURE[:-20]),
+            ("text.jpg", b"no picture"),
+            ("large.jpg", PICTURE + bytes(2000)),
+        ):
+            site.put(name, content)
+        site.put("good.jpg", PICTURE)
+        await until(lambda: site.sent == ["good.jpg"] and site.status["skipped"] == {"unfit": 3})
+        await until(lambda: site.host.app.services.spool.inbox.totals()[0] == 0)
+        reasons = dict(await site.letters())
+        site.put("cut.jpg", PICTURE)
+        await until(lambda: site.sent == ["good.jpg", "cut.jpg"])
+    assert reasons["cut.jpg"].endswith("cut.jpg: is a picture that is cut short; its end is missing")
+    assert "text.jpg: is no picture, or a damaged one" in reasons["text.jpg"]
+    assert "more than maxBytes, 2000; raise it, or take a pathlib.Path" in reasons["large.jpg"]
+    assert caplog.text.count("which is a dead letter") == 3
+    assert ".jpg: " in site.host.status()["functions"]["f"]["last_error"]
+
+
+def test_a_cut_picture_is_known_whatever_its_head_holds() -> None:
+    head = b"\xff\xe1" + (len(PICTURE) + 2).to_bytes(2, "big") + PICTURE  # as a camera keeps its small picture
+    whole = PICTURE[:2] + head + PICTURE[2:]
+    assert decoded(whole).shape == (24, 32, 3)
+    assert decoded(whole + b"\0" * 64).shape == (24, 32, 3)
+    with pytest.raises(ValueError, match="cut short"):
+        decoded(whole[:-2])
+
+
+async def test_a_function_that_raises_makes_a_dead_letter_that_can_be_replayed(started: Start) -> None:
+    code = f"""
+GOOD = []
+@app.file_trigger("file", {QUICK}, on_done="delete")
+@app.edge_hub_output("$return", "out")
+def f(file: str):
+    return file if GOOD else 1 / 0
+"""
+    async with started(code) as site:
+        path = site.put("a", "text")
+        spool = site.host.app.services.spool
+        await until(lambda: site.status["arrived"] == 1 and spool.inbox.totals()[0] == 0)
+        assert await site.letters() == [("a", "ZeroDivisionError: division by zero")]
+        assert path.exists(), "what failed stays where it is"
+        site.module()["GOOD"].append(1)
+        (letter,) = await spool.dead_letters()
+        await spool.replay(letter.id)
+        await until(lambda: site.sent == ["text"] and not path.exists())
+
+
+async def test_a_folder_may_come_later_and_be_another_one(started: Start, caplog: pytest.LogCaptureFixture) -> None:
+    async with started(folder=False) as site:
+        await until(lambda: site.status["state"] == "waiting")
+        assert "in can not be read: No such file or directory" in site.status["fault"]
+        site.put("a")
+        await until(lambda: site.sent == ["a"])
+        assert site.status["state"] == "watching"
+        (site.folder / "a").unlink()
+        site.folder.rmdir()
+        await until(lambda: site.status["state"] == "waiting")
+        site.put("b")
+        await until(lambda: site.sent == ["a", "b"])
+    assert caplog.text.count("can not be read: No such file") == 2
+
+
+BUSY = f"""
+FREE = threading.Event()
+@app.file_trigger("file", {QUICK})
+@app.edge_hub_output("$return", "out")
+def f(file: str):
+    FREE.wait(30)
+    return file
+"""
+
+
+async def test_a_file_that_went_before_its_turn_is_counted_and_arrives_when_it_is_back(started: Start) -> None:
+    async with started(BUSY, folder=False) as site:
+        for number, name in enumerate("abc"):
+            path = site.put(f"../{name}", name)
+            os.utime(path, (number, number))
+        site.folder.with_name("in").mkdir(exist_ok=True)
+        for name in "abc":
+            (site.folder.parent / name).rename(site.folder / name)
+        await until(lambda: site.status["arrived"] == 3)
+        (site.folder / "b").rename(site.folder.parent / "b")
+        (site.folder / "c").write_text("later")
+        site.module()["FREE"].set()
+        await until(lambda: site.sent == ["a", "later"])
+        assert site.status["skipped"] == {"gone": 1, "changed": 1}
+        (site.folder.parent / "b").rename(site.folder / "b")
+        await until(lambda: site.sent == ["a", "later", "b"])
+
+
+async def test_the_folder_is_the_queue_and_few_files_are_in_the_inbox(
+    started: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trigger, "AHEAD", 8)
+    code = f"""
+@app.file_trigger("file", {QUICK}, subfolders=True, max_concurrency=3)
+@app.edge_hub_output("$return", "out")
+async def f(file: str):
+    return int(file)
+"""
+    async with started(code) as site:
+        for number in range(400):
+            site.put(f"{number % 7}/{number}", str(number))
+        most = 0
+        async with asyncio.timeout(30):
+            while len(site.sent) < 400:
+                most = max(most, site.host.app.services.spool.inbox.totals()[0])
+                await asyncio.sleep(0)
+        assert sorted(site.sent) == list(range(400))
+        assert most <= 8 + 3
+
+
+@pytest.mark.parametrize("on_done", ['on_done="delete"', 'on_done="move", move_to="done"'])
+async def test_a_file_that_was_worked_off_goes_as_declared(started: Start, on_done: str) -> None:
+    code = f"""
+@app.file_trigger("file", {QUICK}, {on_done}, subfolders=True)
+@app.edge_hub_output("$return", "out")
+def f(file: str):
+    return file
+"""
+    async with started(code) as site:
+        for turn in ("one", "two"):
+            site.put("sub/a.txt", turn)
+            await until(lambda: not (site.folder / "sub/a.txt").exists())
+        await until(lambda: site.sent == ["one", "two"] and site.status["remembered"] == 0)
+    moved = {path.name: path.read_text() for path in (site.folder.parent / "done").rglob("*.txt")}
+    assert moved == ({"a.txt": "one", "a-2.txt": "two"} if "move" in on_done else {})
+
+
+async def test_what_was_to_be_done_with_a_file_when_the_process_was_killed_is_done(started: Start) -> None:
+    async with started() as site:
+        spool, path = site.host.app.services.spool, site.put("a", "text")
+        await until(lambda: site.sent == ["a"])
+        known = (await spool.arrivals.known("f"))[str(path)]
+        other = site.put("b", "text")
+        await until(lambda: site.sent == ["a", "b"])
+        for each in (known, (await spool.arrivals.known("f"))[str(other)]):
+            wished = Arrival(each.path, each.size, each.modified, DELETE)
+            await spool._store.run(spool.arrivals.noted("f", wished))  # as the end of its message does
+    other.write_text("another one")
+    async with started() as site:
+        await until(lambda: site.sent == ["a", "b", "b"] and not path.exists())
+        assert other.exists()
+
+
+def test_a_file_is_moved_over_no_other_one_and_only_once(tmp_path: Path) -> None:
+    target = tmp_path / "done" / "a.txt"
+    for content in ("one", "two"):
+        (tmp_path / "a.txt").write_text(content)
+        known = (tmp_path / "a.txt").stat()
+        arrival = Arrival(str(tmp_path / "a.txt"), known.st_size, known.st_mtime_ns, f"{MOVE}{target}")
+        fulfil(arrival)
+        fulfil(arrival)
+    assert {path.name: path.read_text() for path in target.parent.iterdir()} == {"a.txt": "one", "a-2.txt": "two"}
+    (tmp_path / "a.txt").write_bytes((target.parent / "a-2.txt").read_bytes())
+    os.utime(tmp_path / "a.txt", ns=(arrival.modified, arrival.modified))
+    fulfil(arrival)
+    assert not (tmp_path / "a.txt").exists(), "it had been copied, when the process was killed"
+    assert len(list(target.parent.iterdir())) == 2
+
+
+async def test_no_more_files_are_remembered_than_said_and_none_runs_twice(started: Start) -> None:
+    code = NAMES.replace("interval=0.05", "interval=0.05, max_files=3")
+    async with started(code) as site:
+        paths = {name: site.put(name) for name in "abc"}
+        await until(lambda: sorted(site.sent) == ["a", "b", "c"])
+        site.put("d")
+        await until(lambda: site.status["state"] == "waiting")
+        assert "holds 3 files that were taken; remove some, or raise maxFiles" in site.status["fault"]
+        paths["b"].unlink()
+        await until(lambda: len(site.sent) == 4)
+        assert (site.sent[3], site.status["state"], site.status["remembered"]) == ("d", "watching", 3)
+        assert set(await site.host.app.services.spool.arrivals.known("f")) == {str(site.folder / n) for n in "acd"}
+
+
+async def test_options_and_annotation_change_in_place(started: Start) -> None:
+    async with started(NAMES.replace("interval=0.05", "interval=60, pattern='*.txt'")) as site:
+        site.put("a.log")
+        site.put("a.txt")
+        await until(lambda: site.sent == ["a.txt"])
+        listener = site.function.listener
+        site.host.app.root.joinpath("functions/f.py").write_text(
+            f'{HEAD}\n@app.file_trigger("file", {QUICK}, pattern="*.txt, *.log")\n'
+            '@app.edge_hub_output("$return", "out")\ndef f(file: str):\n    return file\n'
+        )
+        await site.host.swap(load_app(site.host.app.root, environment={}).functions)
+        await until(lambda: site.sent == ["a.txt", "x"])
+        assert site.function.listener is listener
+        annotated = 'path="in", settle=0, interval=0.05, pattern="*.txt, *.log"'
+        site.host.app.root.joinpath("functions/f.py").write_text(
+            f'{HEAD}\n@app.file_trigger("file", {annotated})\n'
+            '@app.edge_hub_output("$return", "out")\ndef f(file: bytes):\n    return len(file)\n'
+        )
+        await site.host.swap(load_app(site.host.app.root, environment={}).functions)
+        site.put("b.txt", "four")
+        await until(lambda: site.sent == ["a.txt", "x", 4])
+        assert site.function.listener is listener
+
+
+async def test_another_folder_needs_another_listener(started: Start) -> None:
+    async with started() as site:
+        listener, binding = site.function.listener, site.function.function.trigger
+        assert isinstance(listener, FileListener)
+        assert binding is not None
+        assert listener.adopt(binding) is not None
+
+
+@pytest.mark.parametrize(
+    ("options", "annotation", "fault"),
+    [
+        ('path=""', "", "names nothing"),
+        ('path="in", pattern="*.tmp"', "", "are still being written, and never arrive"),
+        ('path="in", pattern="sub/*.jpg"', "", "is for names; name the folder in path"),
+        ('path="in", on_done="move"', "", "belong together"),
+        ('path="in", move_to="done"', "", "belong together"),
+        ('path="in", on_done="move", move_to="./in/"', "", "is in the folder itself"),
+        ('path="in", on_done="move", move_to="in/x", subfolders=True', "", "is in the folder itself"),
+        ('path="host.json"', "", "is a file; name a folder"),
+        ('path="in", patern="*"', "", "did you mean 'pattern'"),
+        ('path="in"', ": edgefn.EdgeMessage", "what fits is pathlib.Path, bytes, str, VideoFrame"),
+        ('path="in"', ": asyncio.Task", "what fits is pathlib.Path"),
+    ],
+)
+def test_what_makes_no_sense_is_said_when_the_app_loads(
+    app_of: AppIn, options: str, annotation: str, fault: str
+) -> None:
+    code = f'{HEAD}\n@app.file_trigger("file", {options})\ndef f(file{annotation}):\n    pass\n'
+    (function,) = app_of({"functions/f.py": code}).functions
+    assert fault in "".join(function.errors)
+
+
+def test_a_file_is_given_by_hand(app_of: AppIn, tmp_path: Path) -> None:
+    app = app_of({"functions/f.py": HEAD + PICTURES, "in/none.txt": "x"})
+    (tmp_path / "in" / "a.jpg").write_bytes(PICTURE)
+    (function,) = app.functions
+    assert function.trigger is not None
+    manual = app.kinds.triggers["filetrigger"].manual  # type: ignore[attr-defined]
+    for text in ("a.jpg", "in/a.jpg", str(tmp_path / "in" / "a.jpg")):
+        event: Event = manual(function.trigger, text)
+        assert isinstance(event.value, VideoFrame)
+        assert event.value.item == event.metadata["name"] == "a.jpg"
+    for text, fault in (("b.jpg", "'b.jpg' is no file; looked for"), ("", "is no file"), ("none.txt", "is no picture")):
+        with pytest.raises(EdgefnError, match=fault):
+            manual(function.trigger, text)
