@@ -122,7 +122,6 @@ class FileListener:
         self._turn = asyncio.Lock()
         self._watch = FolderWatch(self._folder.path, subfolders=options.subfolders)
         self._threads = Threads(1 + self._workers)
-        subscription.listen(listening=True)
 
     def _change(self, binding: Binding) -> None:
         self._options = _options(binding)
