@@ -10,7 +10,10 @@ from pathlib import Path
 
 import typer
 
+from edgefn.cli.display import counted
 from edgefn.cli.opening import app_root, settings_given, state_of
+from edgefn.deploy.check import Level, Open, check
+from edgefn.deploy.check.findings import errors_of
 from edgefn.deploy.manifest import Made, Wanted, manifest
 from edgefn.deploy.module import Box, Module, module_of
 from edgefn.deploy.twin import desired_schema
@@ -56,6 +59,31 @@ def run_manifest(asked: Make) -> int:
         return 1
     _tell(made)
     return 0
+
+
+def run_check(file: Path, apps: tuple[str, ...], *, strict: bool, as_json: bool) -> int:
+    """Prints what is wrong with a manifest; 1 for an error, and for a warning where it is strict."""
+    try:
+        findings = check(file, dict(map(_opener, apps)))
+    except EdgefnError as error:
+        findings = errors_of(error)
+    levels = Counter(finding.level for finding in findings)
+    if as_json:
+        shown = [{"level": finding.level, "text": redact(finding.text)} for finding in findings]
+        typer.echo(_text({"file": str(file), "findings": shown}))
+    else:
+        for finding in findings:
+            typer.echo(f"{finding.level}: {redact(finding.text)}")
+        told = [counted(levels[level], level) for level in Level]
+        typer.echo(f"{file}: {', '.join(told)}")
+    return 1 if levels[Level.ERROR] or (strict and findings) else 0
+
+
+def _opener(text: str) -> tuple[str, Open]:
+    """The name of a module, and how its app is loaded under the settings that the manifest gives it."""
+    name, folder = _named(text)
+    name = name or usual_name(_loaded(folder, {}), alone=True)
+    return name, lambda given: module_of(_loaded(folder, given), name, "", Box())
 
 
 def opened(asked: Make, box: Box) -> list[Module]:

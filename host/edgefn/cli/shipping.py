@@ -82,3 +82,19 @@ def make_manifest(
         schema,
     )
     raise typer.Exit(run_manifest(asked))
+
+
+@manifest.command("check")
+def check_manifest(
+    file: Annotated[Path, typer.Argument(help="A deployment manifest, or a template of one.")],
+    apps: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[[NAME=]APP ...]", help="The folders of its modules' apps, to be compared with it."),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Let warnings count too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Say what is wrong with a manifest, whoever wrote it; 1 when something is."""
+    from edgefn.cli.manifest import run_check
+
+    raise typer.Exit(run_check(file, tuple(apps or ()), strict=strict, as_json=as_json))

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from edgefn.errors import nearest
 from edgefn.routes.body import MessageView, RoutedMessage
 from edgefn.routes.condition import Condition, parse_condition
 from edgefn.routes.tokens import RouteError, Token, Tokens
@@ -57,6 +58,8 @@ class RouteWarning:
 
     route: str | None
     text: str
+    loses: bool = False
+    """Whether messages are lost by it, or never looked at."""
 
 
 @dataclass(frozen=True)
@@ -288,12 +291,11 @@ def _deliveries(routes: Iterable[Route]) -> tuple[Delivery, ...]:
 def _warnings_of(route: Route, modules: Collection[str]) -> Iterator[RouteWarning]:
     if "*" in route.prefix:
         text = f'only a "*" at the end stands for anything, so {route.source} matches nothing; name the module'
-        yield RouteWarning(route.name, text)
+        yield RouteWarning(route.name, text, loses=True)
     elif (module := _source_module(route)) and module not in {known.lower() for known in modules}:
-        yield RouteWarning(route.name, f'takes from the unknown module "{module}"; there are {_listed(modules)}')
+        yield RouteWarning(route.name, f"takes from the unknown module {_known(module, modules)}", loses=True)
     if isinstance(route.sink, ModuleInput) and route.sink.module not in modules:
-        text = f'leads to the unknown module "{route.sink.module}"; there are {_listed(modules)}'
-        yield RouteWarning(route.name, text)
+        yield RouteWarning(route.name, f"leads to the unknown module {_known(route.sink.module, modules)}", loses=True)
     for doubt in route.condition.doubts if route.condition else ():
         yield RouteWarning(route.name, doubt)
 
@@ -303,12 +305,17 @@ def _source_module(route: Route) -> str:
     return parts[2] if parts[:2] == ["messages", "modules"] and len(parts) > 2 else ""
 
 
+def _known(module: str, modules: Collection[str]) -> str:
+    return f'"{module}"; there are {_listed(modules)}{nearest(module, modules)}'
+
+
 def _listed(names: Collection[str]) -> str:
     return ", ".join(sorted(names)) or "none"
 
 
 def _unrouted(module: str, output: str) -> RouteWarning:
-    return RouteWarning(None, f'no route takes output "{output}" of module "{module}"; edgeHub drops its messages')
+    text = f'no route takes output "{output}" of module "{module}"; edgeHub drops its messages'
+    return RouteWarning(None, text, loses=True)
 
 
 def _unfed(module: str, name: str) -> RouteWarning:

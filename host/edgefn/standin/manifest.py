@@ -34,7 +34,7 @@ class Manifest:
 
 
 @dataclass(frozen=True, slots=True)
-class _Section:
+class Section:
     """The desired properties of one module in the manifest, and where each of their members is declared."""
 
     desired: Properties
@@ -44,23 +44,23 @@ class _Section:
 
 def read_manifest(path: Path) -> Manifest:
     """Raises an EdgefnError with the file, and a line for each thing that is wrong."""
-    reader = _Reader(path)
+    reader = ManifestFile(path)
     sections = dict(reader.sections())
     hub = sections.get(HUB)
     if hub is None:
         raise reader.error((), f'there is no "{HUB}"; modules: {listing(sections)}')
     reader.check_schema(hub)
     routes = reader.routes(hub)
-    modules = _modules(reader, sections)
+    modules = modules_in(reader, sections)
     warnings = tuple(reader.warnings(hub, routes, modules))
     return Manifest(routes, reader.time_to_live(hub), modules, warnings)
 
 
-class _Reader:
-    """One file, and the lines of what is in it."""
+class ManifestFile:
+    """One file, and the lines of what is in it. Its methods raise HubError with the place of what is wrong."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._document = read_json(path)
         self._lines = json_lines(path)
         self._above: JsonPath = ()
@@ -72,9 +72,9 @@ class _Reader:
         """The file with the line of a value, or of the nearest one around it."""
         while path and path not in self._lines:
             path = path[:-1]
-        return f"{self._path}:{self._lines[path]}" if path else str(self._path)
+        return f"{self.path}:{self._lines[path]}" if path else str(self.path)
 
-    def sections(self) -> Iterator[tuple[str, _Section]]:
+    def sections(self) -> Iterator[tuple[str, Section]]:
         content = self._content()
         for name, section in content.items():
             path = (*self._above, name)
@@ -94,7 +94,7 @@ class _Reader:
                 return content
         raise self.error((), 'there is no object "modulesContent", so it is no deployment manifest')
 
-    def _section(self, section: Properties, path: JsonPath) -> _Section:
+    def _section(self, section: Properties, path: JsonPath) -> Section:
         """Whole desired properties, or parts of them by dotted keys; the parts go over the whole."""
         desired: Properties = {}
         paths: dict[tuple[str, ...], JsonPath] = {}
@@ -107,16 +107,16 @@ class _Reader:
                 raise self.error((*path, key), f'"{_DESIRED}" should be an object, found {value!r}')
             _put(desired, steps, value)
             paths[steps] = (*path, key)
-        return _Section(desired, paths, layered=bool(paths) and () not in paths)
+        return Section(desired, paths, layered=bool(paths) and () not in paths)
 
-    def place(self, section: _Section, *steps: str) -> JsonPath:
+    def place(self, section: Section, *steps: str) -> JsonPath:
         """Where a member of a section is declared."""
         for length in range(len(steps), -1, -1):
             if (found := section.paths.get(steps[:length])) is not None:
                 return (*found, *steps[length:])
         return self._above
 
-    def check_schema(self, hub: _Section) -> None:
+    def check_schema(self, hub: Section) -> None:
         version = hub.desired.get("schemaVersion")
         if version is None and hub.layered:
             return
@@ -124,7 +124,14 @@ class _Reader:
             text = f'schemaVersion {version!r} of "{HUB}"; edgeHub takes {listing(SCHEMA_VERSIONS)}'
             raise self.error(self.place(hub, "schemaVersion"), text)
 
-    def routes(self, hub: _Section) -> Routes:
+    def routes(self, hub: Section) -> Routes:
+        routes, errors = self.parsed_routes(hub)
+        if errors:
+            raise HubError("\n".join(errors))
+        return routes
+
+    def parsed_routes(self, hub: Section) -> tuple[Routes, list[str]]:
+        """The routes that edgeHub would take, and what it would say of the others, each with its place."""
         declared = hub.desired.get("routes", {} if hub.layered else None)
         if not isinstance(declared, dict):
             raise self.error(self.place(hub, "routes"), f"routes should be an object of names and routes: {declared!r}")
@@ -139,11 +146,9 @@ class _Reader:
                 routes += parse_routes({name: route})
             except RouteError as error:
                 errors.append(f"{self.at(self.place(hub, 'routes', name))}: {error}")
-        if errors:
-            raise HubError("\n".join(errors))
-        return Routes(routes)
+        return Routes(routes), errors
 
-    def time_to_live(self, hub: _Section) -> float | None:
+    def time_to_live(self, hub: Section) -> float | None:
         configuration = hub.desired.get("storeAndForwardConfiguration", {})
         seconds = configuration.get("timeToLiveSecs", 0) if isinstance(configuration, dict) else None
         if not isinstance(seconds, int) or isinstance(seconds, bool):
@@ -151,7 +156,7 @@ class _Reader:
             raise self.error(place, f"timeToLiveSecs should be a whole number of seconds, found {seconds!r}")
         return None if seconds < 0 else float(seconds) or DEFAULT_TIME_TO_LIVE
 
-    def warnings(self, hub: _Section, routes: Routes, modules: Mapping[str, object]) -> Iterator[str]:
+    def warnings(self, hub: Section, routes: Routes, modules: Mapping[str, object]) -> Iterator[str]:
         """What edgeHub accepts and nobody means."""
         for warning in routes.warnings((), (), tuple(modules)):
             place = self.place(hub, "routes", *((warning.route,) if warning.route else ()))
@@ -160,9 +165,9 @@ class _Reader:
             yield f"{self.at(self.place(hub, 'routes'))}: there are no routes, so edgeHub drops every message"
 
 
-def _modules(reader: _Reader, sections: Mapping[str, _Section]) -> dict[str, Properties | None]:
+def modules_in(reader: ManifestFile, sections: Mapping[str, Section]) -> dict[str, Properties | None]:
     """The modules of the agent, and those with desired properties of their own."""
-    agent = sections.get(AGENT, _Section({}))
+    agent = sections.get(AGENT, Section({}))
     declared = agent.desired.get("modules", {})
     if not isinstance(declared, dict):
         raise reader.error(reader.place(agent, "modules"), "modules should be an object of names and modules")
