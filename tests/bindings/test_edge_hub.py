@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from edgefn.bindings.edge_hub import EdgeHubOutput, EdgeHubOutputOptions, Gate
 from edgefn.contracts import Box, EdgeMessage, Event, Outgoing
+from edgefn.errors import SpoolError
 
 
 class Kept:
@@ -168,3 +169,30 @@ def test_wrong_options_are_refused(options: dict[str, Any]) -> None:
 def test_options_may_be_texts_as_settings_are() -> None:
     options = EdgeHubOutputOptions.model_validate({"interval": "2.5", "onChange": "Yes"})
     assert (options.interval, options.on_change) == (2.5, True)
+
+
+class Full(Kept):
+    """An outbox that can not store anything at first."""
+
+    def __init__(self, refusals: int) -> None:
+        super().__init__()
+        self._refusals = refusals
+
+    async def put(self, messages: Sequence[Outgoing]) -> None:
+        if self._refusals:
+            self._refusals -= 1
+            raise SpoolError("the disk is full")
+        await super().put(messages)
+
+
+@pytest.mark.parametrize("options", [{"on_change": True}, {"interval": 60}, {"rate": "1/minute"}])
+async def test_what_could_not_be_stored_does_not_count_as_sent(options: dict[str, Any]) -> None:
+    declared, outbox = EdgeHubOutputOptions.model_validate(options), Full(refusals=2)
+    out = EdgeHubOutput(declared, outbox, Gate(declared, lambda: 0.0))  # type: ignore[arg-type]
+    for _ in range(2):
+        with pytest.raises(SpoolError):
+            await out.send(out.encode({"door": "open"}), Event(None))
+    await out.send(out.encode({"door": "open"}), Event(None))
+    await out.send(out.encode({"door": "open"}), Event(None))
+    assert [orjson.loads(message.body) for message in outbox.messages] == [{"door": "open"}]
+    assert out.status()["published"] == 1

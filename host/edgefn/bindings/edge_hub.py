@@ -109,6 +109,7 @@ class Gate:
         self._due: float | None = None
         self._left: float | None = None
         self._last: bytes | None = None
+        self._before: tuple[bytes | None, float | None, float | None] = (None, None, None)
         self.held_back: Counter[str] = Counter()
         self.interval = 0.0
         self.change(options)
@@ -123,7 +124,7 @@ class Gate:
             self._due = None if self._left is None else self._left + options.interval
 
     def admits(self, key: bytes, count: int = 1) -> int:
-        """How many of the messages of a value may leave now; these count as sent."""
+        """How many of the messages of a value may leave now; these count as sent, until ``undo`` says otherwise."""
         now = self._clock()
         if self._suppress:
             return self._hold("suppressed")
@@ -135,12 +136,19 @@ class Gate:
         self.held_back.update({"rate": count - leaving} if leaving < count else {})
         if not leaving:
             return 0
+        self._before = (self._last, self._left, self._due)
         self._last, self._left = key, now
         if self._limit:
             self._sent.extend([now] * leaving)
         if self.interval:
             self._due = self._next(now)
         return leaving
+
+    def undo(self, count: int) -> None:
+        """Takes the last admission back, of so many messages: the next value is not late, and no repetition."""
+        self._last, self._left, self._due = self._before
+        for _ in range(min(count, len(self._sent))):
+            self._sent.pop()
 
     def _next(self, now: float) -> float:
         """The next due time, on a grid from the first message on, so that late frames do not add up to a drift."""
@@ -208,7 +216,6 @@ class EdgeHubOutput:
         messages = encoded.messages[: self._gate.admits(encoded.key, len(encoded.messages))]
         if not messages:
             return not encoded.messages
-        self._published += len(messages)
         if not self._options.durable:
             for message in messages:
                 self._outbox.pass_by(message)
@@ -218,8 +225,18 @@ class EdgeHubOutput:
                     message = dataclasses.replace(message, message_id=event.settlement.next_id())
                 event.settlement.put(self._outgoing(message))
         else:
-            await self._outbox.put([self._outgoing(message) for message in messages])
+            await self._store([self._outgoing(message) for message in messages])
+        self._published += len(messages)
         return True
+
+    async def _store(self, messages: Sequence[Outgoing]) -> None:
+        stored = False
+        try:
+            await self._outbox.put(messages)
+            stored = True
+        finally:
+            if not stored:
+                self._gate.undo(len(messages))
 
     def _outgoing(self, message: EdgeMessage) -> Outgoing:
         return Outgoing(message, self._options.when_full or "", self._options.ttl)
