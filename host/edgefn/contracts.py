@@ -193,8 +193,8 @@ class Needs:
     """Variables, where the settings do not have them."""
     settings: Mapping[str, LiveSetting] = field(default_factory=lambda: NOTHING)
     """Settings by name that are read while the host runs, beside those that options name as ``%NAME%``."""
-    serves: bool = False
-    """Whether something outside of the machine's modules calls it by HTTP."""
+    ports: tuple[int, ...] = ()
+    """Ports of the container that something outside of the machine's modules calls."""
     inputs: tuple[str, ...] = ()
     """Inputs of the module that feed it; ``*`` for all."""
     outputs: tuple[str, ...] = ()
@@ -206,8 +206,8 @@ class Needs:
     def of_all(cls, many: Iterable[Needs]) -> Needs:
         """All that several need, each thing once, in their order."""
         several = list(many)
-        values: dict[str, Any] = {"serves": any(needs.serves for needs in several)}
-        for name in ("devices", "groups", "binds", "reads", "writes", "inputs", "outputs", "notes"):
+        values: dict[str, Any] = {}
+        for name in ("devices", "groups", "binds", "reads", "writes", "ports", "inputs", "outputs", "notes"):
             values[name] = tuple(dict.fromkeys(item for needs in several for item in getattr(needs, name)))
         for name in ("environment", "settings"):
             values[name] = {key: item for needs in reversed(several) for key, item in getattr(needs, name).items()}

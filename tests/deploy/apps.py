@@ -75,6 +75,6 @@ def options(settings: Mapping[str, str]) -> dict[str, Any]:
     return whole
 
 
-def host_config(module: Module, box: Box = Box(), port: int | None = None) -> dict[str, Any]:  # noqa: B008
-    found: dict[str, Any] = module.create_options(box, port)["HostConfig"]
+def host_config(module: Module, box: Box = Box()) -> dict[str, Any]:  # noqa: B008
+    found: dict[str, Any] = module.create_options(box, {})["HostConfig"]
     return found

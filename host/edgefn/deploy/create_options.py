@@ -13,7 +13,6 @@ LONGEST_PIECE = 512
 MOST_PIECES = 100
 NAME = "createOptions"
 PIECE = re.compile(rf"{NAME}(\d*)$", re.IGNORECASE)
-CONTAINER_PORT = "8080/tcp"
 STATE = "/state"
 """Where the image keeps the state folder."""
 APP = "/app"
@@ -23,9 +22,12 @@ TMPFS = {"/tmp": "rw,nosuid,nodev,size=64m"}
 
 
 def create_options(
-    *, devices: Iterable[str], groups: Iterable[str], binds: Iterable[str], host_port: int | None
+    *, devices: Iterable[str], groups: Iterable[str], binds: Iterable[str], ports: Mapping[int, int]
 ) -> dict[str, Any]:
-    """For one container, on a read-only root and without rights that a program of a normal user has no use for."""
+    """For one container, on a read-only root and without rights that a program of a normal user has no use for.
+
+    ``ports`` are those of the box by those of the container.
+    """
     host: dict[str, Any] = {
         "Binds": list(binds),
         "ReadonlyRootfs": True,
@@ -39,9 +41,9 @@ def create_options(
     if numbers := list(groups):
         host["GroupAdd"] = numbers
     options: dict[str, Any] = {"HostConfig": host}
-    if host_port is not None:
-        options["ExposedPorts"] = {CONTAINER_PORT: {}}
-        host["PortBindings"] = {CONTAINER_PORT: [{"HostPort": str(host_port)}]}
+    if ports:
+        options["ExposedPorts"] = {f"{inner}/tcp": {} for inner in ports}
+        host["PortBindings"] = {f"{inner}/tcp": [{"HostPort": str(outer)}] for inner, outer in ports.items()}
     return options
 
 

@@ -37,8 +37,8 @@ def notes(needs: Needs, root: Path) -> Iterator[str]:
         inside = in_container(folder)
         if not _is_below(inside, STATE):
             yield (
-                f"{folder} is written to: {inside} of the container has to belong to user {USER}; a folder below "
-                f"{STATE} does, and is kept with the state"
+                f"{folder} is {inside} in the container and a folder or volume of the box, which has to belong to user "
+                f"{USER}; a folder below {STATE} does, and is kept with the state"
             )
 
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from edgefn.deploy.create_options import in_pieces
 from edgefn.deploy.module import Box, Module
 from edgefn.deploy.routing import Declared, Routing, routing, start_order
+from edgefn.web.options import MODULE_PORT
 
 SCHEMA_VERSION = "1.1"
 RUNTIME_VERSION = "1.5"
 REGISTRY = "mcr.microsoft.com"
 TIME_TO_LIVE = 7200
 """Seconds that edgeHub keeps what can not leave, where nothing else is asked for."""
-FIRST_PORT = 8080
 COLLECTOR = "IoTEdgeMetricsCollector"
 COLLECTOR_IMAGE = f"{REGISTRY}/azureiotedge-metrics-collector:1.1"
 RUNTIME_ENDPOINTS = ("http://edgeHub:9600/metrics", "http://edgeAgent:9600/metrics")
@@ -36,7 +36,7 @@ class Wanted:
     target_condition: str | None = None
     time_to_live: int | None = None
     """Seconds that edgeHub keeps messages."""
-    first_port: int = FIRST_PORT
+    first_port: int = MODULE_PORT
     """The port of the box that the first module with a server gets."""
     collector: str | None = None
     """Where the metrics collector sends to: a word of UPLOADS; None for no collector."""
@@ -55,15 +55,13 @@ class Made:
 
 def manifest(modules: Sequence[Module], wanted: Wanted) -> Made:
     """The manifest of these modules, in the form that is wanted."""
-    ports = [each for module in modules for each in module.ports]
-    routes = routing(ports, {module.name: module.routes for module in modules if module.routes})
+    ends = [each for module in modules for each in module.ports]
+    routes = routing(ends, {module.name: module.routes for module in modules if module.routes})
     if wanted.collector == "iot-hub":
         routes.add("metricsToCloud", f"FROM /messages/modules/{COLLECTOR}/* INTO $upstream")
-    order = start_order(ports, routes.routes)
-    served = dict(zip([module.name for module in modules if module.serves], _count(wanted.first_port), strict=False))
-    agent = {
-        module.name: _declared(module, wanted.box, order[module.name], served.get(module.name)) for module in modules
-    }
+    order = start_order(ends, routes.routes)
+    ports = _ports(modules, wanted.first_port)
+    agent = {module.name: _declared(module, wanted.box, order[module.name], ports[module.name]) for module in modules}
     if wanted.collector is not None:
         agent[COLLECTOR] = _collector(modules, wanted.collector, 1 + max(order.values()))
     content = (_layered if wanted.layered else _whole)(modules, agent, routes, wanted)
@@ -74,17 +72,28 @@ def manifest(modules: Sequence[Module], wanted: Wanted) -> Made:
     return Made(document, tuple(notes))
 
 
-def _count(first: int) -> Iterator[int]:
-    while True:
-        yield first
-        first += 1
+def _ports(modules: Sequence[Module], first: int) -> dict[str, dict[int, int]]:
+    """For each module the ports of the box by those of the container, each taken once.
+
+    Web servers are counted from the first one on; all others keep their number where it is free.
+    """
+    taken: set[int] = set()
+    found: dict[str, dict[int, int]] = {module.name: {} for module in modules}
+    for module in modules:
+        for port in module.needs.ports:
+            outer = first if port == MODULE_PORT else port
+            while outer in taken:
+                outer += 1
+            taken.add(outer)
+            found[module.name][port] = outer
+    return found
 
 
 # --- modules -------------------------------------------------------------------------------------------------------
 
 
-def _declared(module: Module, box: Box, order: int, host_port: int | None) -> Json:
-    options = module.create_options(box, host_port)
+def _declared(module: Module, box: Box, order: int, ports: Mapping[int, int]) -> Json:
+    options = module.create_options(box, ports)
     return _module(module.image, order, module.environment, in_pieces(options))
 
 
@@ -102,7 +111,7 @@ def _module(image: str, order: int, environment: Mapping[str, str], options: Map
 
 def _collector(modules: Sequence[Module], upload: str, order: int) -> Json:
     """Microsoft's collector asks the runtime, as it does by itself, and our modules."""
-    ours = [f"http://{module.name}:8080/metrics" for module in modules]
+    ours = [f"http://{module.name}:{MODULE_PORT}/metrics" for module in modules]
     environment = {
         "ResourceId": "$IOT_HUB_RESOURCE_ID",
         "UploadTarget": UPLOADS[upload],

@@ -17,7 +17,7 @@ from edgefn.errors import EdgefnError
 from edgefn.function import Function
 from edgefn.loader import App
 from edgefn.plugins import KindTable, kind_of
-from edgefn.web.options import ServerOptions
+from edgefn.web.options import MODULE_PORT, ServerOptions
 from edgefn.web.page.options import has_page
 
 GROUPS: Mapping[str, str] = {"video": "44", "audio": "29", "render": "109"}
@@ -50,22 +50,18 @@ class Module:
     """The desired properties to begin with."""
     notes: tuple[str, ...] = ()
 
-    @property
-    def serves(self) -> bool:
-        """Whether its port has to be reached from outside of the box's modules."""
-        return self.needs.serves
-
     def _more(self, box: Box) -> list[str]:
         """The groups of devices that no function of the app has named."""
         return list(box.groups) if box.devices else []
 
-    def create_options(self, box: Box, host_port: int | None) -> dict[str, Any]:
+    def create_options(self, box: Box, ports: Mapping[int, int]) -> dict[str, Any]:
+        """``ports`` are those of the box by those of the container."""
         groups = {**GROUPS, **box.groups}
         return create_options(
             devices=dict.fromkeys([*self.needs.devices, *box.devices]),
             groups=dict.fromkeys(groups.get(name, name) for name in [*self.needs.groups, *self._more(box)]),
             binds=files.binds(self.needs, self.app.root, self.name),
-            host_port=host_port if self.serves else None,
+            ports=ports,
         )
 
 
@@ -78,7 +74,7 @@ def module_of(app: App, name: str, image: str, box: Box) -> Module:
     if not app.functions:
         raise EdgefnError(f"{app.root}: declares no function, so there is nothing to deploy; add one with: edgefn new")
     each = {function.name: function_needs(function, app.kinds) for function in app.functions}
-    page = Needs(serves=has_page(app.config, ServerOptions(address="0.0.0.0")))
+    page = Needs(ports=(MODULE_PORT,) if has_page(app.config, ServerOptions(address="0.0.0.0")) else ())
     needs = Needs.of_all([*each.values(), page])
     ports = [Ports(name, function, found.inputs, found.outputs) for function, found in each.items()]
     notes = [*needs.notes, *files.notes(needs, app.root), *_of_groups(needs, box)]

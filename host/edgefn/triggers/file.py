@@ -22,7 +22,7 @@ from typing import Annotated, Any, Literal, Self
 import orjson
 from pydantic import BeforeValidator, Field, model_validator
 
-from edgefn.contracts import EdgeMessage, Emit, Event, Feed, Outcome, Services, Status, TriggerKind
+from edgefn.contracts import EdgeMessage, Emit, Event, Feed, Needs, Outcome, Services, Status, TriggerKind
 from edgefn.errors import BindingError, EdgefnError, SpoolError
 from edgefn.function import Binding, Options, Seconds, Truth, Word, named
 from edgefn.hookspecs import hookimpl
@@ -511,6 +511,11 @@ class FileTriggerKind:
         except (OSError, FileChanged) as error:
             raise BindingError(f"{binding.where()}: {path} can not be read: {error}") from None
         return Event(value, metadata={"name": file.name, "path": file.path, "size": file.size})
+
+    def needs(self, binding: Binding) -> Needs:
+        """The folders that files arrive in and go to."""
+        options = _options(binding)
+        return Needs(writes=tuple(filter(None, (options.path.strip(), options.move_to.strip()))))
 
     async def close(self) -> None:
         """Shares nothing."""

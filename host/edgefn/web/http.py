@@ -18,7 +18,7 @@ from edgefn.errors import BindingError, EdgefnError, StillRunning, listing
 from edgefn.function import Binding, Options
 from edgefn.hookspecs import hookimpl
 from edgefn.values import first_of_union
-from edgefn.web.options import HttpOptions, http_options
+from edgefn.web.options import MODULE_PORT, HttpOptions, http_options
 from edgefn.web.replies import Reply, plain, reply_of
 from edgefn.web.routes import Route, Routes, route_of
 from edgefn.web.templates import TemplateError
@@ -236,7 +236,7 @@ class HttpTriggerKind:
 
     def needs(self, binding: Binding) -> Needs:
         """The port of the web server."""
-        return Needs(serves=True)
+        return Needs(ports=(MODULE_PORT,))
 
     async def close(self) -> None:
         """Shares nothing that is open."""

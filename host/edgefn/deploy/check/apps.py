@@ -25,7 +25,7 @@ def app_findings(look: Look, module: Module, container: Container) -> Iterator[F
             f"module '{name}': {STATE} is no volume, so what waits there is lost with each new image; "
             f'"{name}-state:{STATE}" in Binds would be right',
         )
-    if module.serves and not container.ports:
+    if module.needs.ports and not container.ports:
         yield look.warning(where, f"module '{name}': it serves HTTP, and PortBindings has no port of the box")
     given = look.modules.get(name, {}).get("env", {})
     for variable in module.environment:
