@@ -27,6 +27,8 @@ from edgefn.threads import Threads
 
 log = logging.getLogger("edgefn.host")
 
+LARGEST = 256
+"""Numbers of an array that are printed: more of them are a picture, and nothing to be read."""
 REASON = "This function was programmatically called by edgefn run."
 
 
@@ -165,11 +167,12 @@ def described(outcome: Outcome, outputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def shown(value: Any) -> Any:
-    """What JSON does not know: a response with status and body, an array as a list, bytes and anything else as text."""
+    """What JSON does not know: a response with status and body, a small array as a list, anything else as text."""
     if hasattr(value, "get_body"):
         return {"status_code": value.status_code, "headers": dict(value.headers), "body": value.get_body()}
     if isinstance(value, bytes | bytearray):
         return bytes(value).decode(errors="replace")
     if hasattr(value, "tolist"):
-        return value.tolist()
+        shape = " x ".join(str(size) for size in value.shape)
+        return value.tolist() if value.size <= LARGEST else f"{shape} {value.dtype}"
     return str(value)
