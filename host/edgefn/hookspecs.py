@@ -40,7 +40,7 @@ def edgefn_outputs(services: Services) -> Sequence[OutputKind]:  # type: ignore[
 
 
 @hookspec
-def edgefn_session_kinds(root: Path, state: Path) -> Sequence[SessionKind]:  # type: ignore[empty-body]
+def edgefn_session_kinds(root: Path, state: Path, metrics: Metrics) -> Sequence[SessionKind]:  # type: ignore[empty-body]
     """Ways to open a model, for the input binding ``inferenceSession``."""
 
 

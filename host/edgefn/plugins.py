@@ -16,6 +16,7 @@ import pluggy
 from edgefn import hookspecs
 from edgefn.contracts import InputKind, Kind, OutputKind, Services, SessionKind, TriggerKind
 from edgefn.function import Binding, Direction
+from edgefn.metrics import Metrics
 
 log = logging.getLogger("edgefn.plugins")
 
@@ -24,6 +25,8 @@ BUILTINS = (
     "edgefn.hubs.iot_edge",
     "edgefn.sessions.openvino",
     "edgefn.sessions.stub",
+    "edgefn.sessions.kserve",
+    "edgefn.sessions.custom_vision",
     "edgefn.triggers.video_frame",
     "edgefn.triggers.edge_hub",
     "edgefn.triggers.timer",
@@ -102,10 +105,10 @@ def kind_table(manager: PluginManager, services: Services) -> KindTable:
     )
 
 
-def session_kinds(manager: PluginManager, root: Path, state: Path) -> dict[str, SessionKind]:
+def session_kinds(manager: PluginManager, root: Path, state: Path, metrics: Metrics) -> dict[str, SessionKind]:
     """Asks all plugins for their ways to open a model, by name."""
     table: dict[str, SessionKind] = {}
-    for kinds in manager.hook.edgefn_session_kinds(root=root, state=state):
+    for kinds in manager.hook.edgefn_session_kinds(root=root, state=state, metrics=metrics):
         for kind in kinds:
             table.setdefault(kind.name, kind)
     return table

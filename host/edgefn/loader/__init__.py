@@ -185,7 +185,7 @@ def reason_of(error: Exception, found: AppModule, root: Path) -> str:
 def _services(root: Path, state: Path, config: HostConfig, settings: Settings, manager: PluginManager) -> Services:
     metrics = Metrics()
     hub: Hub = manager.hook.edgefn_hub(root=root, state=state, config=config, settings=settings, metrics=metrics)
-    kinds = session_kinds(manager, root, state)
+    kinds = session_kinds(manager, root, state, metrics)
     spool = Spool(state, spool_options(config, str(root / "host.json")), hub, metrics)
     return Services(root, state, settings, config, metrics, hub, spool, kinds, Methods(metrics), Desired())
 

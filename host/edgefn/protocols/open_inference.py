@@ -137,9 +137,14 @@ def _parameters(holder: Mapping[str, Any], where: str) -> Mapping[str, Any]:
     found = holder.get("parameters") or {}
     if not isinstance(found, dict):
         raise Malformed(f"{where}: its parameters should be an object")
-    if unknown := [name for name in UNSUPPORTED if name in found]:
-        raise Malformed(f"{where}: parameter '{unknown[0]}' is not supported here; leave it out")
+    check_parameters(found, where)
     return found
+
+
+def check_parameters(parameters: Mapping[str, Any], where: str) -> None:
+    """Raises Malformed for a parameter that would change what the reply means."""
+    if unknown := [name for name in UNSUPPORTED if name in parameters]:
+        raise Malformed(f"{where}: parameter '{unknown[0]}' is not supported here; leave it out")
 
 
 def _tensors(document: Mapping[str, Any], key: str, binary: memoryview) -> dict[str, Array]:

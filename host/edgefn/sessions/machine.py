@@ -97,6 +97,11 @@ def _files(options: OpenVinoOptions, root: Path) -> Iterator[Asset]:
     except ModelError:
         model = None
     yield Asset(options.model, model)
-    if options.labels is not None:
-        labels = find_labels(options.labels, model or root, root)
-        yield Asset(options.labels, labels if labels is not None and labels.exists() else None)
+    yield from labels_file(options.labels, root)
+
+
+def labels_file(declared: str | None, root: Path) -> Iterator[Asset]:
+    """The labels file that is declared, if any."""
+    if declared is not None:
+        labels = find_labels(declared, root, root)
+        yield Asset(declared, labels if labels is not None and labels.exists() else None)

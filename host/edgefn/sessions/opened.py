@@ -117,6 +117,10 @@ class OpenedSession:
     def status(self) -> Mapping[str, Any]:
         return {**self._facts, **self._model.status()}
 
+    def close(self) -> None:
+        """Ends the model, for all sessions on it."""
+        self._model.requests.close()
+
     def _write(self, slot: Slot, data: Any) -> View:
         if self._fill is not None and slot.picture is not None:
             return self._fill(picture_of(data), slot.picture)

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from edgefn.contracts import Needs, Session, SessionKind, Task
-from edgefn.errors import ModelError, listing, nearest
+from edgefn.errors import ModelError
 from edgefn.function import Binding
 from edgefn.hookspecs import hookimpl
 from edgefn.sessions.devices import Choice, DeviceError, choose
 from edgefn.sessions.files import find_model
+from edgefn.sessions.inputs import find_picture, layout_of, picture_shape
 from edgefn.sessions.machine import machine_needs
 from edgefn.sessions.options import OpenVinoOptions
 from edgefn.sessions.ports import name_of, port_of
@@ -288,15 +289,16 @@ def _fold(model: openvino.Model, recipe: Recipe) -> int | None:
     import openvino
     from openvino.preprocess import ColorFormat, PrePostProcessor
 
-    index = _picture_input(model, recipe)
+    ports = list(map(port_of, model.inputs))
+    layouts = [_layout(model.inputs[number], port, recipe) for number, port in enumerate(ports)]
+    aliases = [each.names for each in model.inputs]
+    index = find_picture(recipe.path.name, ports, aliases, layouts, recipe.input_name)
     if index is None:
         return None
-    layout = _layout(model.inputs[index], recipe)
-    if layout is None:
-        raise ModelError(
-            f"the layout of input {port_of(model.inputs[index])} is not clear; declare 'layout': nchw or nhwc"
-        )
-    _reshape(model, index, layout, recipe.input_size)
+    layout = layouts[index]
+    shape = picture_shape(ports[index], layout, recipe.input_size)
+    assert layout is not None
+    _reshape(model, index, shape)
     port = model.inputs[index]
     channels = port.shape[layout.index("C")]
     prep = PrePostProcessor(model)
@@ -321,46 +323,15 @@ def _for_channels(numbers: tuple[float, ...], channels: int) -> Any:
     return numbers[0] if len(numbers) == 1 or channels == 1 else list(numbers)
 
 
-def _picture_input(model: openvino.Model, recipe: Recipe) -> int | None:
-    names = [name_of(port) for port in model.inputs]
-    if recipe.input_name:
-        found = [i for i, port in enumerate(model.inputs) if recipe.input_name in {names[i], *port.names}]
-        if not found:
-            raise ModelError(
-                f"model '{recipe.path.name}' has no input '{recipe.input_name}'{nearest(recipe.input_name, names)};"
-                f" its inputs: {_listing(model.inputs)}"
-            )
-        return found[0]
-    found = [i for i, port in enumerate(model.inputs) if _layout(port, recipe)]
-    if len(found) > 1:
-        raise ModelError(f"several inputs could take the picture: {_listing(model.inputs)}; declare 'inputName'")
-    return found[0] if found else None
+def _layout(declared: openvino.Output, port: Port, recipe: Recipe) -> str | None:
+    """The layout as declared, as the model says, or as its shape tells."""
+    said = str(declared.node.layout).strip("[]").replace(",", "")
+    return layout_of(port.shape, recipe.layout.upper() if recipe.layout else said)
 
 
-def _layout(port: openvino.Output, recipe: Recipe) -> str | None:
-    """``NCHW`` or ``NHWC``, as declared, as the model says, or as the place of the 3 (or 1) channels tells."""
-    shape = port_of(port).shape
-    if len(shape) != 4:
-        return None
-    said = str(port.node.layout).strip("[]").replace(",", "")
-    known = recipe.layout.upper() if recipe.layout else said
-    if known in ("NCHW", "NHWC"):
-        return known
-    for channels in (3, 1):
-        if (shape[1] == channels) != (shape[3] == channels):
-            return "NCHW" if shape[1] == channels else "NHWC"
-    return None
-
-
-def _reshape(model: openvino.Model, index: int, layout: str, size: tuple[int, int] | None) -> None:
-    """Gives the input batch 1, and the declared size where there is one."""
+def _reshape(model: openvino.Model, index: int, shape: list[int]) -> None:
+    """Gives an input this shape."""
     port = port_of(model.inputs[index])
-    shape = list(port.shape)
-    wanted = {"N": 1, "C": 3 if shape[layout.index("C")] < 0 else None, **dict(zip("HW", size or (), strict=False))}
-    for axis, letter in enumerate(layout):
-        shape[axis] = wanted.get(letter) or shape[axis]
-    if -1 in shape:
-        raise ModelError(f"input {port} leaves its height or width open; declare 'inputSize': [height, width]")
     if tuple(shape) == port.shape:
         return
     try:
@@ -386,10 +357,6 @@ def _quantum(output: openvino.Output) -> Quantum | None:
 
 
 # --- what OpenVINO says, in our words --------------------------------------------------------------------------------
-
-
-def _listing(ports: Sequence[Any]) -> str:
-    return listing(str(port_of(port)) for port in ports)
 
 
 def _property(compiled: openvino.CompiledModel, name: str) -> Any:

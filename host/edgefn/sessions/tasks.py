@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from edgefn.contracts import Session, Task
+from edgefn.contracts import Task
 from edgefn.errors import ModelError, listing, nearest
 from edgefn.sessions.files import find_labels
 from edgefn.sessions.labels import Labels, read_labels
 from edgefn.sessions.opened import OpenedModel, OpenedSession, Quantum, RawSession, Read, WholeModel, raw
-from edgefn.sessions.options import OpenVinoOptions
+from edgefn.sessions.options import ModelOptions
 from edgefn.sessions.pictures import FILLS, SQUARE, Fill, View
 from edgefn.sessions.ports import Port
 from edgefn.sessions.results import Array, HeadOptions, best, check_classes, detections, find_head
@@ -23,8 +23,8 @@ logger = logging.getLogger(__name__)
 
 
 def open_session(
-    model: OpenedModel, task: Task, options: OpenVinoOptions, path: Path, root: Path, facts: Mapping[str, Any]
-) -> Session:
+    model: OpenedModel, task: Task, options: ModelOptions, path: Path, root: Path, facts: Mapping[str, Any]
+) -> OpenedSession:
     """A session on the model for one function. Raises ModelError when the outputs do not fit the task."""
     ports = _declared(model, options.output_names)
     if task is not Task.RAW and model.picture is None:
@@ -44,7 +44,7 @@ def open_session(
     return OpenedSession(model, fill, read, {**facts, "labels": len(labels)}, whole)
 
 
-def _classes(model: OpenedModel, ports: Sequence[Port], options: OpenVinoOptions, labels: Labels) -> Read:
+def _classes(model: OpenedModel, ports: Sequence[Port], options: ModelOptions, labels: Labels) -> Read:
     if len(ports) > 1:
         raise ModelError(
             f"model '{model.name}' has outputs {listing(map(str, ports))}; declare 'outputNames': the scores"
@@ -64,7 +64,7 @@ def _classes(model: OpenedModel, ports: Sequence[Port], options: OpenVinoOptions
     return _picked(model, _names(ports), read)
 
 
-def _objects(model: OpenedModel, ports: Sequence[Port], options: OpenVinoOptions, labels: Labels) -> Read:
+def _objects(model: OpenedModel, ports: Sequence[Port], options: ModelOptions, labels: Labels) -> Read:
     declared = HeadOptions(
         options.head, options.threshold, options.iou_threshold, options.box_format, options.background
     )
@@ -126,6 +126,6 @@ def _fill(model: OpenedModel, resize: str) -> Fill:
     return FILLS[resize]()
 
 
-def _label_names(options: OpenVinoOptions, path: Path, root: Path) -> dict[int, str]:
+def _label_names(options: ModelOptions, path: Path, root: Path) -> dict[int, str]:
     found = find_labels(options.labels, path, root)
     return read_labels(found) if found is not None else {}
