@@ -194,6 +194,20 @@ def test_an_app_in_error_has_no_manifest(tmp_path: Path) -> None:
         module(folder)
 
 
+def test_a_registry_that_asks_who_you_are_gets_references(tmp_path: Path) -> None:
+    found = module(app_in(tmp_path / "a", COUNTER))
+    document = made(found, registry="me.azurecr.io").document
+    Draft202012Validator(WHOLE).validate(document)
+    runtime = document["modulesContent"]["$edgeAgent"]["properties.desired"]["runtime"]["settings"]
+    assert runtime["registryCredentials"]["registry"] == {
+        "address": "me.azurecr.io",
+        "username": "$CONTAINER_REGISTRY_USERNAME",
+        "password": "$CONTAINER_REGISTRY_PASSWORD",
+    }
+    with pytest.raises(EdgefnError, match="a layer can not say it"):
+        made(found, registry="me.azurecr.io", layered=True)
+
+
 def test_the_metrics_collector_asks_the_runtime_and_our_modules(tmp_path: Path) -> None:
     folder = app_in(tmp_path / "a", COUNTER)
     document = made(module(folder, "count"), collector="azure-monitor").document
@@ -214,3 +228,32 @@ def test_a_layer_keeps_messages_by_its_routes_and_may_say_for_which_devices(tmp_
     Draft202012Validator(LAYERED).validate(layer["content"])
     hub = layer["content"]["modulesContent"]["$edgeHub"]
     assert hub["properties.desired.routes.edgefnCountsToCloud"]["timeToLiveSecs"] == 60
+
+
+# --- the cards of the first seed ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("bitstream", "device", "board"),
+    [
+        ("/opt/intel/computer_vision_sdk/bitstreams/a10_devkit_bitstreams/4-0_x.aocx", "/dev/acla10_ref0", "a10_ref"),
+        ("/opt/b/a10_vision_design_bitstreams/4-0_y.aocx", "/dev/aclhddlf_1150_sg10", "hddlf_1150_sg1"),
+        ("", "/dev/acla10_ref0", "a10_ref"),
+    ],
+)
+def test_an_fpga_card_gets_its_device_its_folders_and_its_environment(
+    tmp_path: Path, bitstream: str, device: str, board: str
+) -> None:
+    settings = {"INPUT": "cam", "DEVICE": "HETERO:FPGA,CPU"}
+    folder = app_in(tmp_path / "a", CAMERA, settings | ({"DLA_AOCX": bitstream} if bitstream else {}))
+    found = module(folder)
+    host = host_config(found)
+    assert host["Devices"] == mapped("/dev/video0", device) or host["Devices"] == mapped(device, "/dev/video0")
+    for bound in ("/opt/altera", "/etc/OpenCL/vendors", "/opt/Intel/OpenCL/Boards"):
+        assert f"{bound}:{bound}:ro" in host["Binds"]
+    environment = found.environment
+    assert environment["CL_CONTEXT_COMPILER_MODE_INTELFPGA"] == "3"
+    assert environment["DLA_AOCX"] == bitstream or (not bitstream and "a10_devkit" in environment["DLA_AOCX"])
+    assert f"/board/{board}/linux64/lib" in environment["LD_LIBRARY_PATH"]
+    assert f"{environment['DLA_AOCX'].rpartition('/')[0]}:" in "".join(host["Binds"])
+    assert any("OpenVINO no longer supports it" in note for note in found.notes)

@@ -15,7 +15,7 @@ WAITING = {"S1.3", "S1.6", "S2.8", "S3.5", "S3.6", "S3.7"}
 """Rows that are still being built."""
 
 
-def tests_by_row() -> dict[str, set[str]]:
+def of_each_row() -> dict[str, set[str]]:
     found: dict[str, set[str]] = defaultdict(set)
     for path in FOLDER.glob("test_*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -33,7 +33,7 @@ def lines() -> dict[str, tuple[list[str], str]]:
 
 
 def test_every_row_has_a_test_of_its_name_and_no_test_names_another_row() -> None:
-    found = tests_by_row()
+    found = of_each_row()
     assert set(ROWS) - set(found) <= WAITING
     assert set(found) - set(ROWS) == set()
 
@@ -46,5 +46,5 @@ def test_every_row_is_in_the_table_in_order_with_what_was_seen() -> None:
 
 
 def test_every_test_that_the_table_names_is_there_and_is_one_of_its_row() -> None:
-    found = tests_by_row()
+    found = of_each_row()
     assert {row: wrong for row, (tests, _) in lines().items() if (wrong := set(tests) - found[row])} == {}

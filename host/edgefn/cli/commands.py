@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from edgefn.cli.shipping import manifest
+from edgefn.cli.shipping import deploy, manifest
 
 commands = typer.Typer(
     name="edgefn",
@@ -441,6 +441,7 @@ def delete_setting(name: str, root: Root = None) -> None:
 
 
 commands.add_typer(manifest, name="manifest")
+commands.command("deploy")(deploy)
 
 hub = typer.Typer(help="A stand-in edgeHub, for developers and tests.", no_args_is_help=True, rich_markup_mode=None)
 twin = typer.Typer(help="Show and change twins.", no_args_is_help=True, rich_markup_mode=None)

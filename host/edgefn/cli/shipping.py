@@ -29,7 +29,7 @@ manifest = typer.Typer(
 def make_manifest(
     apps: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[[NAME=]APP ...]", help="App folders, each a module; else the one of this folder."),
+        typer.Argument(metavar="APP", help="App folders, or NAME=FOLDER: each is a module; else that of this folder."),
     ] = None,
     given: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting, over environment and files.")
@@ -89,7 +89,7 @@ def check_manifest(
     file: Annotated[Path, typer.Argument(help="A deployment manifest, or a template of one.")],
     apps: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[[NAME=]APP ...]", help="The folders of its modules' apps, to be compared with it."),
+        typer.Argument(metavar="APP", help="Folders of its modules' apps, or NAME=FOLDER, to be compared with it."),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Let warnings count too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
@@ -98,3 +98,32 @@ def check_manifest(
     from edgefn.cli.manifest import run_check
 
     raise typer.Exit(run_check(file, tuple(apps or ()), strict=strict, as_json=as_json))
+
+
+def deploy(
+    file: Annotated[Path, typer.Argument(help="The manifest that edgefn manifest has made.")],
+    hub: Annotated[str, typer.Option("--hub-name", "-n", help="The name of the IoT Hub.")],
+    device: Annotated[str | None, typer.Option("--device-id", help="The one device that is to have it.")] = None,
+    deployment: Annotated[
+        str | None, typer.Option("--deployment-id", help="A new id: for all devices of the target condition.")
+    ] = None,
+    condition: Annotated[
+        str | None, typer.Option("--target-condition", help="Which devices; else as the manifest says.")
+    ] = None,
+    priority: Annotated[
+        int | None, typer.Option("--priority", min=0, help="Of two deployments the higher one; else 0, a layer 10.")
+    ] = None,
+    labels: Annotated[
+        list[str] | None, typer.Option("--label", metavar="NAME=VALUE", help="A label of the deployment.")
+    ] = None,
+    given: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="The value of $NAME; else as in the environment."),
+    ] = None,
+    run: Annotated[bool, typer.Option("--run", help="Run the commands instead of printing them.")] = False,
+) -> None:
+    """Print the Azure CLI's commands that send a manifest to IoT Hub, or run them."""
+    from edgefn.cli.deploy import Deploy, run_deploy
+
+    asked = Deploy(file, hub, device, deployment, condition, priority, tuple(labels or ()), tuple(given or ()), run)
+    raise typer.Exit(run_deploy(asked))

@@ -9,6 +9,7 @@ from typing import Any
 from edgefn.deploy.create_options import in_pieces
 from edgefn.deploy.module import Box, Module
 from edgefn.deploy.routing import Declared, Routing, routing, start_order
+from edgefn.errors import EdgefnError
 from edgefn.web.options import MODULE_PORT
 
 SCHEMA_VERSION = "1.1"
@@ -54,7 +55,9 @@ class Made:
 
 
 def manifest(modules: Sequence[Module], wanted: Wanted) -> Made:
-    """The manifest of these modules, in the form that is wanted."""
+    """The manifest of these modules, in the form that is wanted; raises EdgefnError."""
+    if wanted.layered and wanted.registry is not None:
+        raise EdgefnError("--registry: a layer can not say it; the base deployment has the credentials of registries")
     ends = [each for module in modules for each in module.ports]
     routes = routing(ends, {module.name: module.routes for module in modules if module.routes})
     if wanted.collector == "iot-hub":
