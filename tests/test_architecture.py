@@ -38,6 +38,8 @@ LAYERS = [
         "outward",
         "log_ring",
         "sight",
+        "scoring_script",
+        "azure_ml",
         "protocols",
     },
     {"gates", "pacing", "captures", "subscription", "video", "images", "fetching", "custom_vision"},

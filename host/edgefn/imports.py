@@ -1,7 +1,7 @@
 """The modules of an app: which there are, how they are imported, and what is said when one fails.
 
-Three layouts, the first that is there counts: ``function_app.py`` (Azure, model v2), ``functions/*.py`` and
-``functions/<package>/`` (edgefn), ``<Function>/function.json`` (Azure, model v1).
+Four layouts, the first that is there counts: ``function_app.py`` (Azure, model v2), ``functions/*.py`` and
+``functions/<package>/`` (edgefn), ``<Function>/function.json`` (Azure, model v1), ``score.py`` (Azure ML).
 """
 
 from __future__ import annotations
@@ -23,9 +23,12 @@ from typing import Any
 
 import azure.functions as func
 
+from edgefn import scoring_script
+from edgefn.azure_ml import with_functions
 from edgefn.errors import EdgefnError, Place, SettingError, listing
 from edgefn.logs import is_user_file
 from edgefn.places import shown
+from edgefn.scoring_script import is_scoring_folder
 from edgefn.settings import read_json
 
 SCRIPT = "function_app.py"
@@ -50,7 +53,8 @@ class AppModule:
 
 def has_functions(root: Path) -> bool:
     """Whether the folder looks like an app at all."""
-    return any(((root / SCRIPT).exists(), (root / FOLDER).is_dir(), *root.glob("*/function.json")))
+    is_app = any(((root / SCRIPT).exists(), (root / FOLDER).is_dir(), *root.glob("*/function.json")))
+    return is_app or is_scoring_folder(root)
 
 
 def import_app(root: Path, script: str = "") -> list[AppModule]:
@@ -67,11 +71,25 @@ def import_app(root: Path, script: str = "") -> list[AppModule]:
             sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
     try:
-        if (root / name).exists():
-            return [_script_module(Path(name).stem, root / name, root)]
-        return list(_folder_modules(root) if _has_folder(root) else _v1_modules(root))
+        return _modules(root, name)
     finally:
         _of_apps.update(name for name in sys.modules.keys() - before if _lies_in(sys.modules[name], root))
+
+
+def _modules(root: Path, script: str) -> list[AppModule]:
+    """The modules of the layout that counts."""
+    if (root / script).exists():
+        return [_script_module(Path(script).stem, root / script, root)]
+    if is_scoring_folder(root):
+        return [_scoring_module(root / scoring_script.SCRIPT, root)]
+    return list(_folder_modules(root) if _has_folder(root) else _v1_modules(root))
+
+
+def _scoring_module(path: Path, root: Path) -> AppModule:
+    """The scoring script, with the functions that call it."""
+    found = _script_module(path.stem, path, root)
+    module = found.module
+    return found if module is None else _guarded(path.stem, path, root, lambda: with_functions(module))
 
 
 def modules_of_app() -> dict[str, Path]:
@@ -93,9 +111,7 @@ def import_again(root: Path, script: str, stale: Collection[str]) -> list[AppMod
     for module in old.values():
         _drop_bytecode(module)
     try:
-        if (root / name).exists():
-            return [_script_module(Path(name).stem, root / name, root)]
-        return list(_folder_modules(root) if _has_folder(root) else _v1_modules(root))
+        return _modules(root, name)
     finally:
         _of_apps.update(name for name in sys.modules.keys() - before if _lies_in(sys.modules[name], root))
         for each, module in old.items():

@@ -39,6 +39,7 @@ BUILTINS = (
     "edgefn.bindings.inference_session",
     "edgefn.bindings.edge_hub",
     "edgefn.bindings.setting",
+    "edgefn.bindings.scoring_script",
     "edgefn.steering",
     "edgefn.bindings.file",
     "edgefn.web.http",

@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 from edgefn.errors import SettingError, nearest
 from edgefn.function import Seconds
 from edgefn.places import json_lines, without_comments
+from edgefn.scoring_script import is_scoring_folder
 
 TRAILING_COMMAS = re.compile(r'("(?:\\.|[^"\\\n])*")|,(?=\s*[}\]])')
 REFERENCE = re.compile(r"%([^%]*)%")
@@ -189,9 +190,14 @@ class HostConfig:
 
 
 def load_host_config(root: Path, environment: Mapping[str, str] = os.environ) -> HostConfig:
-    """Reads host.json of the app root; no file means defaults. Raises SettingError when it can not be used."""
+    """Reads host.json of the app root; no file means defaults. Raises SettingError when it can not be used.
+
+    Where there is none, a folder with a scoring script has the addresses that Azure ML's server has.
+    """
     path = root / "host.json"
-    document = read_json(path) if path.exists() else {"version": "2.0"}
+    document: dict[str, Any] = read_json(path) if path.exists() else {"version": "2.0"}
+    if not path.exists() and is_scoring_folder(root):
+        document["extensions"] = {"http": {"routePrefix": ""}}
     for name, value in environment.items():
         if name.lower().startswith(OVERRIDE):
             _overlay(document, name[len(OVERRIDE) :].split("__"), value)
