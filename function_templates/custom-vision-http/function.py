@@ -12,7 +12,7 @@ app = edgefn.FunctionApp(http_auth_level=func.AuthLevel.__AUTH_LEVEL__)
 
 
 @app.route(custom_vision.ROUTE)
-@app.inference_session(arg_name="model", model="%CUSTOM_VISION_MODEL%", device="%DEVICE%", resize="__RESIZE__")
+@app.inference_session(arg_name="model", model="__MODEL__", device="%DEVICE%", resize="__RESIZE__")
 @app.setting(arg_name="hosts", name="URL_HOSTS", default="")
 def __NAME__(req: func.HttpRequest, model: edgefn.__TASK__Session, hosts: str) -> func.HttpResponse:
     return custom_vision.answer(req, model.infer, hosts)

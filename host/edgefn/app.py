@@ -173,6 +173,19 @@ class EdgeDecorators(TriggerApi, BindingApi):
         options = {"setting_name": name, **_given(locals(), "arg_name", "name")}
         return cast("Decorator", self.generic_input_binding(arg_name, type="setting", **options))
 
+    def scoring_script(
+        self, arg_name: str, module: str | None = None, *, stamp: str | None = None, **other: Any
+    ) -> Decorator:
+        """Gives the function ``run`` of a scoring script of Azure ML, whose ``init`` was called at the start.
+
+        module
+            The script, as it is imported: ``score`` for a score.py beside host.json.
+        stamp
+            Another text for each version of the script, so that ``init`` is called again.
+        """
+        options = _given(locals(), "arg_name")
+        return cast("Decorator", self.generic_input_binding(arg_name, type="scoringScript", **options))
+
     def inference_session(
         self,
         arg_name: str,

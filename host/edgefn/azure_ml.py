@@ -21,7 +21,7 @@ def with_functions(module: ModuleType) -> ModuleType:
     """The module of a scoring script with the functions that call it."""
     stamp = hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest()
     app = FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
-    with_run = app.generic_input_binding("run", type="scoringScript", module=module.__name__, stamp=stamp)
+    with_run = app.scoring_script("run", module.__name__, stamp=stamp)
     app.route("score", methods=["POST"])(with_run(score))
     app.route("/", methods=["GET"])(healthy)
     vars(module)[OWN_APP] = app

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import logging
 import os
 import sys
@@ -25,7 +26,7 @@ class ScoringScriptOptions(Options):
     """The options of ``scoringScript``."""
 
     module: str = "score"
-    """The module of the script, which is imported already."""
+    """The script, as it is imported."""
     stamp: str = ""
     """Another one for each version of the script, so that the ``init`` of a new one is called."""
 
@@ -68,7 +69,7 @@ class ScoringScriptKind:
     async def open(self, binding: Binding) -> ScoringScript:
         """Calls ``init`` in a thread, as it opens models; raises BindingError with what that raises."""
         assert isinstance(binding.options, ScoringScriptOptions)
-        module = sys.modules[binding.options.module]
+        module = importlib.import_module(binding.options.module)
         os.environ.setdefault(FOLDER, self._models or str(self._root))
         log.info("init() of %s, with %s=%s", module.__file__, FOLDER, os.environ[FOLDER])
         try:

@@ -238,11 +238,15 @@ def new(
     name: Annotated[str | None, typer.Option("--name", "-n", help="The name of the function.")] = None,
     root: Root = None,
     force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
+    export: Annotated[
+        Path | None,
+        typer.Option("--from-custom-vision", metavar="ZIP-OR-FOLDER", help="A model that Custom Vision has exported."),
+    ] = None,
 ) -> None:
     """Add a function made of a template. Told nothing, it asks. More options: edgefn templates list --json."""
     from edgefn.cli.new import New, run_new
 
-    raise typer.Exit(run_new(New(template, name, tuple(context.args), root, force)))
+    raise typer.Exit(run_new(New(template, name, tuple(context.args), root, force, export)))
 
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON value.")]

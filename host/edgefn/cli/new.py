@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import typer
 
+from edgefn.cli.exports import as_template, read_export
 from edgefn.cli.generate import Generated, check_layout, check_name, generated
 from edgefn.cli.opening import SCRIPT_ROOT
 from edgefn.cli.plan import tell
@@ -30,6 +31,8 @@ class New:
     more: tuple[str, ...] = ()
     root: Path | None = None
     force: bool = False
+    export: Path | None = None
+    """A model that Custom Vision has exported."""
 
 
 def run_new(asked: New) -> int:
@@ -37,12 +40,28 @@ def run_new(asked: New) -> int:
     try:
         root = asked.root or Path(os.environ.get(SCRIPT_ROOT) or Path.cwd())
         check_layout(root)
+        if asked.export is not None:
+            return _run_exported(root, asked, asked.export)
         template, name, answers = _asked_for(asked) if _is_answered(asked) else _ask(root, force=asked.force)
         result = generated(root, template, name, answers, force=asked.force)
         told(result, result.plan.write(), name, template)
     except EdgefnError as error:
         typer.echo(str(error), err=True)
         return 1
+    return 0
+
+
+def _run_exported(root: Path, asked: New, path: Path) -> int:
+    """A function that answers as Custom Vision does, over a model that it has exported."""
+    export, name = read_export(path), asked.name or "image"
+    template, answers, files = as_template(export, name)
+    if asked.template and find(asked.template).name != template.name:
+        raise EdgefnError(f"--template: an export makes a function of {template.name}; leave the option out")
+    answers |= answers_of(template, asked.more)
+    check_name(root, template, name, force=asked.force)
+    result = generated(root, template, name, answers, force=asked.force)
+    result.plan.made |= files
+    told(result, result.plan.write(), name, template)
     return 0
 
 
