@@ -61,10 +61,9 @@ class ScoringScriptKind:
     def check(self, binding: Binding) -> None:
         """Raises BindingError for a module that is not there."""
         assert isinstance(binding.options, ScoringScriptOptions)
-        if binding.options.module not in sys.modules:
-            raise BindingError(
-                f"{binding.where()}: there is no module '{binding.options.module}'; score would be right"
-            )
+        name = binding.options.module
+        if name not in sys.modules and importlib.util.find_spec(name) is None:
+            raise BindingError(f"{binding.where()}: there is no module '{name}'; score would be right")
 
     async def open(self, binding: Binding) -> ScoringScript:
         """Calls ``init`` in a thread, as it opens models; raises BindingError with what that raises."""
