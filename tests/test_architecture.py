@@ -42,7 +42,7 @@ LAYERS = [
         "azure_ml",
         "protocols",
     },
-    {"gates", "pacing", "captures", "subscription", "video", "images", "fetching", "custom_vision"},
+    {"gates", "pacing", "captures", "subscription", "video", "images", "fetching", "custom_vision", "mqtt"},
     {"triggers", "bindings", "sessions", "hubs"},
     {
         "plugins",

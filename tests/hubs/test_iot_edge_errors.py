@@ -12,9 +12,9 @@ import pytest
 from edgefn.contracts import HubState
 from edgefn.hubs.iot_edge import sdk, workload
 from edgefn.hubs.iot_edge.credentials import Credentials
-from edgefn.hubs.iot_edge.faults import Cause, Fault, Repetitions, redacted
 from edgefn.hubs.iot_edge.identity import Identity, SharedKey, WorkloadKey
 from edgefn.hubs.options import EdgeHubOptions
+from edgefn.mqtt.faults import Cause, Fault, Repetitions, redacted
 from tests.hubs.edges import Edge, edge_on, message
 from tests.hubs.sinks import in_thread, until
 from tests.standin.hubs import HubProcess

@@ -13,9 +13,9 @@ from edgefn.doctor.lines import Line, note, of_error, ok, wrong
 from edgefn.doctor.subject import Subject
 from edgefn.errors import SettingError, listing
 from edgefn.hubs.iot_edge.credentials import Credentials, fetch_credentials
-from edgefn.hubs.iot_edge.faults import Fault
 from edgefn.hubs.iot_edge.identity import VARIABLES, Identity, WorkloadKey, find_identity
 from edgefn.hubs.options import EdgeHubOptions, edge_hub_options
+from edgefn.mqtt.faults import Fault
 from edgefn.settings import Settings
 
 PORT = 8883

@@ -1,27 +1,20 @@
-"""One connection to the hub, from its CONNECT to its end. What is on it dies with it: the next one is a new client.
-
-The event loop reads and writes for paho: there is no thread that could die unseen, wait for another, or be left over,
-and nothing is told across threads.
-"""
+"""One connection to the hub, from its CONNECT to its end. What is on it dies with it: the next one is a new client."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from edgefn.errors import AckTimeout, ConnectionLost, HubError, NotConnected
-from edgefn.hubs.iot_edge.deliveries import Delivery, Receipts
-from edgefn.hubs.iot_edge.faults import Cause, Fault
+from edgefn.errors import HubError, NotConnected
+from edgefn.mqtt.deliveries import Delivery, Receipts
+from edgefn.mqtt.driving import Drive
+from edgefn.mqtt.faults import Cause, Fault
+from edgefn.mqtt.flights import Flights
 
 if TYPE_CHECKING:
     import paho.mqtt.client as mqtt
 
-TICK = 0.5
-"""Seconds between two looks at the keep-alive."""
-READS = 16
-"""Packets that one turn of the loop reads at most."""
 CONN_LOST, KEEPALIVE = 7, 16
 """paho's numbers for the end of a connection."""
 NOT_AVAILABLE, NOT_GRANTED = 3, 0x80
@@ -29,11 +22,6 @@ NOT_AVAILABLE, NOT_GRANTED = 3, 0x80
 
 Client: TypeAlias = "mqtt.Client"
 Receive = Callable[["Connection", Delivery], None]
-
-
-class _Flight(NamedTuple):
-    future: asyncio.Future[None]
-    sent: float
 
 
 class Connection:
@@ -50,16 +38,14 @@ class Connection:
         self._client = client
         self._receive = receive
         self._ack_timeout = ack_timeout
-        self._messages: dict[int, _Flight] = {}
-        self._controls: dict[int, _Flight] = {}
+        self._drive = Drive(client, self._deliver, self._broke)
+        self._messages = Flights("iotedge", ack_timeout, self._drive.read, self._overdue)
+        self._controls = Flights("iotedge", ack_timeout, self._drive.read, self._overdue)
         self._subscribing: set[int] = set()
         self._step: asyncio.Future[None] = self._loop.create_future()
-        self._idle: asyncio.Future[None] | None = None
         self._came: list[Any] = []
         self._begun = False
         self._receipts = Receipts(lambda packet_id: client.ack(packet_id, 1))
-        self._flushing = False
-        self._timers: dict[str, asyncio.TimerHandle] = {}
         self._adopt()
 
     # --- life ----------------------------------------------------------------------------------------------------
@@ -89,8 +75,7 @@ class Connection:
     async def quiet(self) -> None:
         """Returns when no message is on its way any more, or the connection has ended."""
         if self._messages and not self.lost.done():
-            self._idle = self._loop.create_future()
-            either: set[asyncio.Future[Any]] = {self._idle, self.lost}
+            either: set[asyncio.Future[Any]] = {self._messages.empty(), self.lost}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
 
     def ask_to_leave(self, fault: Fault) -> None:
@@ -103,13 +88,12 @@ class Connection:
         if self.lost.done():
             return
         self.lost.set_result(fault)
-        for timer in self._timers.values():
-            timer.cancel()
         if not self._step.done():
             self._step.set_exception(fault)
             self._step.exception()
-        self._fail_flights(fault)
-        self._loop.call_soon(self._hang_up)  # later: paho's callbacks must not call it back
+        self._messages.fail(fault)
+        self._controls.fail(fault)
+        self._drive.end()
 
     # --- packets that leave --------------------------------------------------------------------------------------
 
@@ -128,7 +112,7 @@ class Connection:
         future.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         return future
 
-    def _send(self, flights: dict[int, _Flight], topic: str, body: bytes) -> asyncio.Future[None]:
+    def _send(self, flights: Flights, topic: str, body: bytes) -> asyncio.Future[None]:
         future: asyncio.Future[None] = self._loop.create_future()
         if self.lost.done():
             future.set_exception(NotConnected(f"iotedge: the message did not leave: {self.lost.result()}"))
@@ -142,44 +126,19 @@ class Connection:
         if info.rc:
             future.set_exception(NotConnected("iotedge: the connection has just ended; the message did not leave"))
             return future
-        flights[info.mid] = _Flight(future, time.monotonic())
-        if "acks" not in self._timers:
-            self._timers["acks"] = self._loop.call_later(self._ack_timeout, self._look_at_acks)
+        flights.add(info.mid, future)
         return future
 
-    def _look_at_acks(self) -> None:
+    def _overdue(self) -> None:
         """Ends the connection where the oldest packet is overdue."""
-        del self._timers["acks"]
-        self._read()  # what the loop had no time to read did come in time
-        sent = [next(iter(flights.values())).sent for flights in (self._messages, self._controls) if flights]
-        if self.lost.done() or not sent:
-            return
-        left = min(sent) + self._ack_timeout - time.monotonic()
-        if left > 0:
-            self._timers["acks"] = self._loop.call_later(left, self._look_at_acks)
-            return
         said = f"no acknowledgement within {self._ack_timeout:g} s; the hub should give one, and is connected to anew"
         self.end(Fault(Cause.UNACKNOWLEDGED, said))
 
-    def _fail_flights(self, fault: Fault) -> None:
-        flights = [*self._messages.values(), *self._controls.values()]
-        self._messages, self._controls = {}, {}
-        overdue = time.monotonic() - self._ack_timeout
-        for future, sent in flights:
-            if future.done():
-                continue
-            if sent <= overdue:
-                text = f"not acknowledged within {self._ack_timeout:g} s; the message may have arrived, or not"
-                future.set_exception(AckTimeout(f"iotedge: {text}"))
-            else:
-                text = f"the connection ended before the acknowledgement; the message may have arrived, or not: {fault}"
-                future.set_exception(ConnectionLost(f"iotedge: {text}"))
-
-    # --- paho, and the loop that reads and writes for it -----------------------------------------------------------
+    # --- paho ----------------------------------------------------------------------------------------------------
 
     def _adopt(self) -> None:
-        client, sock = self._client, self._client.socket()
-        if sock is None:
+        client = self._client
+        if client.socket() is None:
             self.end(Fault(Cause.CLOSED, "the hub closed the connection before it answered; it should be running"))
             return
         client.on_connect = self._on_connect
@@ -187,28 +146,14 @@ class Connection:
         client.on_publish = self._on_publish
         client.on_subscribe = self._on_subscribe
         client.on_message = lambda *came: self._came.append(came[2])
-        client.on_socket_register_write = self._on_register_write
-        client.on_socket_close = self._on_socket_close
-        self._loop.add_reader(sock, self._read)
-        self._timers["tick"] = self._loop.call_later(TICK, self._tick)
-        self._loop.call_soon(self._flush)
-        self._loop.call_soon(self._read)  # what TLS has read along is not announced by the socket
+        self._drive.begin()
 
-    def _read(self) -> None:
-        if self.lost.done():
-            return
-        for _ in range(READS):
-            self._drive(self._client.loop_read)
-            sock: Any = self._client.socket()
-            if sock is None or not sock.pending():
-                break
-        else:
-            self._loop.call_soon(self._read)
-        self._deliver()
+    def _broke(self, said: str) -> None:
+        self.end(Fault(Cause.CLIENT, f"{said}; the hub should speak MQTT 3.1.1"))
 
     def _deliver(self) -> None:
         """Hands over what came; outside of paho's callbacks, which hold its locks."""
-        if not self._begun:
+        if not self._begun or self.lost.done():
             return
         came, self._came = self._came, []
         for packet in came:
@@ -221,53 +166,6 @@ class Connection:
                 self._receipts.owe(delivery)
             if not self.lost.done():
                 self._receive(self, delivery)
-
-    def _flush(self) -> None:
-        """Writes what waits; the rest when there is room."""
-        self._flushing = False
-        if self.lost.done():
-            return
-        self._drive(self._client.loop_write)
-        sock: Any = self._client.socket()
-        if sock is None:
-            return
-        if self._client.want_write():
-            self._loop.add_writer(sock, self._flush)
-        else:
-            self._loop.remove_writer(sock)
-
-    def _tick(self) -> None:
-        self._read()
-        if not self.lost.done():
-            self._drive(self._client.loop_misc)
-            self._timers["tick"] = self._loop.call_later(TICK, self._tick)
-
-    def _drive(self, step: Callable[[], Any]) -> None:
-        """One step of paho. An error of its own must not leave a connection that looks alive, and is not."""
-        try:
-            step()
-        except Exception as error:
-            said = f"paho failed ({type(error).__name__}: {error}); the hub should speak MQTT 3.1.1"
-            self.end(Fault(Cause.CLIENT, said))
-
-    def _hang_up(self) -> None:
-        """Says DISCONNECT where that can be written at once, and closes the socket."""
-        if self._client.socket() is not None:
-            self._drive(self._client.disconnect)
-            self._drive(self._client.loop_write)
-        sock: Any = self._client.socket()
-        if sock is not None:
-            self._on_socket_close(self._client, None, sock)
-            sock.close()
-
-    def _on_register_write(self, client: Client, userdata: Any, sock: Any) -> None:
-        if not self._flushing:
-            self._flushing = True
-            self._loop.call_soon(self._flush)
-
-    def _on_socket_close(self, client: Client, userdata: Any, sock: Any) -> None:
-        self._loop.remove_reader(sock)
-        self._loop.remove_writer(sock)
 
     def _on_connect(self, client: Client, userdata: Any, flags: Any, code: Any) -> None:
         if code:
@@ -284,11 +182,8 @@ class Connection:
             self._step.set_result(None)
 
     def _on_publish(self, client: Client, userdata: Any, mid: int) -> None:
-        flight = self._messages.pop(mid, None) or self._controls.pop(mid, None)
-        if flight is not None and not flight.future.done():
-            flight.future.set_result(None)
-        if self._idle is not None and not self._messages and not self._idle.done():
-            self._idle.set_result(None)
+        if not self._messages.landed(mid):
+            self._controls.landed(mid)
 
     def _on_disconnect(self, client: Client, userdata: Any, code: Any) -> None:
         self.end(_ended(int(code)))

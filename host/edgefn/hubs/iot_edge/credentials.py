@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 
 from edgefn.hubs.iot_edge import workload
-from edgefn.hubs.iot_edge.faults import Cause, Fault
 from edgefn.hubs.iot_edge.identity import CA_FILE, Identity, SharedKey, WorkloadKey
+from edgefn.mqtt.faults import Cause, Fault
 
 Signer = Callable[[str], str]
 """Signs a text; gives base64."""

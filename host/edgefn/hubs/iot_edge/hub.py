@@ -16,8 +16,6 @@ from edgefn.contracts import EdgeMessage, HubSink, HubState, Twin
 from edgefn.errors import HubError, NotConnected
 from edgefn.hubs.iot_edge import topics
 from edgefn.hubs.iot_edge.connection import Connection
-from edgefn.hubs.iot_edge.deliveries import Delivery
-from edgefn.hubs.iot_edge.faults import Cause, Fault, Repetitions
 from edgefn.hubs.iot_edge.identity import Identity
 from edgefn.hubs.iot_edge.inputs import Inputs
 from edgefn.hubs.iot_edge.keeper import Keeper
@@ -26,6 +24,8 @@ from edgefn.hubs.iot_edge.patches import Patches
 from edgefn.hubs.iot_edge.twins import TwinRequests
 from edgefn.hubs.options import EdgeHubOptions
 from edgefn.metrics import Metrics
+from edgefn.mqtt.deliveries import Delivery
+from edgefn.mqtt.faults import Cause, Fault, Repetitions
 
 log = logging.getLogger("edgefn.hub")
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from edgefn.contracts import EdgeMessage, HubSink
 from edgefn.hubs.iot_edge.connection import Connection
-from edgefn.hubs.iot_edge.deliveries import Delivery
-from edgefn.hubs.iot_edge.faults import Cause, Fault
+from edgefn.mqtt.deliveries import Delivery
+from edgefn.mqtt.faults import Cause, Fault
 
 log = logging.getLogger("edgefn.hub")
 

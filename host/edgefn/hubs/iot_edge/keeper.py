@@ -6,20 +6,18 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from edgefn.hubs.iot_edge import topics
 from edgefn.hubs.iot_edge.connection import Client, Connection, Receive
 from edgefn.hubs.iot_edge.credentials import Credentials, fetch_credentials
-from edgefn.hubs.iot_edge.faults import Cause, Fault
 from edgefn.hubs.iot_edge.identity import Identity, WorkloadKey
 from edgefn.hubs.iot_edge.rivals import Rivals
 from edgefn.hubs.options import EdgeHubOptions
+from edgefn.mqtt.attempts import attempt
+from edgefn.mqtt.faults import Cause, Fault
 from edgefn.threads import Threads
-
-T = TypeVar("T")
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 3.0
 """An attempt takes at most ``connectTimeout``: with this pause a hub that is back is found within 15 s."""
@@ -84,7 +82,7 @@ class Keeper:
     async def _fetch(self) -> Credentials:
         asked = partial(fetch_credentials, self._identity, self._options.token_lifetime)
         said = f"IOTEDGE_WORKLOADURI: the workload API did not answer within {FETCHING:.0f} s; it is asked again"
-        return await self._in_thread(asked, FETCHING, Fault(Cause.WORKLOAD, said), _let_go)
+        return await attempt(self._threads, asked, FETCHING, Fault(Cause.WORKLOAD, said), _let_go, "iotedge")
 
     async def _connect(self, credentials: Credentials) -> Connection:
         """A connection that is ready; raises Fault, and leaves nothing behind."""
@@ -105,25 +103,8 @@ class Keeper:
         identity, limit = self._identity, self._options.connect_timeout
         said = f"{identity.host_setting}: {identity.host} does not answer within {limit:g} s; edgeHub should run there"
         late = Fault(Cause.UNREACHABLE, said)
-        return await self._in_thread(partial(_dial, identity, credentials, self._options), limit, late, _close)
-
-    async def _in_thread(
-        self, call: Callable[[], T], limit: float, late: Fault, undo: Callable[[asyncio.Future[Any]], object]
-    ) -> T:
-        """What the call gives; when that is no longer wanted, ``undo`` gets what it gave."""
-        job = self._threads.run(call)
-        try:
-            return await asyncio.wait_for(asyncio.shield(job.future), limit)
-        except TimeoutError:
-            job.future.add_done_callback(undo)
-            raise late from None
-        except asyncio.CancelledError:
-            job.future.add_done_callback(undo)
-            raise
-        except Fault:
-            raise
-        except Exception as error:  # a library's own fault: it is said, and the next attempt may fare better
-            raise Fault(Cause.CLIENT, f"iotedge: {type(error).__name__}: {error}; see docs/hubs.md") from None
+        dialled = partial(_dial, identity, credentials, self._options)
+        return await attempt(self._threads, dialled, limit, late, _close, "iotedge")
 
     def _placed(self, fault: Fault) -> Fault:
         """The fault of a connection, with the host it was made to; and with what may be wrong where that said no."""

@@ -12,7 +12,7 @@ import orjson
 from edgefn.contracts import HubSink, MethodReply, MethodRequest
 from edgefn.hubs.iot_edge import topics
 from edgefn.hubs.iot_edge.connection import Connection
-from edgefn.hubs.iot_edge.deliveries import Delivery
+from edgefn.mqtt.deliveries import Delivery
 
 log = logging.getLogger("edgefn.hub")
 

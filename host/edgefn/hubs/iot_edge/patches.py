@@ -11,7 +11,7 @@ import orjson
 
 from edgefn.contracts import HubSink
 from edgefn.hubs.iot_edge.connection import Connection
-from edgefn.hubs.iot_edge.faults import Cause, Fault
+from edgefn.mqtt.faults import Cause, Fault
 
 log = logging.getLogger("edgefn.hub")
 

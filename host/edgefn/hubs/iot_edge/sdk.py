@@ -17,9 +17,9 @@ from azure.iot.device import IoTHubDeviceClient, IoTHubModuleClient
 from azure.iot.device.common.mqtt_transport import MQTTTransport
 
 from edgefn.hubs.iot_edge.credentials import Credentials
-from edgefn.hubs.iot_edge.faults import Cause, Fault
 from edgefn.hubs.iot_edge.identity import Identity
 from edgefn.hubs.options import EdgeHubOptions
+from edgefn.mqtt.faults import Cause, Fault
 
 PORT = 8883
 LONGEST_DIAL = 5.0

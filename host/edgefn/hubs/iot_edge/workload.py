@@ -13,8 +13,8 @@ import time
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from edgefn.hubs.iot_edge.faults import Cause, Fault
 from edgefn.hubs.iot_edge.identity import WorkloadKey
+from edgefn.mqtt.faults import Cause, Fault
 
 PATIENCE = 5.0
 """Seconds that one call may take."""

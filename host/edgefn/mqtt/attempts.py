@@ -1,0 +1,39 @@
+"""Calls that block, made in threads that can be given up: a look-up of a name can hang for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from edgefn.mqtt.faults import Cause, Fault
+from edgefn.threads import Threads
+
+T = TypeVar("T")
+
+
+async def attempt(
+    threads: Threads,
+    call: Callable[[], T],
+    limit: float,
+    late: Fault,
+    undo: Callable[[asyncio.Future[Any]], object],
+    where: str,
+) -> T:
+    """What the call gives within ``limit`` seconds; when it is no longer wanted, ``undo`` gets what it gave.
+
+    Raises Fault: ``late`` when it takes too long, and the library's own error, at ``where``, as one.
+    """
+    job = threads.run(call)
+    try:
+        return await asyncio.wait_for(asyncio.shield(job.future), limit)
+    except TimeoutError:
+        job.future.add_done_callback(undo)
+        raise late from None
+    except asyncio.CancelledError:
+        job.future.add_done_callback(undo)
+        raise
+    except Fault:
+        raise
+    except Exception as error:  # a library's own fault: it is said, and the next attempt may fare better
+        raise Fault(Cause.CLIENT, f"{where}: {type(error).__name__}: {error}; see docs/hubs.md") from None
