@@ -359,6 +359,10 @@ class EdgeMessage:
     input_name: str = ""
     topic: str = ""
     """The topic that it came by, or is for, where an MQTT broker has it."""
+    retain: bool = False
+    """Whether the broker keeps it, or kept it, for those who subscribe later."""
+    qos: int = 1
+    """MQTT's quality of service, 0 or 1: whether the broker acknowledges it."""
     is_json: bool = field(default=False, compare=False, repr=False)
     """Whether the body is known to be JSON in UTF-8, so that nobody has to look."""
 
@@ -390,6 +394,8 @@ class Outgoing:
     """``block``, ``drop_oldest``, ``drop_newest`` or ``dead_letter``; empty for what the spool's options say."""
     ttl: float | None = None
     """Seconds after which it is worth nothing; None for as long as the spool keeps messages."""
+    destination: str = ""
+    """The name of the broker that it is for; empty for the hub."""
 
 
 # --- sessions ----------------------------------------------------------------------------------------------------
@@ -604,6 +610,26 @@ class Hub(Protocol):
     def status(self) -> Mapping[str, Any]:
         """``name``, ``state``, ``since`` (UTC), ``generation`` (connections so far), ``lost`` (why the last one ended),
         and what else the adapter counts, as JSON values.
+        """
+
+
+class Destination(Protocol):
+    """Where messages of the outbox go: the hub, or a broker. Holds nothing beyond its window, and never retries."""
+
+    @property
+    def state(self) -> HubState: ...
+
+    @property
+    def window(self) -> int:
+        """How many messages may be on their way at once."""
+
+    def check(self, message: EdgeMessage) -> None:
+        """Raises TooLarge for a message that is never taken; asked before a message is stored."""
+
+    def publish(self, message: EdgeMessage, left: float | None) -> Awaitable[None]:
+        """As the hub's; ``left`` are the seconds for which the message is still worth something, None for ever.
+
+        Raises Refused too, for a message that is not taken as it is.
         """
 
 

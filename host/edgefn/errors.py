@@ -70,6 +70,10 @@ class TooLarge(HubError):
     """A message that the hub never takes, because of its size."""
 
 
+class Refused(HubError):
+    """A message that is not taken as it is, whenever it is sent: its topic is not allowed, or its form is wrong."""
+
+
 class SpoolError(HubError):
     """A message that can not be stored: no room, no disk, or a store that can not be used."""
 

@@ -341,7 +341,7 @@ class Host:
         await self._end(fed, max(0.1, self.grace - (time.monotonic() - began)))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0.5, self.grace - (time.monotonic() - began))):
-                await self.app.services.spool.sender.idle()
+                await self.app.services.spool.sent()
         await self._close()
         self.state = "stopped"
         self.app.manager.hook.edgefn_host_stopped(services=self.app.services)

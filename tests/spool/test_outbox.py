@@ -13,6 +13,7 @@ from edgefn.errors import NotConnected, SettingError
 from edgefn.metrics import Metrics
 from edgefn.settings import HostConfig
 from edgefn.spool import Spool, SpoolOptions, spool_options
+from edgefn.spool.lanes import HUB
 from tests.spool.ports import LIMIT, ScriptedHub, counted, out, spool_in, until
 
 
@@ -158,7 +159,7 @@ async def test_messages_that_may_be_lost_go_past_the_file(tmp_path: Path) -> Non
         await until(lambda: len(hub.bodies) == 3)
         hub.answer = lambda message: NotConnected("away")
         spool.outbox.pass_by(out("lost").message)
-        await until(lambda: not spool.outbox._flying)
+        await until(lambda: not spool.outbox.lanes[HUB].flying)
         assert spool.outbox.totals.messages == 0
 
 

@@ -1,7 +1,7 @@
 """The spool: what waits, on disk, between the hub and the functions.
 
     hub -> Inbox.on_input -> (commit) -> acknowledged        Subscription.take -> function -> done + outputs (commit)
-    output -> Outbox.put -> (commit) -> invocation done      Sender -> Hub.publish -> acknowledged -> removed
+    output -> Outbox.put -> (commit) -> invocation done      Sender -> Destination.publish -> acknowledged -> removed
 
 ``Store`` is the one writer of the file, ``spool.db`` in the state folder; ``Tail`` hands its rows out in order.
 """
@@ -11,17 +11,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgefn.contracts import Hub, HubState
+from edgefn.contracts import Destination, Hub, HubState
 from edgefn.errors import SpoolError
 from edgefn.metrics import Metrics
 from edgefn.spool import dead_letters
 from edgefn.spool.arrivals import Arrivals
 from edgefn.spool.dead_letters import DeadLetter
 from edgefn.spool.inbox import Inbox, Subscription
+from edgefn.spool.lanes import HUB
 from edgefn.spool.lock import FolderLock
 from edgefn.spool.options import SpoolOptions, spool_options
 from edgefn.spool.outbox import Outbox
@@ -44,7 +45,14 @@ class Spool:
         self.outbox = Outbox(self._store, options, hub, metrics)
         self.inbox = Inbox(self._store, self.outbox, options, metrics)
         self.arrivals = Arrivals(self._store)
-        self.sender = Sender(self.outbox, hub, metrics)
+        self._metrics = metrics
+        self.sender = Sender(self.outbox, self.outbox.lanes[HUB], metrics)
+        self._senders: dict[str, Sender] = {HUB: self.sender}
+        self._sends = False
+        self.begun = False
+        """Whether what comes in can be stored, and what an earlier run left has been settled."""
+        self.beginning: list[Callable[[], None]] = []
+        """Called once when that is so."""
         self._measured: dict[str, list[float]] = {box: [0, 0, 0.0] for box in BOXES}
         self._changes = -1
         self._functions: Sequence[str] | None = None
@@ -100,15 +108,28 @@ class Spool:
         """
         self._functions = functions
         await self._begin()
-        self.sender.start()
+        self._sends = True
+        for sender in self._senders.values():
+            sender.start()
 
     async def _begin(self) -> None:
         try:
             await self.inbox.begin(self._functions)
             if self._functions is not None:
                 await self.arrivals.begin(self._functions)
+            await self._drop_expired()
         except SpoolError:
             self._beginning = asyncio.create_task(self._begin_when_open(), name="begin spool")
+            return
+        self.begun = True
+        for call in self.beginning:
+            call()
+
+    async def _drop_expired(self) -> None:
+        """Removes what expired while the host was down, also what was for a broker that nobody names any more."""
+        expired = await self.outbox.drop_expired()
+        for output, count in expired:
+            self.outbox.count_lost(output, "expired", count)
 
     async def _begin_when_open(self) -> None:
         """Begins late, where the file could not be opened at the start of the host."""
@@ -118,7 +139,8 @@ class Spool:
 
     async def close(self) -> None:
         """Stops sending, and closes the file; everything in it stays."""
-        await self.sender.stop()
+        for sender in self._senders.values():
+            await sender.stop()
         if self._beginning is not None:
             self._beginning.cancel()
         with contextlib.suppress(SpoolError):
@@ -126,13 +148,32 @@ class Spool:
         await self._store.close()
         self._lock.release()
 
+    @property
+    def functions(self) -> Sequence[str] | None:
+        """All that the app declares; None while some may be missing."""
+        return self._functions
+
+    def serve(self, name: str, destination: Destination) -> Sender:
+        """Sends what waits for a destination beside the hub, from now on; who calls tells when that comes and goes."""
+        found = self._senders.get(name)
+        if found is None:
+            found = self._senders[name] = Sender(self.outbox, self.outbox.open_lane(name, destination), self._metrics)
+            if self._sends:
+                found.start()
+        return found
+
     async def idle(self) -> None:
-        """Returns when every message that came in has been worked off, and every one that goes out is with the hub."""
+        """Returns when every message that came in has been worked off, and every one that goes out has arrived."""
         while True:
             await self.inbox.idle()
-            await self.sender.idle()
+            await self.sent()
             if self.inbox.is_idle:
                 return
+
+    async def sent(self) -> None:
+        """Returns when every message that goes out has arrived, or its destination takes none."""
+        for sender in list(self._senders.values()):
+            await sender.idle()
 
     def on_state(self, state: HubState) -> None:
         """The hub came or went."""
@@ -157,9 +198,13 @@ class Spool:
                 **self.outbox.status(),
                 "oldest_seconds": round(self._age(self._measured["outbox"][2]), 1),
                 **self.sender.status(),
+                **({"brokers": others} if (others := self._others()) else {}),
             },
             "dead_letters": {"messages": dead[0], "bytes": dead[1]},
         }
+
+    def _others(self) -> dict[str, Any]:
+        return {name: dict(sender.status()) for name, sender in self._senders.items() if name != HUB}
 
     # --- dead letters --------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgefn.contracts import EdgeMessage
+from edgefn.contracts import EdgeMessage, Outgoing
 from edgefn.spool.options import DeadLetterOptions
 from edgefn.spool.records import ABOUT, message_of
 
@@ -69,20 +69,24 @@ def bury_input(
 def bury_output(connection: sqlite3.Connection, number: int, now: float, attempts: int, reason: str) -> int:
     """Makes a dead letter of a message in the outbox; how many that were, since another may have taken it away."""
     made = connection.execute(
-        "INSERT INTO dead (box, function, name, head, body, size, stored, died, attempts, reason, traceback) "
-        "SELECT 'outbox', '', output, head, body, size, stored, ?, ?, ?, '' FROM outbox WHERE id = ?",
+        "INSERT INTO dead (box, function, name, head, body, size, stored, died, attempts, reason, traceback, "
+        "destination) SELECT 'outbox', '', output, head, body, size, stored, ?, ?, ?, '', destination "
+        "FROM outbox WHERE id = ?",
         (now, attempts, reason, number),
     ).rowcount
     connection.execute("DELETE FROM outbox WHERE id = ?", (number,))
     return made
 
 
-def bury_unsent(connection: sqlite3.Connection, output: str, head: bytes, body: bytes, now: float, reason: str) -> None:
-    """Makes a dead letter of a message that was never stored."""
+def bury_unsent(
+    connection: sqlite3.Connection, outgoing: Outgoing, head: bytes, body: bytes, now: float, reason: str
+) -> None:
+    """Makes a dead letter of a message that was never stored; with another body where that is not to be kept."""
+    output, size = outgoing.message.output_name, len(head) + len(body) + ABOUT
     connection.execute(
-        "INSERT INTO dead (box, function, name, head, body, size, stored, died, attempts, reason, traceback) "
-        "VALUES ('outbox', '', ?, ?, ?, ?, ?, ?, 0, ?, '')",
-        (output, head, body, len(head) + len(body) + ABOUT, now, now, reason),
+        "INSERT INTO dead (box, function, name, head, body, size, stored, died, attempts, reason, traceback, "
+        "destination) VALUES ('outbox', '', ?, ?, ?, ?, ?, ?, 0, ?, '', ?)",
+        (output, head, body, size, now, now, reason, outgoing.destination),
     )
 
 
@@ -110,8 +114,8 @@ def replay(connection: sqlite3.Connection, number: int, now: float, max_age: flo
         )
     else:
         connection.execute(
-            "INSERT INTO outbox (output, head, body, size, stored, expires) "
-            "SELECT name, head, body, size, ?, ? FROM dead WHERE id = ?",
+            "INSERT INTO outbox (output, head, body, size, stored, expires, destination) "
+            "SELECT name, head, body, size, ?, ?, destination FROM dead WHERE id = ?",
             (now, now + max_age, number),
         )
     connection.execute("DELETE FROM dead WHERE id = ?", (number,))

@@ -7,7 +7,6 @@ acknowledgement was lost with a connection, is stored once.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import sqlite3
 from collections import deque
@@ -32,11 +31,33 @@ log = logging.getLogger("edgefn.spool")
 PATIENCE = 20.0
 """Seconds that a message waits for room; less than the 30 s after which edgeHub delivers it again."""
 RECENT = 8
-"""Messages before a lost connection that may come again: edgeHub has one without acknowledgement at a time."""
+"""Messages before a lost connection that the hub may deliver again: it has one without acknowledgement at a time."""
 LATE = 20.0
 """Seconds until a message is stored, after which edgeHub may have sent it again on the same connection."""
 AGAIN = 1.0
 """Seconds between attempts to store an end, and until a message is taken again that could not be worked off yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """A message that came, and for whom."""
+
+    message: EdgeMessage
+    listening: Sequence[Subscription]
+    mark: bytes = b""
+    """What it is known by when it is delivered again; empty when that can not be told."""
+    may_be_again: bool = True
+    """Whether it may have been delivered before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """How messages came: by which connection to whom; that has at most ``unacknowledged`` of them to deliver again."""
+
+    source: str
+    """Empty for the hub."""
+    connection: int
+    unacknowledged: int = RECENT
 
 
 @dataclass(slots=True)
@@ -63,7 +84,6 @@ class Inbox:
         self._epoch = ""
         self._connection = 0
         self._messages = self._bytes = 0
-        self._slots = itertools.count()
         self._queue: deque[asyncio.Future[None]] = deque()
         self.identity = ""
         self._received = metrics.counter("edgefn_inbox_received", "Messages that came in", ("input",))
@@ -137,46 +157,49 @@ class Inbox:
         if not listening:
             self._unheard_of(message.input_name)
             return
-        head = head_of(message)
-        size = len(head) + len(message.body) + ABOUT
-        began = self.store.clock.now()
-        connection = f"{self._epoch}.{self._connection}"  # by which it came: there may be another when there is room
-        await self._room(size * len(listening))
         mark = fingerprint(message) if message.message_id else b""
-        rows = await self.store.run(
-            lambda file: self._insert(file, listening, message, (head, size), (mark, connection, began))
-        )
-        if rows is None:
-            self._again.inc()
-            return
-        for subscription, row in zip(listening, rows, strict=True):
+        # by which it came: there may be another when there is room
+        await self.keep([Coming(message, listening, mark)], Delivered("", self._connection))
+
+    async def keep(self, several: Sequence[Coming], by: Delivered) -> None:
+        """Stores messages for those that listen, all of them or none, in their order, and each once.
+
+        Raises SpoolError when they can not be stored, or there is no room for them.
+        """
+        began = self.store.clock.now()
+        heads = [head_of(coming.message) for coming in several]
+        sizes = [len(head) + len(coming.message.body) + ABOUT for head, coming in zip(heads, several, strict=True)]
+        await self._room(sum(size * len(one.listening) for size, one in zip(sizes, several, strict=True)))
+
+        def work(file: sqlite3.Connection) -> tuple[list[tuple[Subscription, Received]], int]:
+            late = not by.source and self.store.clock.now() - began > LATE
+            stored, again = [], 0
+            for coming, head, size in zip(several, heads, sizes, strict=True):
+                if coming.mark and coming.may_be_again and self._came_before(file, coming.mark, by, late):
+                    again += 1
+                    continue
+                stored += self._insert(file, coming, head, size)
+                if coming.mark:
+                    self._remember(file, coming.mark, by)
+            return stored, again
+
+        stored, again = await self.store.run(work)
+        for subscription, row in stored:
             subscription.tail.add([row])
+        self._again.inc(again)
 
     def _insert(
-        self,
-        connection: sqlite3.Connection,
-        listening: Sequence[Subscription],
-        message: EdgeMessage,
-        stored: tuple[bytes, int],
-        mark: tuple[bytes, str, float],
-    ) -> list[Received] | None:
-        """The rows of a message, or None when it is stored already."""
-        (head, size), (print_, where, began) = stored, mark
-        now = self.store.clock.now()
-        if print_ and self._came_before(connection, print_, where, now - began > LATE):
-            return None
-        rows = [self._insert_for(connection, one, message, head, size) for one in listening]
-        if print_:
-            slot = next(self._slots) % RECENT
-            connection.execute("INSERT OR REPLACE INTO recent VALUES (?, ?, ?)", (slot, print_, where))
-        return rows
+        self, file: sqlite3.Connection, coming: Coming, head: bytes, size: int
+    ) -> list[tuple[Subscription, Received]]:
+        """A row of a message for each that listens."""
+        return [(one, self._insert_for(file, one, coming.message, head, size)) for one in coming.listening]
 
     def _insert_for(
         self, connection: sqlite3.Connection, one: Subscription, message: EdgeMessage, head: bytes, size: int
     ) -> Received:
         number = connection.execute(
             "INSERT INTO inbox (function, input, head, body, size, stored) VALUES (?, ?, ?, ?, ?, ?)",
-            (one.function, message.input_name, head, message.body, size, self.store.clock.now()),
+            (one.function, message.input_name or message.topic, head, message.body, size, self.store.clock.now()),
         ).lastrowid
         self._messages += 1
         self._bytes += size
@@ -197,16 +220,25 @@ class Inbox:
 
         await asyncio.shield(asyncio.ensure_future(put()))  # who is cancelled meanwhile must not keep it from its line
 
-    def _came_before(self, connection: sqlite3.Connection, print_: bytes, where: str, late: bool) -> bool:
+    def _came_before(self, file: sqlite3.Connection, mark: bytes, by: Delivered, late: bool) -> bool:
         """Whether the last messages before a lost connection, or before a slow commit, hold an equal one.
 
         On a live connection an equal message is a new one: a sender may use an id twice.
         """
-        found = connection.execute("SELECT slot, connection FROM recent WHERE fingerprint = ?", (print_,)).fetchall()
-        again = [slot for slot, seen in found if seen != where or late]
+        where = f"{self._epoch}.{by.connection}"
+        query = "SELECT id, connection FROM seen WHERE source = ? AND fingerprint = ? ORDER BY id"
+        again = [number for number, seen in file.execute(query, (by.source, mark)) if seen != where or late]
         if again:
-            connection.execute("UPDATE recent SET connection = ? WHERE slot = ?", (where, again[0]))
+            file.execute("UPDATE seen SET connection = ? WHERE id = ?", (where, again[0]))
         return bool(again)
+
+    def _remember(self, file: sqlite3.Connection, mark: bytes, by: Delivered) -> None:
+        """Keeps by what a message is known, for as long as it may be delivered again."""
+        row = (by.source, mark, f"{self._epoch}.{by.connection}")
+        file.execute("INSERT INTO seen (source, fingerprint, connection) VALUES (?, ?, ?)", row)
+        too_old = "SELECT id FROM seen WHERE source = ? ORDER BY id DESC LIMIT 1 OFFSET ?"
+        which = (by.source, by.source, by.unacknowledged)
+        file.execute(f"DELETE FROM seen WHERE source = ? AND id <= ({too_old})", which)
 
     async def _room(self, size: int) -> None:
         """Waits, in the order of the calls, until ``size`` bytes fit; raises SpoolError after a while."""

@@ -1,4 +1,4 @@
-"""The outbox: messages on their way to the hub, stored before the invocation that made them counts as done."""
+"""The outbox: messages on their way to the hub or a broker, stored before the invocation that made them is done."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from edgefn.contracts import EdgeMessage, Hub, Outgoing
+from edgefn.contracts import Destination, EdgeMessage, Hub, Outgoing
 from edgefn.errors import HubError, SpoolError, TooLarge
 from edgefn.metrics import Metrics
 from edgefn.spool.dead_letters import bury_output, bury_unsent, trim
+from edgefn.spool.lanes import HUB, Lane, ToHub, Waiting
 from edgefn.spool.options import SpoolOptions
-from edgefn.spool.records import ABOUT, head_of, message_of
+from edgefn.spool.records import ABOUT, has_ttl, head_of, message_of
 from edgefn.spool.store import Store
 from edgefn.spool.tail import Tail
 
@@ -27,8 +28,9 @@ LOST = {
     "expired": "Messages of output '%s' were too old before they could be sent",
     "too_large": "A message for output '%s' is too large for the hub: it is a dead letter, see edgefn dead-letter list",
     "poison": "The hub ends the connection on a message of output '%s': it is a dead letter",
+    "refused": "The broker refuses messages of output '%s': they are dead letters, see edgefn dead-letter list",
 }
-BURIED = ("too_large", "poison", "dead_letter")
+BURIED = ("too_large", "poison", "refused", "dead_letter")
 """Causes that leave a dead letter."""
 AGAIN = 1.0
 """Seconds between attempts to remove what has arrived, while nothing can be written."""
@@ -36,23 +38,12 @@ MOST_LEFT_OVER = 1000
 
 
 @dataclass(slots=True)
-class Waiting:
-    """A stored message, in the hands of the sender."""
-
-    id: int
-    output: str
-    size: int
-    expires: float
-    message: EdgeMessage
-
-
-@dataclass(slots=True)
 class Stored:
     """What became of messages that were to be stored, in one transaction."""
 
     rows: list[Waiting] = field(default_factory=list)
-    dropped: list[int] = field(default_factory=list)
-    """Older messages that had to go."""
+    dropped: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    """Older messages that had to go, by destination."""
     lost: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
     """How many were not kept, by output and cause."""
     full: bool = False
@@ -60,7 +51,7 @@ class Stored:
 
 
 class Totals:
-    """How much waits for the hub, by output; kept by the writer's thread inside its transactions."""
+    """How much waits, by output; kept by the writer's thread inside its transactions."""
 
     def __init__(self) -> None:
         self.by_output: dict[str, list[int]] = {}
@@ -88,18 +79,31 @@ class Outbox:
         self._store = store
         self._options = options
         self._bounds = options.outbox
-        self._hub = hub
+        self.lanes: dict[str, Lane] = {}
         self.totals = Totals()
-        self.tail: Tail[Waiting] = Tail(self._page)
         self._room = asyncio.Event()
-        self._flying: set[asyncio.Future[None]] = set()
         self._lost = metrics.counter("edgefn_spool_lost", "Messages that were not kept", ("output", "cause"))
         self._dead = metrics.counter("edgefn_spool_dead_letters", "Messages that failed for good", ("box",))
         self._told: set[tuple[str, str]] = set()
         self._left_over: list[Waiting] = []
         store.opened.append(self.totals.count)
-        store.changed.append(self.tail.read_again)
+        store.changed.append(self._read_again)
         store.changed.append(self._room.set)
+        self.open_lane(HUB, ToHub(hub))
+
+    def open_lane(self, name: str, destination: Destination) -> Lane:
+        """The messages for a destination, from now on and from earlier runs; it is asked before one is stored."""
+        self.lanes[name] = lane = Lane(destination, partial(self._page, name))
+        return lane
+
+    @property
+    def tail(self) -> Tail[Waiting]:
+        """What waits for the hub."""
+        return self.lanes[HUB].tail
+
+    def _read_again(self) -> None:
+        for lane in self.lanes.values():
+            lane.tail.read_again()
 
     # --- storing -------------------------------------------------------------------------------------------------
 
@@ -114,13 +118,18 @@ class Outbox:
             await self._room.wait()
         for (output, cause), count in stored.lost.items():
             self.count_lost(output, cause, count)
-        self.tail.gone(stored.dropped)
-        self.tail.add(stored.rows)
+        for destination, dropped in stored.dropped.items():
+            self._tail(destination).gone(dropped)
+        for row in stored.rows:
+            self._tail(row.destination).add([row])
+
+    def _tail(self, destination: str) -> Tail[Waiting]:
+        return self.lanes[destination].tail
 
     def _work(
         self, messages: Sequence[Outgoing], also: Callable[[sqlite3.Connection], None] | None
     ) -> Callable[[sqlite3.Connection], Stored]:
-        checked = [(outgoing, head_of(outgoing.message), self._refusal(outgoing.message)) for outgoing in messages]
+        checked = [(each, head_of(each.message, each.ttl), self._refusal(each)) for each in messages]
 
         def work(connection: sqlite3.Connection) -> Stored:
             stored = Stored(
@@ -130,7 +139,7 @@ class Outbox:
                 return stored
             for outgoing, head, refusal in checked:
                 if refusal:
-                    self._bury_unsent(connection, stored, outgoing.message, head, refusal, "too_large")
+                    self._bury_unsent(connection, stored, outgoing, head, refusal, "too_large")
                 else:
                     self._insert(connection, stored, outgoing, head)
             if also is not None:
@@ -139,9 +148,9 @@ class Outbox:
 
         return work
 
-    def _refusal(self, message: EdgeMessage) -> str:
+    def _refusal(self, outgoing: Outgoing) -> str:
         try:
-            self._hub.check(message)
+            self.lanes[outgoing.destination].destination.check(outgoing.message)
         except TooLarge as error:
             return str(error)
         return ""
@@ -160,10 +169,10 @@ class Outbox:
         size = len(head) + len(message.body) + ABOUT
         policy = outgoing.when_full or self._bounds.when_full
         if policy == "drop_oldest":
-            self._make_room(connection, stored, output, size)
+            self._make_room(connection, stored, outgoing, size)
         if not self._fits(size) and policy == "dead_letter":
             reason = f"the outbox is full: {self.totals.messages} messages, {self.totals.bytes} bytes"
-            self._bury_unsent(connection, stored, message, head, reason, "dead_letter")
+            self._bury_unsent(connection, stored, outgoing, head, reason, "dead_letter")
             return
         if not self._fits(size) and policy != "block":
             stored.lost[output, "full"] += 1
@@ -171,28 +180,31 @@ class Outbox:
         now = self._store.clock.now()
         expires = now + min(self._bounds.max_age if outgoing.ttl is None else outgoing.ttl, self._bounds.max_age)
         number = connection.execute(
-            "INSERT INTO outbox (output, head, body, size, stored, expires) VALUES (?, ?, ?, ?, ?, ?)",
-            (output, head, message.body, size, now, expires),
+            "INSERT INTO outbox (output, head, body, size, stored, expires, destination) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (output, head, message.body, size, now, expires, outgoing.destination),
         ).lastrowid
         self.totals.add(output, size)
-        stored.rows.append(Waiting(number or 0, output, size, expires, message))
+        has_ttl = outgoing.ttl is not None
+        stored.rows.append(Waiting(number or 0, output, size, expires, message, outgoing.destination, has_ttl))
 
-    def _make_room(self, connection: sqlite3.Connection, stored: Stored, output: str, size: int) -> None:
+    def _make_room(self, connection: sqlite3.Connection, stored: Stored, outgoing: Outgoing, size: int) -> None:
         """Removes the oldest messages of an output until one of ``size`` bytes fits, or there are none."""
+        output = outgoing.message.output_name
         oldest = "SELECT id, size FROM outbox WHERE output = ? ORDER BY id LIMIT 1"
         while not self._fits(size) and (row := connection.execute(oldest, (output,)).fetchone()) is not None:
             connection.execute("DELETE FROM outbox WHERE id = ?", (row[0],))
             self.totals.add(output, -row[1], -1)
-            stored.dropped.append(row[0])
+            stored.dropped[outgoing.destination].append(row[0])
             stored.lost[output, "full"] += 1
 
     def _bury_unsent(
-        self, connection: sqlite3.Connection, stored: Stored, message: EdgeMessage, head: bytes, reason: str, cause: str
+        self, connection: sqlite3.Connection, stored: Stored, outgoing: Outgoing, head: bytes, reason: str, cause: str
     ) -> None:
-        now, body = self._store.clock.now(), message.body
+        now, message = self._store.clock.now(), outgoing.message
+        body = message.body
         if len(body) > self._options.dead_letters.max_bytes // 4:
             body, reason = b"", f"{reason} (its body of {len(message.body)} bytes is not kept)"
-        bury_unsent(connection, message.output_name, head, body, now, reason)
+        bury_unsent(connection, outgoing, head, body, now, reason)
         trim(connection, self._options.dead_letters, now)
         stored.lost[message.output_name, cause] += 1
 
@@ -207,18 +219,18 @@ class Outbox:
 
     # --- without a store -----------------------------------------------------------------------------------------
 
-    def pass_by(self, message: EdgeMessage) -> None:
-        """Sends a message that may be lost straight to the hub, where that takes it at once."""
-        output = message.output_name
-        if len(self._flying) >= self._hub.window:
+    def pass_by(self, message: EdgeMessage, destination: str = HUB) -> None:
+        """Sends a message that may be lost straight to its destination, where that takes it at once."""
+        output, lane = message.output_name, self.lanes[destination]
+        if len(lane.flying) >= lane.destination.window:
             self.count_lost(output, "busy")
             return
-        future = asyncio.ensure_future(self._hub.publish(message))
-        self._flying.add(future)
-        future.add_done_callback(lambda done: self._landed(done, output))
+        future = asyncio.ensure_future(lane.destination.publish(message, None))
+        lane.flying.add(future)
+        future.add_done_callback(lambda done: self._landed(done, output, lane))
 
-    def _landed(self, future: asyncio.Future[None], output: str) -> None:
-        self._flying.discard(future)
+    def _landed(self, future: asyncio.Future[None], output: str, lane: Lane) -> None:
+        lane.flying.discard(future)
         error = None if future.cancelled() else future.exception()
         if isinstance(error, HubError):
             self.count_lost(output, "offline")
@@ -227,16 +239,35 @@ class Outbox:
 
     # --- for the sender ------------------------------------------------------------------------------------------
 
-    async def _page(self, after: int, count: int) -> list[Waiting]:
-        query = "SELECT id, output, size, expires, head, body FROM outbox WHERE id > ? ORDER BY id LIMIT ?"
-        rows = await self._store.run(lambda connection: connection.execute(query, (after, count)).fetchall())
+    async def _page(self, destination: str, after: int, count: int) -> list[Waiting]:
+        query = (
+            "SELECT id, output, size, expires, head, body FROM outbox "
+            "WHERE destination = ? AND id > ? ORDER BY id LIMIT ?"
+        )
+        asked = (destination, after, count)
+        rows = await self._store.run(lambda connection: connection.execute(query, asked).fetchall())
         return [
-            Waiting(number, output, size, expires, message_of(head, body))
+            Waiting(number, output, size, expires, message_of(head, body), destination, has_ttl(head))
             for number, output, size, expires, head, body in rows
         ]
 
-    def is_expired(self, row: Waiting) -> bool:
-        return row.expires <= self._store.clock.now()
+    def left(self, row: Waiting) -> float:
+        """Seconds until a message is worth nothing any more."""
+        return row.expires - self._store.clock.now()
+
+    async def drop_expired(self) -> list[tuple[str, int]]:
+        """Removes what is worth nothing any more; how many messages of which outputs. Raises SpoolError."""
+
+        def work(connection: sqlite3.Connection) -> list[tuple[str, int]]:
+            now = self._store.clock.now()
+            query = "SELECT output, count(*) FROM outbox WHERE expires <= ? GROUP BY output"
+            expired = connection.execute(query, (now,)).fetchall()
+            if expired:
+                connection.execute("DELETE FROM outbox WHERE expires <= ?", (now,))
+                self.totals.count(connection)
+            return expired
+
+        return await self._store.run(work)
 
     def remove(self, rows: Sequence[Waiting]) -> None:
         """Deletes messages that the hub has, or that are worth nothing any more; later, where that can not be now."""
@@ -254,8 +285,10 @@ class Outbox:
                 asyncio.get_running_loop().call_later(AGAIN, self._remove_again)
             self._left_over.extend(rows)
             return
-        self.tail.done(rows)
-        self.tail.arrived.set()
+        for row in rows:
+            tail = self._tail(row.destination)
+            tail.done([row])
+            tail.arrived.set()
         self._room.set()
 
     def _remove_again(self) -> None:
@@ -279,9 +312,9 @@ class Outbox:
         try:
             await self._store.run(work)
         except SpoolError:
-            self.tail.back([row])
+            self._tail(row.destination).back([row])
             raise
-        self.tail.done([row])
+        self._tail(row.destination).done([row])
         self.count_lost(row.output, cause)
         log.error("A message for output '%s' is a dead letter: %s", row.output, reason)
 

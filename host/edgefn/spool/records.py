@@ -27,8 +27,8 @@ ABOUT = 256
 """Bytes that a row is taken to cost beside its message."""
 
 
-def head_of(message: EdgeMessage) -> bytes:
-    """All of a message but its body."""
+def head_of(message: EdgeMessage, ttl: float | None = None) -> bytes:
+    """All of a message but its body; with the seconds for which it is worth something, where that was declared."""
     head: dict[str, Any] = {name: value for name in FIELDS if (value := getattr(message, name))}
     if message.properties:
         head["properties"] = dict(message.properties)
@@ -36,6 +36,12 @@ def head_of(message: EdgeMessage) -> bytes:
         head["created"] = message.created
     if message.is_json:
         head["is_json"] = True
+    if message.retain:
+        head["retain"] = True
+    if message.qos != 1:
+        head["qos"] = message.qos
+    if ttl is not None:
+        head["ttl"] = ttl
     return orjson.dumps(head)
 
 
@@ -48,13 +54,20 @@ def message_of(head: bytes, body: bytes) -> EdgeMessage:
         known.get("properties") or {},
         created=datetime.fromisoformat(created) if created else None,
         is_json=known.get("is_json", False),
+        retain=known.get("retain", False),
+        qos=known.get("qos", 1),
         **{name: known.get(name, "") for name in FIELDS},
     )
 
 
-def fingerprint(message: EdgeMessage) -> bytes:
-    """Equal for two deliveries of one message, and for two messages only when all of them is equal."""
-    digest = hashlib.blake2b(head_of(message), digest_size=16)
+def has_ttl(head: bytes) -> bool:
+    """Whether it was declared for how long the message of a row is worth something."""
+    return "ttl" in orjson.loads(head)
+
+
+def fingerprint(message: EdgeMessage, salt: bytes = b"") -> bytes:
+    """Equal for two deliveries of one message, and for two messages only when all of them is equal, ``salt`` too."""
+    digest = hashlib.blake2b(head_of(message), digest_size=16, salt=salt)
     digest.update(message.body)
     return digest.digest()
 

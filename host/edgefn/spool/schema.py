@@ -1,8 +1,8 @@
 """The file of the spool: its tables, their versions, and what happens to a file that can not be used.
 
 One SQLite file, ``spool.db``, in WAL mode. ``inbox`` holds messages for functions, one row a function; ``outbox``
-messages for the hub; ``dead`` those that failed for good; ``arrivals`` the files that functions have had. ``id`` counts
-up and is never used again.
+messages for the hub and for brokers; ``dead`` those that failed for good; ``seen`` tells what may be delivered again;
+``arrivals`` are the files that functions have had. ``id`` counts up and is never used again.
 """
 
 from __future__ import annotations
@@ -49,6 +49,17 @@ MIGRATIONS = (
     CREATE TABLE arrivals (
         id INTEGER PRIMARY KEY AUTOINCREMENT, function TEXT NOT NULL, path TEXT NOT NULL, size INTEGER NOT NULL,
         modified INTEGER NOT NULL, seen REAL NOT NULL, wish TEXT NOT NULL DEFAULT '', UNIQUE (function, path));
+    """,
+    """
+    ALTER TABLE outbox ADD COLUMN destination TEXT NOT NULL DEFAULT '';
+    ALTER TABLE dead ADD COLUMN destination TEXT NOT NULL DEFAULT '';
+    CREATE INDEX outbox_of_destination ON outbox (destination, id);
+    CREATE TABLE seen (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, source TEXT NOT NULL,
+        fingerprint BLOB NOT NULL, connection TEXT NOT NULL);
+    CREATE INDEX seen_of_source ON seen (source, id);
+    INSERT INTO seen (source, fingerprint, connection) SELECT '', fingerprint, connection FROM recent;
+    DROP TABLE recent;
     """,
 )
 """How a file of each version becomes one of the next; a new file goes through all of them."""
@@ -160,7 +171,8 @@ def salvage(damaged: Path, connection: sqlite3.Connection) -> int:
 
 
 def _copied(source: sqlite3.Connection, connection: sqlite3.Connection, table: str) -> int:
-    columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+    known = {row[1] for row in source.execute(f"PRAGMA table_info({table})")}  # it may be of an earlier version
+    columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})") if row[1] in known]
     names, marks = ", ".join(columns), ", ".join("?" * len(columns))
     saved = 0
     for row in _readable(source, f"SELECT {names} FROM {table} ORDER BY id"):

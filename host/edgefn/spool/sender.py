@@ -1,4 +1,5 @@
-"""Takes the outbox to the hub: in order, so many at once as the hub allows, and again what was not acknowledged.
+"""Takes what waits for the hub, or a broker, there: in order, so many at once as that allows, and again what was not
+acknowledged.
 
 After an error it waits for what else is on its way, goes back to the lowest message without acknowledgement, and
 begins with one at a time; each acknowledgement doubles that, up to the hub's window. So it also finds a message on
@@ -15,10 +16,11 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-from edgefn.contracts import Hub, HubState
-from edgefn.errors import ConnectionLost, HubError, SpoolError, TooLarge
+from edgefn.contracts import HubState
+from edgefn.errors import ConnectionLost, HubError, Refused, SpoolError, TooLarge
 from edgefn.metrics import Metrics
-from edgefn.spool.outbox import Outbox, Waiting
+from edgefn.spool.lanes import Lane, Waiting
+from edgefn.spool.outbox import Outbox
 
 log = logging.getLogger("edgefn.spool")
 
@@ -30,16 +32,16 @@ LONGEST_PAUSE = 5.0
 class Sender:
     """One task that sends; see the module's text."""
 
-    def __init__(self, outbox: Outbox, hub: Hub, metrics: Metrics) -> None:
+    def __init__(self, outbox: Outbox, lane: Lane, metrics: Metrics) -> None:
         self._outbox = outbox
-        self._tail = outbox.tail
-        self._hub = hub
+        self._tail = lane.tail
+        self._destination = lane.destination
         self._window = 1
         self._flying: dict[asyncio.Future[None], Waiting] = {}
         self._failed: list[Waiting] = []
         self._error: HubError | None = None
         self._pause = PAUSE
-        self._wake = outbox.tail.arrived
+        self._wake = lane.tail.arrived
         self._back = asyncio.Event()
         self._idle = asyncio.Event()
         self._suspect: Waiting | None = None
@@ -97,11 +99,12 @@ class Sender:
             row = self._tail.at_hand() or await self._tail.next()
             if row is None:
                 break
-            if self._outbox.is_expired(row):
+            left = self._outbox.left(row)
+            if left <= 0:
                 self._outbox.remove([row])
                 self._outbox.count_lost(row.output, "expired")
                 continue
-            future = asyncio.ensure_future(self._hub.publish(row.message))
+            future = asyncio.ensure_future(self._destination.publish(row.message, left if row.has_ttl else None))
             self._flying[future] = row
             future.add_done_callback(self._landed)
         if not self._flying and self._error is None and not self._tail.has_more:
@@ -124,7 +127,7 @@ class Sender:
     def _arrived(self, row: Waiting) -> None:
         self.sent += 1
         self._counted.inc()
-        self._window = min(self._window * 2, max(1, self._hub.window))
+        self._window = min(self._window * 2, max(1, self._destination.window))
         self._pause = PAUSE
         if self._suspect is not None and row.id == self._suspect.id:
             self._suspect, self._losses = None, 0
@@ -140,16 +143,17 @@ class Sender:
         alone = self._window == 1 and len(failed) == 1
         self._window = 1
         self._tail.back(failed)
-        if isinstance(error, TooLarge) and alone:
+        if isinstance(error, TooLarge | Refused) and alone:
             await self._refused(error)
         elif isinstance(error, ConnectionLost) and alone:
             await self._suspected(failed[0])
         await self._rest()
 
-    async def _refused(self, error: TooLarge) -> None:
+    async def _refused(self, error: TooLarge | Refused) -> None:
         row = await self._tail.next()
         if row is not None:
-            await self._outbox.bury(row, 1, str(error), "too_large")
+            cause = "too_large" if isinstance(error, TooLarge) else "refused"
+            await self._outbox.bury(row, 1, str(error), cause)
         self._pause = 0.0
 
     async def _suspected(self, row: Waiting) -> None:
@@ -170,7 +174,7 @@ class Sender:
             return
         try:
             await self._rest()
-            await self._hub.publish(after.message)
+            await self._destination.publish(after.message, self._outbox.left(after) if after.has_ttl else None)
         except HubError as error:
             self.last_error = str(error)
             self._tail.back([taken, after])
@@ -189,7 +193,7 @@ class Sender:
         self._idle.set()
         pause, self._pause = self._pause, min(max(PAUSE, self._pause * 2), LONGEST_PAUSE)
         await self._back_within(pause * random.uniform(0.8, 1.2))
-        while self._hub.state is not HubState.ONLINE:
+        while self._destination.state is not HubState.ONLINE:
             await self._back_within(LONGEST_PAUSE)
         self._resting = False
 
