@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from edgefn.function import Binding, Options
     from edgefn.methods import Methods
     from edgefn.metrics import Metrics
+    from edgefn.mqtt.brokers import Brokers
     from edgefn.settings import HostConfig, Settings
     from edgefn.spool import Spool
 
@@ -313,6 +314,7 @@ class Services:
     session_kinds: Mapping[str, SessionKind]
     methods: Methods
     desired: Desired
+    brokers: Brokers
 
 
 # --- frames and messages -----------------------------------------------------------------------------------------

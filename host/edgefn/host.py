@@ -226,6 +226,7 @@ class Host:
             "uptime": round(time.monotonic() - self._started, 1),
             "hub": dict(services.hub.status()),
             "spool": dict(services.spool.status()),
+            **({"brokers": brokers} if (brokers := dict(services.brokers.status())) else {}),
             "functions": {running.function.name: self._function_status(running) for running in self.running},
             "blocked": dict(self._heartbeat.lines),
             "errors": [*self.app.errors, *self.file_errors()],
@@ -375,6 +376,7 @@ class Host:
         for session_kind in services.session_kinds.values():
             await asyncio.to_thread(session_kind.close)
         await self._quietly(services.spool.close())
+        await self._quietly(services.brokers.close())
         await self._quietly(services.hub.stop())
         await self.operation.close()
         self.threads.close()

@@ -27,6 +27,7 @@ from edgefn.loader.policies import is_disabled, retry_policy
 from edgefn.loader.signature import signature_of
 from edgefn.methods import Methods
 from edgefn.metrics import Metrics
+from edgefn.mqtt.brokers import Brokers
 from edgefn.plugins import KindTable, PluginManager, kind_table, plugin_manager, session_kinds
 from edgefn.redaction import hold, secrets_in
 from edgefn.settings import HostConfig, Settings, load_host_config, load_settings, timeout
@@ -187,7 +188,8 @@ def _services(root: Path, state: Path, config: HostConfig, settings: Settings, m
     hub: Hub = manager.hook.edgefn_hub(root=root, state=state, config=config, settings=settings, metrics=metrics)
     kinds = session_kinds(manager, root, state, metrics)
     spool = Spool(state, spool_options(config, str(root / "host.json")), hub, metrics)
-    return Services(root, state, settings, config, metrics, hub, spool, kinds, Methods(metrics), Desired())
+    brokers = Brokers(root, state, config, settings, spool, metrics)
+    return Services(root, state, settings, config, metrics, hub, spool, kinds, Methods(metrics), Desired(), brokers)
 
 
 # --- functions ---------------------------------------------------------------------------------------------------

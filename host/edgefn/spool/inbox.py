@@ -106,6 +106,11 @@ class Inbox:
         if function in self._subscriptions:
             self._subscriptions[function].input_name = ""
 
+    def input_of(self, function: str) -> str:
+        """The input of the hub that a function listens to; empty for one that does to none."""
+        found = self._subscriptions.get(function)
+        return found.input_name if found else ""
+
     def heard(self) -> list[str]:
         """The inputs that functions listen to."""
         return sorted({one.input_name for one in self._subscriptions.values()} - {""})

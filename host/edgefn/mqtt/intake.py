@@ -1,0 +1,116 @@
+"""Messages of one broker on their way into the inbox: in order, several in one transaction, acknowledged when stored."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from edgefn.errors import SpoolError
+from edgefn.spool import Inbox, Subscription
+from edgefn.spool.inbox import Arrival, Delivered
+from edgefn.spool.records import fingerprint
+
+if TYPE_CHECKING:
+    from edgefn.mqtt.connection import Came, Connection
+
+log = logging.getLogger("edgefn.mqtt")
+
+MOST_WAITING = 1000
+"""Messages that wait to be stored; more come only where nothing is acknowledged, and then they are dropped."""
+AT_ONCE = 64
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.2
+
+
+class _Waiting(NamedTuple):
+    connection: Connection
+    came: Came
+    listening: Sequence[Subscription]
+
+
+class Intake:
+    """What can not be stored stays unacknowledged and is tried again; the broker sends only so many meanwhile."""
+
+    def __init__(self, inbox: Inbox, source: str, unacknowledged: int, dropped: Any) -> None:
+        self._inbox = inbox
+        self._source = source
+        self._unacknowledged = unacknowledged
+        self._dropped = dropped
+        self.counts: Counter[str] = Counter()
+        """Messages that were not kept, by cause."""
+        self._waiting: deque[_Waiting] = deque()
+        self._came = asyncio.Event()
+        self._failed = 0
+
+    def put(self, connection: Connection, came: Came, listening: Sequence[Subscription]) -> None:
+        """Takes a message for functions; one for nobody is acknowledged and counted."""
+        if not listening:
+            came.delivery.settle()
+            self._drop("unheard")
+        elif not came.message.qos and len(self._waiting) >= MOST_WAITING:
+            self._drop("full")
+        else:
+            self._waiting.append(_Waiting(connection, came, listening))
+            self._came.set()
+
+    async def run(self) -> None:
+        """Stores messages until it is cancelled."""
+        pause = FIRST_PAUSE
+        while True:
+            batch = self._next()
+            if not batch:
+                self._came.clear()
+                await self._came.wait()
+                continue
+            try:
+                await self._store(batch)
+            except SpoolError as error:
+                self._waiting.extendleft(reversed(batch))
+                self._say_failed(error)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+                continue
+            pause = FIRST_PAUSE
+            for one in batch:
+                one.came.delivery.settle()
+
+    def _next(self) -> list[_Waiting]:
+        """What waits of one connection; what came by one that has ended comes again, unless it was not to."""
+        batch: list[_Waiting] = []
+        while self._waiting and len(batch) < AT_ONCE:
+            one = self._waiting[0]
+            if one.connection.lost.done() and one.came.message.qos:
+                self._waiting.popleft()
+                continue
+            if batch and one.connection is not batch[0].connection:
+                break
+            batch.append(self._waiting.popleft())
+        return batch
+
+    async def _store(self, batch: Sequence[_Waiting]) -> None:
+        by = Delivered(self._source, batch[0].connection.number, self._unacknowledged)
+        await self._inbox.keep([_arrival(one) for one in batch], by)
+
+    def _say_failed(self, error: SpoolError) -> None:
+        """The first, second, fourth, eighth, ... time."""
+        self._failed += 1
+        if self._failed.bit_count() == 1:
+            text = "%s: messages are not taken, and are tried again (%d times by now): %s"
+            log.warning(text, self._source, self._failed, error)
+
+    def _drop(self, cause: str) -> None:
+        self.counts[cause] += 1
+        self._dropped.labels(self._source, cause).inc()
+
+
+def _arrival(one: _Waiting) -> Arrival:
+    """By its id a message is known whoever sends it again; without one by its packet, where the broker says so."""
+    message, delivery = one.came.message, one.came.delivery
+    if message.message_id:
+        return Arrival(message, one.listening, fingerprint(message))
+    if not message.qos:
+        return Arrival(message, one.listening)
+    mark = fingerprint(message, delivery.packet_id.to_bytes(2, "big"))
+    return Arrival(message, one.listening, mark, one.came.may_be_again)

@@ -1,0 +1,42 @@
+"""``extensions.mqtt`` of host.json: what holds for every broker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from edgefn.errors import SettingError, nearest
+from edgefn.function import Seconds
+from edgefn.settings import HostConfig
+
+
+class MqttOptions(BaseModel):
+    """All options."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+
+    keep_alive: int = Field(default=30, ge=2, le=600)
+    """Seconds of silence after which the broker is asked for a sign of life; its end is noticed in twice the time."""
+    connect_timeout: Seconds = Field(default=10.0, ge=1, le=60)
+    ack_timeout: Seconds = Field(default=20.0, ge=1, le=300)
+    """Seconds after which a packet without acknowledgement has failed, and the connection with it."""
+    session_expiry: Seconds = Field(default=86_400.0, ge=0, le=2**32 - 1)
+    """Seconds for which the broker keeps messages while the host is away; 0 for not at all."""
+    receive_maximum: int = Field(default=64, ge=1, le=1000)
+    """Messages that the broker may send before the first is stored and acknowledged."""
+
+
+def mqtt_options(root: Path, config: HostConfig) -> MqttOptions:
+    """The options as host.json declares them; raises SettingError with the place."""
+    try:
+        return MqttOptions.model_validate(dict(config.extension("mqtt")))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        name = ".".join(str(part) for part in fault["loc"])
+        known = [info.alias or key for key, info in MqttOptions.model_fields.items()]
+        where = f"{root / 'host.json'}: extensions.mqtt.{name}"
+        raise SettingError(
+            f"{where}: {fault['msg']}{nearest(name, known)}; known options: {', '.join(known)}"
+        ) from None
