@@ -112,6 +112,38 @@ class EdgeDecorators(TriggerApi, BindingApi):
         options = _given(locals(), "arg_name")
         return cast("Decorator", self.generic_trigger(arg_name, type="edgeHubTrigger", **options))
 
+    def mqtt_trigger(
+        self,
+        arg_name: str,
+        topic: str,
+        broker: str | None = None,
+        *,
+        share: str | None = None,
+        qos: int | str | None = None,
+        retained: bool | str | None = None,
+        cardinality: str | None = None,
+        max_batch_size: int | str | None = None,
+        max_concurrency: int | str | None = None,
+        **other: Any,
+    ) -> Decorator:
+        """Runs the function for each message of a topic of an MQTT 5 broker.
+
+        The parameter is as that of ``edge_hub_trigger``; an EdgeMessage has the topic and the user properties.
+
+        topic
+            With ``+`` for any one level and ``#`` for all further ones.
+        broker
+            ``mqtt://user:password@host:1883``, ``mqtts://host:8883?ca=ca.pem``; the setting MQTT_BROKER by default.
+        share
+            A group: each of its members, on whatever box, gets a part of the messages.
+        qos, retained
+            0 for messages that may be lost; False to leave out what the broker retains.
+        cardinality, max_batch_size, max_concurrency
+            As those of ``edge_hub_trigger``.
+        """
+        options = _given(locals(), "arg_name")
+        return cast("Decorator", self.generic_trigger(arg_name, type="mqttTrigger", **options))
+
     def direct_method_trigger(self, arg_name: str, method_name: str, **other: Any) -> Decorator:
         """Answers the direct method ``method_name`` of the module; its name may be written in any case.
 
@@ -275,6 +307,47 @@ class EdgeDecorators(TriggerApi, BindingApi):
         """
         options = _given(locals(), "arg_name")
         return cast("Decorator", self.generic_output_binding(arg_name, type="edgeHub", **options))
+
+    def mqtt_output(
+        self,
+        arg_name: str,
+        topic: str,
+        broker: str | None = None,
+        *,
+        qos: int | str | None = None,
+        retain: bool | str | None = None,
+        interval: float | str | None = None,
+        on_change: bool | str | Sequence[str] | None = None,
+        rate: str | None = None,
+        properties: Mapping[str, str] | None = None,
+        content_type: str | None = None,
+        ttl: float | str | None = None,
+        when_full: str | None = None,
+        durable: bool | str | None = None,
+        gate: str | None = None,
+        gate_field: str | None = None,
+        threshold: float | str | None = None,
+        classes: Sequence[str] | str | None = None,
+        hold: float | str | None = None,
+        background: Sequence[str] | str | None = None,
+        timeout: float | str | None = None,
+        **other: Any,
+    ) -> Decorator:
+        """Publishes what the function sets, or returns with ``arg_name="$return"``, to a topic of an MQTT 5 broker.
+
+        topic
+            With values in braces: ``{function}``, ``{topic}``, ``{source}``, ``{frame_id}``, ..., as in ``file_name``.
+        broker
+            ``mqtt://user:password@host:1883``, ``mqtts://host:8883?ca=ca.pem``; the setting MQTT_BROKER by default.
+        qos, retain
+            0 for messages that are not acknowledged; True to have the last one kept for those who subscribe later.
+        ttl
+            As that of ``edge_hub_output``; the broker gets what is left of it as the message's expiry.
+
+        All others are those of ``edge_hub_output``.
+        """
+        options = _given(locals(), "arg_name")
+        return cast("Decorator", self.generic_output_binding(arg_name, type="mqtt", **options))
 
     def file_output(
         self,

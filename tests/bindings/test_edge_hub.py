@@ -11,7 +11,7 @@ import orjson
 import pytest
 from pydantic import ValidationError
 
-from edgefn.bindings.edge_hub import EdgeHubOutput, EdgeHubOutputOptions, Gate
+from edgefn.bindings.edge_hub import EdgeHubOutputOptions, Gate, MessageOutput
 from edgefn.contracts import Box, EdgeMessage, Event, Outgoing
 from edgefn.errors import SpoolError
 
@@ -31,9 +31,9 @@ class Kept:
         self.messages.append(message)
 
 
-def output(clock: Callable[[], float] = lambda: 0.0, **options: Any) -> tuple[EdgeHubOutput, Kept]:
+def output(clock: Callable[[], float] = lambda: 0.0, **options: Any) -> tuple[MessageOutput, Kept]:
     declared, outbox = EdgeHubOutputOptions.model_validate(options), Kept()
-    return EdgeHubOutput(declared, outbox, Gate(declared, clock)), outbox  # type: ignore[arg-type]
+    return MessageOutput(declared, outbox, Gate(declared, clock)), outbox  # type: ignore[arg-type]
 
 
 async def sent(values: list[Any], times: list[float] | None = None, **options: Any) -> list[Any]:

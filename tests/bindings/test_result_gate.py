@@ -13,7 +13,7 @@ import orjson
 import pytest
 from pydantic import ValidationError
 
-from edgefn.bindings.edge_hub import EdgeHubOutput, EdgeHubOutputOptions, Gate
+from edgefn.bindings.edge_hub import EdgeHubOutputOptions, Gate, MessageOutput
 from edgefn.bindings.result_gate import ResultGate, declared_gate
 from edgefn.contracts import Box, Candidate, Detection, EdgeMessage, Event, Outgoing, PixelBox, VideoFrame
 from edgefn.function import Binding, Direction
@@ -35,10 +35,10 @@ class Kept:
         self.messages += [outgoing.message for outgoing in messages]
 
 
-def output(**options: Any) -> tuple[EdgeHubOutput, Kept]:
+def output(**options: Any) -> tuple[MessageOutput, Kept]:
     declared, outbox = EdgeHubOutputOptions.model_validate({"outputName": "out", **options}), Kept()
     gate = Gate(declared, clock=lambda: float(len(outbox.messages)))  # each message takes a second
-    return EdgeHubOutput(declared, outbox, gate, declared_gate(declared)), outbox  # type: ignore[arg-type]
+    return MessageOutput(declared, outbox, gate, declared_gate(declared)), outbox  # type: ignore[arg-type]
 
 
 def frame(at: float) -> VideoFrame:
@@ -49,7 +49,7 @@ def cars(*scores: float) -> list[Detection]:
     return [Detection(1, "car", score, Box(0, 0, 1, 1), PixelBox(0, 0, 9, 9)) for score in scores]
 
 
-async def run(out: EdgeHubOutput, *values: Any) -> None:
+async def run(out: MessageOutput, *values: Any) -> None:
     """Sets a value for each frame, one second after the other."""
     for second, value in enumerate(values):
         await out.send(out.encode(value), Event(frame(second)))
@@ -300,7 +300,7 @@ def test_options_that_change_leave_the_state_as_it_is() -> None:
     assert left["event"] == "leave"
 
 
-def adopt(out: EdgeHubOutput, **declared: Any) -> None:
+def adopt(out: MessageOutput, **declared: Any) -> None:
     binding = Binding("f", "out", "edgeHub", Direction.OUT, declared, options(**declared))
     change = out.adopt(binding)
     assert change is not None

@@ -9,13 +9,14 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Annotated, Any, NamedTuple, Protocol, Self
 
 import orjson
 from pydantic import Field, field_validator, model_validator
 
 from edgefn.bindings.result_gate import GatedOptions, Reason, ResultGate, declared_gate
 from edgefn.contracts import EdgeMessage, Event, Needs, Outgoing, OutputKind, Services
+from edgefn.errors import EdgefnError
 from edgefn.function import Binding, Seconds, Truth
 from edgefn.gates.sightings import Sighting
 from edgefn.hookspecs import hookimpl
@@ -29,10 +30,9 @@ RATE = re.compile(r"^\s*(\d+)\s*/\s*(second|minute|hour|s|m|h)\s*$", re.IGNORECA
 WINDOWS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-class EdgeHubOutputOptions(GatedOptions):
-    """The options of ``edgeHub``."""
+class MessageOptions(GatedOptions):
+    """The options of an output whose values become messages."""
 
-    output_name: str = ""
     interval: Seconds = Field(default=0.0, ge=0.0)
     on_change: Annotated[bool | str | list[str], Truth] = False
     rate: str = Field(default="", json_schema_extra={"pattern": f"{RATE.pattern}|^$"})
@@ -79,6 +79,40 @@ class EdgeHubOutputOptions(GatedOptions):
         return self.on_change if isinstance(self.on_change, list) else None
 
 
+class EdgeHubOutputOptions(MessageOptions):
+    """The options of ``edgeHub``."""
+
+    output_name: str = ""
+
+
+class Post(Protocol):
+    """Where the messages of an output go."""
+
+    @property
+    def output(self) -> str:
+        """The name under which they wait: each has its order, its bounds and its counters."""
+
+    @property
+    def destination(self) -> str:
+        """The broker; empty for the hub."""
+
+    def addressed(self, message: EdgeMessage, event: Event) -> EdgeMessage:
+        """The message with all that its destination has to know; raises EdgefnError."""
+
+
+class HubPost:
+    """An output of the module."""
+
+    destination = ""
+
+    def __init__(self, options: MessageOptions) -> None:
+        assert isinstance(options, EdgeHubOutputOptions)
+        self.output = options.output_name
+
+    def addressed(self, message: EdgeMessage, event: Event) -> EdgeMessage:
+        return message
+
+
 class Encoded(NamedTuple):
     """What a function set, ready to be sent; ``key`` is what ``onChange`` compares."""
 
@@ -103,7 +137,7 @@ def _with_reason(message: EdgeMessage, reason: Reason, number: int) -> EdgeMessa
 class Gate:
     """Decides what leaves: only changes, at most one in an interval, at most so many in a window; counts the rest."""
 
-    def __init__(self, options: EdgeHubOutputOptions, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, options: MessageOptions, clock: Callable[[], float] = time.monotonic) -> None:
         self._sent: deque[float] = deque()
         self._clock = clock
         self._due: float | None = None
@@ -114,7 +148,7 @@ class Gate:
         self.interval = 0.0
         self.change(options)
 
-    def change(self, options: EdgeHubOutputOptions) -> None:
+    def change(self, options: MessageOptions) -> None:
         """Decides by other options from now on; an interval counts from the last message that left."""
         self._on_change = bool(options.on_change)
         self._suppress = options.suppress
@@ -168,13 +202,20 @@ class Gate:
         return 0
 
 
-class EdgeHubOutput:
-    """An output of the module, as one function writes to it."""
+class MessageOutput:
+    """An output of the module, or of a broker, as one function writes to it."""
 
     def __init__(
-        self, options: EdgeHubOutputOptions, outbox: Outbox, gate: Gate, result_gate: ResultGate | None = None
+        self,
+        options: MessageOptions,
+        outbox: Outbox,
+        gate: Gate,
+        result_gate: ResultGate | None = None,
+        post: Callable[[Any], Post] = HubPost,
     ) -> None:
         self._options = options
+        self._make_post = post
+        self._post = post(options)
         self._outbox = outbox
         self._gate = gate
         self._result_gate = result_gate
@@ -213,12 +254,13 @@ class EdgeHubOutput:
 
     async def _pass(self, encoded: Encoded, event: Event) -> bool:
         """Sends the messages, unless they come too soon or too often; whether it did."""
-        messages = encoded.messages[: self._gate.admits(encoded.key, len(encoded.messages))]
-        if not messages:
+        admitted = encoded.messages[: self._gate.admits(encoded.key, len(encoded.messages))]
+        if not admitted:
             return not encoded.messages
+        messages = self._addressed(admitted, event)
         if not self._options.durable:
             for message in messages:
-                self._outbox.pass_by(message)
+                self._outbox.pass_by(message, self._post.destination)
         elif event.settlement is not None:
             for message in messages:
                 if not encoded.named:
@@ -228,6 +270,13 @@ class EdgeHubOutput:
             await self._store([self._outgoing(message) for message in messages])
         self._published += len(messages)
         return True
+
+    def _addressed(self, messages: Sequence[EdgeMessage], event: Event) -> list[EdgeMessage]:
+        try:
+            return [self._post.addressed(message, event) for message in messages]
+        except EdgefnError:
+            self._gate.undo(len(messages))
+            raise
 
     async def _store(self, messages: Sequence[Outgoing]) -> None:
         stored = False
@@ -239,21 +288,22 @@ class EdgeHubOutput:
                 self._gate.undo(len(messages))
 
     def _outgoing(self, message: EdgeMessage) -> Outgoing:
-        return Outgoing(message, self._options.when_full or "", self._options.ttl)
+        return Outgoing(message, self._options.when_full or "", self._options.ttl, self._post.destination)
 
     def adopt(self, binding: Binding) -> Callable[[], None] | None:
         """All options change in place; what is held back, what has left, and what its gate has seen, counts on."""
         options = binding.options
-        return partial(self._change, options) if isinstance(options, EdgeHubOutputOptions) else None
+        return partial(self._change, options) if isinstance(options, MessageOptions) else None
 
-    def _change(self, options: EdgeHubOutputOptions) -> None:
+    def _change(self, options: MessageOptions) -> None:
         self._options, self._fields = options, options.fields()
+        self._post = self._make_post(options)
         self._gate.change(options)
         self._result_gate = declared_gate(options, self._result_gate)
 
     def status(self) -> Mapping[str, Any]:
         return {
-            "output": self._options.output_name,
+            "output": self._post.output,
             "published": self._published,
             "held_back": dict(self._gate.held_back),
         }
@@ -271,7 +321,7 @@ class EdgeHubOutput:
 
     def _message(self, value: Any) -> EdgeMessage:
         if isinstance(value, EdgeMessage):
-            message = dataclasses.replace(value, output_name=self._options.output_name, input_name="")
+            message = dataclasses.replace(value, output_name=self._post.output, input_name="")
             body, kind = message.body, message.content_type
         else:
             message = None
@@ -284,7 +334,7 @@ class EdgeHubOutput:
             correlation_id=message.correlation_id if message else "",
             content_type=self._options.content_type or kind,
             created=datetime.now(UTC),
-            output_name=self._options.output_name,
+            output_name=self._post.output,
             is_json=kind == JSON and not message,
         )
 
@@ -326,10 +376,10 @@ class EdgeHubOutputKind:
     def check(self, binding: Binding) -> None:
         """Any annotation will do: what can not be sent is said when it is set."""
 
-    async def open(self, binding: Binding) -> EdgeHubOutput:
+    async def open(self, binding: Binding) -> MessageOutput:
         assert isinstance(binding.options, EdgeHubOutputOptions)
         gate = Gate(binding.options, self._clock)
-        return EdgeHubOutput(binding.options, self._outbox, gate, declared_gate(binding.options))
+        return MessageOutput(binding.options, self._outbox, gate, declared_gate(binding.options))
 
     def needs(self, binding: Binding) -> Needs:
         """The output that it writes to."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-from edgefn.bindings.edge_hub import EdgeHubOutput, EdgeHubOutputOptions, Gate
+from edgefn.bindings.edge_hub import EdgeHubOutputOptions, Gate, MessageOutput
 from edgefn.contracts import Needs, OutputKind, Services
 from edgefn.errors import SettingError
 from edgefn.function import Binding, Options, named
@@ -39,9 +39,9 @@ class EventHubOutputKind:
     def check(self, binding: Binding) -> None:
         """Any annotation will do: what can not be sent is said when it is set."""
 
-    async def open(self, binding: Binding) -> EdgeHubOutput:
+    async def open(self, binding: Binding) -> MessageOutput:
         options = EdgeHubOutputOptions(output_name=self._output(binding))
-        return EdgeHubOutput(options, self._outbox, Gate(options))
+        return MessageOutput(options, self._outbox, Gate(options))
 
     def needs(self, binding: Binding) -> Needs:
         """The output that it writes to."""

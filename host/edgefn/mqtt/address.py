@@ -83,7 +83,7 @@ def parsed(text: str, root: Path) -> Address:
         raise SettingError(f"the broker {shown}: there is {wrong}; {EXAMPLE}")
     if url.password is not None and not url.username:
         raise SettingError(f"the broker {shown}: a password without a user; {EXAMPLE}")
-    query = dict(_query(url.query, shown, tls=url.scheme == "mqtts"))
+    query: dict[str, Any] = dict(_query(url.query, shown, tls=url.scheme == "mqtts"))
     user, password = unquote(url.username or ""), unquote(url.password or "")
     known = Address(host, port or PORTS[url.scheme], url.scheme == "mqtts", user, password, **query)
     return _with_files(known, root, {name: f"{name} of the broker {shown}" for name in FILES})

@@ -204,6 +204,10 @@ class Brokers:
             self._brokers[address] = Broker(address, self._options, self._memory, self._spool, self._metrics)
         return self._brokers[address]
 
+    def note(self, text: str) -> str:
+        """What somebody who deploys a binding that names a broker should know."""
+        return f"the broker {self.address(text).name} should be reached from the machine"
+
     def status(self) -> Mapping[str, Any]:
         return {broker.name: dict(broker.status()) for broker in self._brokers.values()}
 

@@ -1,4 +1,4 @@
-"""Messages of one broker on their way into the inbox: in order, several in one transaction, acknowledged when stored."""
+"""Messages of one broker on their way into the inbox: in order, several at once, acknowledged when stored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgefn.errors import SpoolError
 from edgefn.spool import Inbox, Subscription
-from edgefn.spool.inbox import Arrival, Delivered
+from edgefn.spool.inbox import Coming, Delivered
 from edgefn.spool.records import fingerprint
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Intake:
 
     async def _store(self, batch: Sequence[_Waiting]) -> None:
         by = Delivered(self._source, batch[0].connection.number, self._unacknowledged)
-        await self._inbox.keep([_arrival(one) for one in batch], by)
+        await self._inbox.keep([_coming(one) for one in batch], by)
 
     def _say_failed(self, error: SpoolError) -> None:
         """The first, second, fourth, eighth, ... time."""
@@ -105,12 +105,12 @@ class Intake:
         self._dropped.labels(self._source, cause).inc()
 
 
-def _arrival(one: _Waiting) -> Arrival:
+def _coming(one: _Waiting) -> Coming:
     """By its id a message is known whoever sends it again; without one by its packet, where the broker says so."""
     message, delivery = one.came.message, one.came.delivery
     if message.message_id:
-        return Arrival(message, one.listening, fingerprint(message))
+        return Coming(message, one.listening, fingerprint(message))
     if not message.qos:
-        return Arrival(message, one.listening)
+        return Coming(message, one.listening)
     mark = fingerprint(message, delivery.packet_id.to_bytes(2, "big"))
-    return Arrival(message, one.listening, mark, one.came.may_be_again)
+    return Coming(message, one.listening, mark, one.came.may_be_again)

@@ -88,23 +88,8 @@ class Link:
         self._failures = 0
         self._clean_start = address.clean_start
         self._task: asyncio.Task[None] | None = None
-        label = (address.name,)
-        names = ("broker",)
-        self._connected = metrics.gauge("edgefn_mqtt_connected", "1 while the broker is connected", names).labels(
-            *label
-        )
-        self._losses = metrics.counter(
-            "edgefn_mqtt_lost", "Connections to brokers that ended, by cause", ("broker", "cause")
-        )
-        self._published = metrics.counter(
-            "edgefn_mqtt_published", "Messages that a broker has acknowledged", names
-        ).labels(*label)
-        self._received = metrics.counter("edgefn_mqtt_received", "Messages that came from a broker", names).labels(
-            *label
-        )
-        self._forgotten = metrics.counter(
-            "edgefn_mqtt_forgotten", "Sessions that a broker has forgotten", names
-        ).labels(*label)
+        counters = _counters(metrics, address.name)
+        self._connected, self._losses, self._published, self._received, self._forgotten = counters
 
     # --- life ----------------------------------------------------------------------------------------------------
 
@@ -345,6 +330,18 @@ class Link:
         longest = LONGEST_REFUSED if fault.cause in NO else LONGEST_PAUSE
         pause: float = min(longest, FIRST_PAUSE * 2.0 ** min(self._failures - 1, 10))
         return pause * random.uniform(0.5, 1.0)
+
+
+def _counters(metrics: Metrics, name: str) -> tuple[Any, Any, Any, Any, Any]:
+    """Whether it is connected, and how many were lost (by cause), published, received and forgotten."""
+    by = ("broker",)
+    return (
+        metrics.gauge("edgefn_mqtt_connected", "1 while the broker is connected", by).labels(name),
+        metrics.counter("edgefn_mqtt_lost", "Connections to brokers that ended, by cause", (*by, "cause")),
+        metrics.counter("edgefn_mqtt_published", "Messages that a broker has acknowledged", by).labels(name),
+        metrics.counter("edgefn_mqtt_received", "Messages that came from a broker", by).labels(name),
+        metrics.counter("edgefn_mqtt_forgotten", "Sessions that a broker has forgotten", by).labels(name),
+    )
 
 
 def _dial(address: Address, client_id: str, options: MqttOptions, *, clean_start: bool) -> Dialled:

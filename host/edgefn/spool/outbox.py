@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from edgefn.contracts import Destination, EdgeMessage, Hub, Outgoing
-from edgefn.errors import HubError, SpoolError, TooLarge
+from edgefn.errors import HubError, Refused, SpoolError, TooLarge
 from edgefn.metrics import Metrics
 from edgefn.spool.dead_letters import bury_output, bury_unsent, trim
 from edgefn.spool.lanes import HUB, Lane, ToHub, Waiting
@@ -139,7 +139,8 @@ class Outbox:
                 return stored
             for outgoing, head, refusal in checked:
                 if refusal:
-                    self._bury_unsent(connection, stored, outgoing, head, refusal, "too_large")
+                    cause = "too_large" if isinstance(refusal, TooLarge) else "refused"
+                    self._bury_unsent(connection, stored, outgoing, head, str(refusal), cause)
                 else:
                     self._insert(connection, stored, outgoing, head)
             if also is not None:
@@ -148,12 +149,13 @@ class Outbox:
 
         return work
 
-    def _refusal(self, outgoing: Outgoing) -> str:
+    def _refusal(self, outgoing: Outgoing) -> HubError | None:
+        """Why a message is never taken, where that can be told beforehand."""
         try:
             self.lanes[outgoing.destination].destination.check(outgoing.message)
-        except TooLarge as error:
-            return str(error)
-        return ""
+        except (TooLarge, Refused) as error:
+            return error
+        return None
 
     def _fits(self, size: int) -> bool:
         totals, bounds = self.totals, self._bounds

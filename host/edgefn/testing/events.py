@@ -22,6 +22,7 @@ from edgefn.function import Binding, Function
 from edgefn.loader import App
 from edgefn.pacing import Spacing
 from edgefn.testing.clock import START, Clock
+from edgefn.triggers.mqtt import MqttTrigger
 from edgefn.triggers.timer import Record, TimerTrigger, time_zone
 from edgefn.triggers.video_frame import VideoFrameTrigger
 from edgefn.values import json_bytes
@@ -87,6 +88,7 @@ class Events:
             "videoframetrigger": self._frames,
             "edgehubtrigger": self._messages,
             "eventhubtrigger": self._messages,
+            "mqtttrigger": self._of_topic,
             "timertrigger": self._tick,
             "httptrigger": self._request,
             "warmuptrigger": self._by_hand,
@@ -175,6 +177,14 @@ class Events:
         made = given if isinstance(given, EdgeMessage) else message({} if given is None else given)
         created = made.created or self._clock.now()
         return replace(made, input_name=made.input_name or input_name, created=created)
+
+    def _of_topic(self, binding: Binding, given: Any) -> Event:
+        assert isinstance(binding.options, MqttTrigger)
+        options = binding.options
+        several = given if options.cardinality == "many" and isinstance(given, list | tuple) else [given]
+        made = [one if isinstance(one, EdgeMessage) else message({} if one is None else one) for one in several]
+        messages = [replace(one, topic=one.topic or options.topic) for one in made]
+        return Event(messages if options.cardinality == "many" else messages[0])
 
     # --- timers --------------------------------------------------------------------------------------------------
 

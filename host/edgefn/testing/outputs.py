@@ -122,10 +122,11 @@ class Outbox:
 
     async def put(self, messages: Sequence[Outgoing]) -> None:
         for outgoing in messages:
-            self.pass_by(outgoing.message)
+            self.pass_by(outgoing.message, outgoing.destination)
 
-    def pass_by(self, message: EdgeMessage) -> None:
-        self._hub.check(message)
+    def pass_by(self, message: EdgeMessage, destination: str = "") -> None:
+        if not destination:
+            self._hub.check(message)
         self._messages.append(message)
 
     def taken(self) -> list[EdgeMessage]:

@@ -10,6 +10,7 @@ from typing import cast
 
 from edgefn.bindings.edge_hub import EdgeHubOutputKind
 from edgefn.bindings.event_hub import EventHubOutputKind
+from edgefn.bindings.mqtt import MqttOutputKind
 from edgefn.contracts import Hub, OutputKind, Services, TriggerKind
 from edgefn.hookspecs import hookimpl
 from edgefn.hubs import local
@@ -52,4 +53,8 @@ class Surroundings(LocalHubOnly):
     def edgefn_outputs(self, services: Services) -> Sequence[OutputKind]:
         self._outbox = Outbox(services.hub)
         kept = replace(services, spool=cast("Spool", SimpleNamespace(outbox=self._outbox)))
-        return [EdgeHubOutputKind(kept, self._clock.monotonic), EventHubOutputKind(kept)]
+        return [
+            EdgeHubOutputKind(kept, self._clock.monotonic),
+            EventHubOutputKind(kept),
+            MqttOutputKind(kept, self._clock.monotonic),
+        ]

@@ -19,17 +19,22 @@ from edgefn.values import element_of, message_converter
 from edgefn.workers import work
 
 
-class EdgeHubTrigger(Options):
-    """The options of ``edgeHubTrigger``."""
+class TakingOptions(Options):
+    """How a function takes messages: one or several at once, one after the other or side by side."""
 
-    input_name: Annotated[str, named("an input of the module, or * for all")] = "*"
     cardinality: Annotated[Literal["one", "many"], Word] = "one"
     max_batch_size: int = Field(default=64, ge=1)
     max_concurrency: int = Field(default=1, ge=1)
 
 
-class EdgeHubListener:
-    """Takes messages of one input from the inbox and runs the function for each, or for several at once.
+class EdgeHubTrigger(TakingOptions):
+    """The options of ``edgeHubTrigger``."""
+
+    input_name: Annotated[str, named("an input of the module, or * for all")] = "*"
+
+
+class MessageListener:
+    """Takes messages of one function from the inbox and runs it for each, or for several at once.
 
     A message ends with its outcome: done, with what it caused; or a dead letter, after the last attempt. Where the host
     stops before, it stays in the inbox.
@@ -37,8 +42,17 @@ class EdgeHubListener:
 
     feed = Feed.INBOX
 
-    def __init__(self, options: EdgeHubTrigger, subscription: Subscription) -> None:
+    def __init__(
+        self,
+        options: TakingOptions,
+        subscription: Subscription,
+        fired: Callable[[EdgeMessage], str],
+        about: Callable[[], Mapping[str, Any]],
+    ) -> None:
+        """``fired`` gives the words for the log, ``about`` what the status begins with."""
         self._options = options
+        self._fired = fired
+        self._about = about
         self._subscription = subscription
         self._many = options.cardinality == "many"
         self._limit = options.max_batch_size if self._many else 1
@@ -67,12 +81,36 @@ class EdgeHubListener:
     async def _handle(self, rows: list[Received], emit: Emit) -> None:
         messages = [row.message for row in rows]
         settlement = self._subscription.settlement(rows)
-        reason = f"EdgeHub trigger fired at {messages[0].created or 'no known time'}"
-        outcome = await emit(Event(messages if self._many else messages[0], reason, settlement=settlement))
+        value = messages if self._many else messages[0]
+        outcome = await emit(Event(value, self._fired(messages[0]), settlement=settlement))
         await settlement.end(outcome)
 
     def status(self) -> Mapping[str, Any]:
-        return {"input": self._options.input_name, "messages": self._taken, "waiting": self._subscription.depth}
+        return {**self._about(), "messages": self._taken, "waiting": self._subscription.depth}
+
+
+def edge_hub_listener(options: EdgeHubTrigger, subscription: Subscription) -> MessageListener:
+    """Takes what came to an input of the module."""
+
+    def fired(message: EdgeMessage) -> str:
+        return f"EdgeHub trigger fired at {message.created or 'no known time'}"
+
+    return MessageListener(options, subscription, fired, lambda: {"input": options.input_name})
+
+
+def converter(binding: Binding) -> Callable[[Any], Any] | None:
+    """How one message, or several, become the annotated type of the parameter; None when they are passed as they are.
+
+    Raises BindingError for types that they can not become.
+    """
+    assert isinstance(binding.options, TakingOptions)
+    try:
+        if binding.options.cardinality == "one":
+            return message_converter(binding.annotation)
+        one = message_converter(element_of(binding.annotation))
+    except TypeError as error:
+        raise BindingError(f"{binding.where()}: {error}") from None
+    return None if one is None else lambda messages: [one(message) for message in messages]
 
 
 class EdgeHubTriggerKind:
@@ -89,14 +127,7 @@ class EdgeHubTriggerKind:
         self.convert(binding)
 
     def convert(self, binding: Binding) -> Callable[[Any], Any] | None:
-        assert isinstance(binding.options, EdgeHubTrigger)
-        try:
-            if binding.options.cardinality == "one":
-                return message_converter(binding.annotation)
-            one = message_converter(element_of(binding.annotation))
-        except TypeError as error:
-            raise BindingError(f"{binding.where()}: {error}") from None
-        return None if one is None else lambda messages: [one(message) for message in messages]
+        return converter(binding)
 
     def subscribe(self, binding: Binding) -> None:
         assert isinstance(binding.options, EdgeHubTrigger)
@@ -105,9 +136,10 @@ class EdgeHubTriggerKind:
     def unsubscribe(self, binding: Binding) -> None:
         self._inbox.unsubscribe(binding.function)
 
-    def listener(self, binding: Binding) -> EdgeHubListener:
-        assert isinstance(binding.options, EdgeHubTrigger)
-        return EdgeHubListener(binding.options, self._inbox.subscribe(binding.function, binding.options.input_name))
+    def listener(self, binding: Binding) -> MessageListener:
+        options = binding.options
+        assert isinstance(options, EdgeHubTrigger)
+        return edge_hub_listener(options, self._inbox.subscribe(binding.function, options.input_name))
 
     def manual(self, binding: Binding, text: str) -> Event:
         """The text as the body of a message that came to the input."""

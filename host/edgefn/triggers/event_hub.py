@@ -19,7 +19,7 @@ from edgefn.contracts import EdgeMessage, Event, Needs, Services, TriggerKind
 from edgefn.errors import BindingError, SettingError
 from edgefn.function import Binding, Options, Word, named
 from edgefn.hookspecs import hookimpl
-from edgefn.triggers.edge_hub import EdgeHubListener, EdgeHubTrigger
+from edgefn.triggers.edge_hub import EdgeHubTrigger, MessageListener, edge_hub_listener
 from edgefn.values import element_of, first_of_union, message_converter
 
 BATCH = 100
@@ -69,10 +69,10 @@ class EventHubTriggerKind:
     def unsubscribe(self, binding: Binding) -> None:
         self._inbox.unsubscribe(binding.function)
 
-    def listener(self, binding: Binding) -> EdgeHubListener:
+    def listener(self, binding: Binding) -> MessageListener:
         name, cardinality = self._input(binding), _options(binding).cardinality
         taken = EdgeHubTrigger(input_name=name, cardinality=cardinality, max_batch_size=self._batch)
-        return EdgeHubListener(taken, self._inbox.subscribe(binding.function, name))
+        return edge_hub_listener(taken, self._inbox.subscribe(binding.function, name))
 
     def _input(self, binding: Binding) -> str:
         name = _options(binding).event_hub_name
