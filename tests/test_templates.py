@@ -15,6 +15,7 @@ from edgefn import cli
 from edgefn.cli.templates import PLACEHOLDER, Template, templates
 from edgefn.loader import App, load_app
 from tests.cli.command import edgefn, sent
+from tests.mqtt.mosquitto import broker_in
 from tests.templates import add, empty_app
 
 ROOT = Path(__file__).parents[1]
@@ -130,7 +131,9 @@ def test_style_is_right_as_generated(whole: Path) -> None:
 @pytest.mark.long
 def test_all_templates_run(whole: Path, tmp_path: Path) -> None:
     state = tmp_path / "state"
-    ended = edgefn("start", "--max-seconds", "11", "--state", str(state), "--json", cwd=whole)
+    with broker_in(tmp_path / "broker") as broker:
+        there = f"MQTT_BROKER={broker.address}"
+        ended = edgefn("start", "--max-seconds", "11", "--state", str(state), "--json", "--set", there, cwd=whole)
     assert ended.returncode == 0
     assert wrong(ended.stdout) == []
     told = {name: sent(state, name) for name in SENDING}

@@ -319,6 +319,7 @@ class EdgeDecorators(TriggerApi, BindingApi):
         interval: float | str | None = None,
         on_change: bool | str | Sequence[str] | None = None,
         rate: str | None = None,
+        suppress: bool | str | None = None,
         properties: Mapping[str, str] | None = None,
         content_type: str | None = None,
         ttl: float | str | None = None,

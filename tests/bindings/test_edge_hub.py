@@ -27,7 +27,7 @@ class Kept:
         self.outgoing += messages
         self.messages += [outgoing.message for outgoing in messages]
 
-    def pass_by(self, message: EdgeMessage) -> None:
+    def pass_by(self, message: EdgeMessage, destination: str) -> None:
         self.messages.append(message)
 
 
