@@ -188,7 +188,7 @@ class Full(Kept):
 @pytest.mark.parametrize("options", [{"on_change": True}, {"interval": 60}, {"rate": "1/minute"}])
 async def test_what_could_not_be_stored_does_not_count_as_sent(options: dict[str, Any]) -> None:
     declared, outbox = EdgeHubOutputOptions.model_validate(options), Full(refusals=2)
-    out = EdgeHubOutput(declared, outbox, Gate(declared, lambda: 0.0))  # type: ignore[arg-type]
+    out = MessageOutput(declared, outbox, Gate(declared, lambda: 0.0))  # type: ignore[arg-type]
     for _ in range(2):
         with pytest.raises(SpoolError):
             await out.send(out.encode({"door": "open"}), Event(None))
