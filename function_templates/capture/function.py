@@ -1,7 +1,7 @@
 """Sends what a model sees in a video to output1, in the words of Custom Vision; frames with nothing in them are none.
 
-IMAGE_PROCESSING_ENDPOINT is a model's file, or the address of a container that answers as Custom Vision's do. Where
-that one fails or hangs, the capture goes on.
+IMAGE_PROCESSING_ENDPOINT is a model's file, or with SCORING_KIND ``custom-vision`` the address of a container that
+answers as Custom Vision's do. Where that one fails or hangs, the capture goes on.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ app = edgefn.FunctionApp()
 @app.video_frame_trigger(
     arg_name="frame", source="%VIDEO_PATH%", on_end="%LOOP_VIDEO%", real_time=True, policy="latest", max_fps="%MAX_FPS%"
 )
-@app.inference_session(arg_name="model", model="%IMAGE_PROCESSING_ENDPOINT%", task="classification")
+@app.inference_session(arg_name="model", model="%IMAGE_PROCESSING_ENDPOINT%", kind="%SCORING_KIND%")
 @app.setting(arg_name="gray", name="CONVERT_TO_GRAY", default=False)
 @app.setting(arg_name="width", name="RESIZE_WIDTH", default=0)
 @app.setting(arg_name="height", name="RESIZE_HEIGHT", default=0)

@@ -9,6 +9,7 @@ import cv2
 import edgefn
 
 app = edgefn.FunctionApp()
+ROOT = Path(__file__).parents[1]
 KINDS = {".jpg", ".jpeg", ".png", ".bmp"}
 
 
@@ -24,7 +25,7 @@ KINDS = {".jpg", ".jpeg", ".png", ".bmp"}
 @app.setting(arg_name="folder", name="IMAGE_DIR")
 @app.edge_hub_output(arg_name="$return", output_name="__NAME__", rate="%MESSAGE_RATE%", suppress="%SUPPRESS_MESSAGES%")
 def __NAME__(timer: func.TimerRequest, classifier: edgefn.ClassificationSession, folder: str) -> list[dict[str, Any]]:
-    pictures = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in KINDS)
+    pictures = sorted(path for path in (ROOT / folder).rglob("*") if path.suffix.lower() in KINDS)
     return [scored for path in pictures if (scored := _score(path, classifier))]
 
 

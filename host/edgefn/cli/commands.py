@@ -122,6 +122,20 @@ def start(
     raise typer.Exit(run_start(asked))
 
 
+@commands.command()
+def demo(
+    name: Annotated[str | None, typer.Argument(help="A demo; none to list them.")] = None,
+    folder: Annotated[Path | None, typer.Option("--folder", help="Keeps the app; else it is gone at the end.")] = None,
+    port: Annotated[int | None, typer.Option("--port", "-p", min=0, max=65535, help="The port; else 7071.")] = None,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page, on a display.")] = True,
+    max_seconds: Annotated[float | None, typer.Option("--max-seconds", min=0.1, help="Ends after so long.")] = None,
+) -> None:
+    """Run an app over the sample data, and open its page."""
+    from edgefn.cli.demo import DemoAsked, run_demo
+
+    raise typer.Exit(run_demo(DemoAsked(name, folder, port, browser, max_seconds)))
+
+
 @commands.command("list")
 def list_functions(
     root: Root = None,

@@ -54,11 +54,16 @@ def _make_app(asked: Init) -> None:
         raise EdgefnError(f"{folder}: is a file; name a folder, which may be new")
     if ((folder / "host.json").exists() or has_functions(folder)) and not asked.force:
         raise EdgefnError(f"{folder}: is an app already; edgefn new adds a function, --force writes over it")
-    plan = Plan(folder, asked.force, shared=dict(_files()))
-    lines = plan.write()
-    (folder / "functions").mkdir(exist_ok=True)
+    lines = make_app(folder, force=asked.force)
     typer.echo(f"App in {folder.resolve()}:")
     tell(lines)
+
+
+def make_app(folder: Path, *, force: bool = False) -> list[str]:
+    """Writes an app without functions, and gives a line for each file; raises EdgefnError."""
+    lines = Plan(folder, force, shared=dict(_files())).write()
+    (folder / "functions").mkdir(exist_ok=True)
+    return lines
 
 
 def _files() -> Iterator[tuple[str, bytes]]:

@@ -9,6 +9,7 @@ import os
 import random
 import signal
 import sys
+import webbrowser
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
@@ -57,6 +58,8 @@ class Start:
     """Whether to follow what is saved; None for yes, but in a module."""
     web: Asked = field(default_factory=Asked)
     record: RecordAsked | None = None
+    opens_page: bool = False
+    """Whether a browser is to show the page."""
 
 
 def run_start(asked: Start) -> int:
@@ -111,6 +114,8 @@ async def _run(app: App, asked: Start) -> tuple[bool, int]:
     await web.start()
     try:
         _show_app(app, asked, web)
+        if asked.opens_page and web.page:
+            webbrowser.open(web.page)
         code = await _served(host, asked, (stopping, restarting))
         return restarting.is_set() and not stopping.is_set(), code
     finally:

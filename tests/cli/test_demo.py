@@ -1,0 +1,64 @@
+"""``edgefn demo``: each demo makes an app without faults, whose functions run on the sample data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgefn.cli.demo import DEMOS, DemoAsked, find_demo, has_display, make_demo, run_demo
+from edgefn.errors import EdgefnError
+from edgefn.loader import load_app
+from tests.cli.command import edgefn, started
+from tests.steered import until
+from tests.web.conftest import served
+
+BY_CALL = {"image"}
+"""Functions that run when somebody calls them."""
+
+
+@pytest.mark.parametrize("name", DEMOS)
+async def test_a_demo_has_no_faults_and_each_of_its_functions_runs(tmp_path: Path, name: str) -> None:
+    make_demo(find_demo(name), tmp_path / "app")
+    app = load_app(tmp_path / "app", environment={}, given={"SCHEDULE": "* * * * * *"})
+    assert [*app.errors, *app.warnings, *(error for function in app.functions for error in function.errors)] == []
+    async with served(app) as site:
+        running = {function.name for function in app.functions} - BY_CALL
+        await until(lambda: all(site.function(each)["invocations"] for each in running), 30)
+        assert (await site.client.get("/")).status_code == 200
+        assert {each: site.function(each)["failed"] for each in running} == dict.fromkeys(running, 0)
+
+
+def test_a_demo_starts_with_its_page_and_leaves_nothing(tmp_path: Path) -> None:
+    with started("demo", "s0", "--port", "0", "--no-browser", cwd=tmp_path, ready="Page: http://localhost:") as running:
+        folder = Path(next(line for line in running.log.splitlines() if "The app is in" in line).rpartition(" ")[2])
+        running.wait_for("Worker process started")
+        assert (folder / "functions/watch.py").exists()
+        running.process.terminate()
+        assert running.end() == 0
+    assert not folder.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_keeps_the_app_and_what_was_changed_in_it(tmp_path: Path) -> None:
+    for _ in range(2):
+        asked = ("demo", "capture", "--folder", "mine", "--port", "0", "--no-browser", "--max-seconds", "1")
+        assert edgefn(*asked, cwd=tmp_path).returncode == 0
+        function = tmp_path / "mine/functions/act.py"
+        function.write_text(function.read_text() + "# mine\n")
+    assert function.read_text().count("# mine") == 2
+
+
+def test_without_a_name_the_demos_are_listed_and_a_wrong_one_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_demo(DemoAsked()) == 0
+    assert run_demo(DemoAsked("captur")) == 1
+    said = capsys.readouterr()
+    assert all(f"{name} " in said.out for name in DEMOS)
+    assert "there is no 'captur'; did you mean 'capture'?; demos: accelerated-video" in said.err
+    with pytest.raises(EdgefnError):
+        find_demo("")
+
+
+def test_a_browser_is_opened_where_there_is_a_display(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "linux")
+    assert [has_display({}), has_display({"DISPLAY": ":0"}), has_display({"WAYLAND_DISPLAY": "w"})] == [0, 1, 1]
