@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tritonclient.grpc as triton_grpc
+import tritonclient.http as triton_http
+from ovmsclient import make_grpc_client, make_http_client
 
 from edgefn.images import decoded
 from tests.end_to_end.apps import FRUITS, SQUEEZENET
 from tests.end_to_end.conftest import HEAD, Load, play_app
 from tests.web.conftest import Site, served
 
-SERVING = {"http": True}
+SERVING = {"http": True, "grpcPort": 0}
 CODE = f"""{HEAD}
 @app.direct_method_trigger("payload", "classify")
 @app.inference_session("squeezenet", "{SQUEEZENET}", precision="f32")
@@ -59,26 +62,64 @@ def compare(site: Site, model: str, jpeg: bytes, scores: Any) -> None:
     assert flat.argmax() == next(iter(expected))
 
 
-async def test_s1_3_tritonclient_over_http_gets_the_numbers_of_the_function(host: Site, test_data: Path) -> None:
-    import tritonclient.http as triton
+async def same_numbers(site: Site, test_data: Path, score: Callable[[str, bytes], Any]) -> None:
+    """Whether a client gets the function's numbers for every picture; it runs on a thread, as another program would."""
+    given = pictures(test_data)
+    found = await asyncio.to_thread(lambda: [score(model, jpeg) for model, jpeg in given])
+    for (model, jpeg), scores in zip(given, found, strict=True):
+        compare(site, model, jpeg, scores)
 
+
+async def test_s1_3_tritonclient_over_http_gets_the_numbers_of_the_function(host: Site, test_data: Path) -> None:
     def score(model: str, jpeg: bytes) -> Any:
-        with triton.InferenceServerClient(f"127.0.0.1:{host.web.port}") as client:
+        with triton_http.InferenceServerClient(f"127.0.0.1:{host.web.port}") as client:
             assert client.is_server_ready()
             assert client.is_model_ready(model)
             metadata = client.get_model_metadata(model)
-            given = triton.InferInput(metadata["inputs"][0]["name"], [1], "BYTES")
+            given = triton_http.InferInput(metadata["inputs"][0]["name"], [1], "BYTES")
             given.set_data_from_numpy(np.array([jpeg], object))
             name = metadata["outputs"][0]["name"]
             binary, plain = (
-                client.infer(model, [given], outputs=[triton.InferRequestedOutput(name, binary_data=is_binary)])
+                client.infer(model, [given], outputs=[triton_http.InferRequestedOutput(name, binary_data=is_binary)])
                 for is_binary in (True, False)
             )
             assert np.allclose(binary.as_numpy(name), plain.as_numpy(name))
             return binary.as_numpy(name)
 
-    for model, jpeg in pictures(test_data):
-        compare(host, model, jpeg, await asyncio.to_thread(score, model, jpeg))
+    await same_numbers(host, test_data, score)
+
+
+async def test_s1_3_tritonclient_over_grpc_gets_the_numbers_of_the_function(host: Site, test_data: Path) -> None:
+    def score(model: str, jpeg: bytes) -> Any:
+        with triton_grpc.InferenceServerClient(f"127.0.0.1:{host.web.grpc_port}") as client:
+            assert client.is_server_live()
+            assert client.is_server_ready()
+            assert client.is_model_ready(model)
+            metadata = client.get_model_metadata(model, as_json=True)
+            given = triton_grpc.InferInput(metadata["inputs"][0]["name"], [1], "BYTES")
+            given.set_data_from_numpy(np.array([jpeg], object))
+            reply = client.infer(model, [given], request_id="7")
+            assert reply.get_response().id == "7"
+            return reply.as_numpy(metadata["outputs"][0]["name"])
+
+    await same_numbers(host, test_data, score)
+
+
+@pytest.mark.parametrize("way", ["grpc", "http"])
+async def test_s1_3_ovmsclient_gets_the_numbers_of_the_function(host: Site, test_data: Path, way: str) -> None:
+    """TensorFlow Serving's Predict, with JPEG in a string tensor, as the seed's client sent it."""
+    make, port = {"grpc": (make_grpc_client, host.web.grpc_port), "http": (make_http_client, host.web.port)}[way]
+    client = make(f"127.0.0.1:{port}")
+
+    def score(model: str, jpeg: bytes) -> Any:
+        assert client.get_model_status(model)[1]["state"] == "AVAILABLE"
+        metadata = client.get_model_metadata(model)
+        ((name, described),) = metadata["inputs"].items()
+        assert (described["dtype"], described["shape"]) == ("DT_UINT8", [-1, 227, 227, 3])
+        return client.predict({name: jpeg}, model)
+
+    await same_numbers(host, test_data, score)
+    (client.channel if way == "grpc" else client.session).close()
 
 
 @pytest.mark.parametrize(

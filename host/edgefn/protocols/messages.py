@@ -10,15 +10,21 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
 from importlib import resources
 from typing import Any
 
 from edgefn.errors import EdgefnError
 from edgefn.protocols.tensors import Malformed
 
+QUIET = {"GRPC_VERBOSITY": "ERROR", "GRPC_ENABLE_FORK_SUPPORT": "false"}
+"""For gRPC, which reads it once: it would write lines of its own about each process that is started from this one."""
+
 
 def grpc_library() -> Any:
     """gRPC's module; raises EdgefnError where the extra is not installed."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
     try:
         importlib.import_module("google.protobuf")
         return importlib.import_module("grpc")

@@ -37,14 +37,13 @@ CONTENTS = {
 """Where a tensor has its elements that are not raw."""
 
 
-def read_call(content: bytes) -> tuple[str, str, Call]:
-    """Model, version and call in the bytes of a ModelInferRequest; raises Malformed."""
-    request = parsed(message("inference", "InferRequest"), content)
+def read_call(request: Any) -> Call:
+    """The call in a ModelInferRequest; raises Malformed."""
     check_parameters(request.parameters, "the call")
     for output in request.outputs:
         check_parameters(output.parameters, f"output '{output.name}'")
     inputs = _read(request.inputs, request.raw_input_contents)
-    return request.model_name, request.model_version, Call(inputs, {o.name: True for o in request.outputs}, request.id)
+    return Call(inputs, {output.name: True for output in request.outputs}, request.id)
 
 
 def write_reply(model: str, version: str, call: Call, outputs: Mapping[str, Array]) -> bytes:

@@ -178,6 +178,11 @@ class WebServer:
         return port
 
     @property
+    def grpc_port(self) -> int:
+        """Where models are served by gRPC; 0 where they are not."""
+        return self._serving.grpc.port if self._serving.grpc is not None else 0
+
+    @property
     def url(self) -> str:
         """Where a browser on this machine finds it."""
         address = self._options.address
@@ -203,6 +208,11 @@ class WebServer:
         routes = self._kind.routes if self._kind else ()
         await asyncio.to_thread(self.keys.open, [route.function for route in routes])
         self._socket = self._bound()
+        try:
+            await self._serving.start(self.url)
+        except SettingError:
+            self._socket.close()
+            raise
         config = uvicorn.Config(
             self._application(),
             http=Protocol,
@@ -223,7 +233,6 @@ class WebServer:
         await self._server.startup(sockets=[self._socket])
         self._task = asyncio.create_task(self._server.main_loop(), name="web server")
         self._say_where()
-        await self._serving.start(self.url)
         if self._page is not None:
             self._page.start()
         if self._options.enforce:

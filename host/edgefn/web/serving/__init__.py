@@ -14,6 +14,7 @@ from edgefn.web.keys import Keys
 from edgefn.web.options import ServerOptions
 from edgefn.web.serving.catalog import Catalog
 from edgefn.web.serving.desk import Desk
+from edgefn.web.serving.grpc import GrpcServer
 from edgefn.web.serving.http import ServingOverHttp
 from edgefn.web.serving.options import serving_options
 
@@ -28,6 +29,16 @@ class Serving:
         self._options = serving_options(services.config)
         self._desk = Desk(Catalog(host, self._options.models), self._options.max_concurrent_requests, services.metrics)
         needed = keys if server.enforce and self._options.auth_level != "anonymous" else None
+        port, address = self._options.grpc_port, self._options.address or server.address
+        self.grpc = (
+            GrpcServer(
+                *(self._desk, needed, address, port),
+                *(self._options.max_request_bytes, self._options.max_concurrent_requests),
+            )
+            if port is not None
+            else None
+        )
+        self._grace = host.grace
         self.http = ServingOverHttp(self._desk, needed, self._options.max_request_bytes) if self._options.http else None
 
     async def start(self, url: str) -> None:
@@ -40,7 +51,12 @@ class Serving:
         names = ", ".join(self._desk.catalog.served()) or "none yet"
         if self.http is not None:
             log.info("Models are served at %s/v2: %s", url, names)
+        if self.grpc is not None:
+            await self.grpc.start()
+            log.info("Models are served by gRPC on port %d: %s", self.grpc.port, names)
 
     async def stop(self) -> None:
         """Takes no request any more."""
+        if self.grpc is not None:
+            await self.grpc.stop(self._grace)
         self._desk.close()

@@ -47,6 +47,16 @@ class Desk:
         if self._threads is not None:
             self._threads.close()
 
+    def is_ready(self, name: str, version: str) -> bool:
+        """Whether a model can be asked; raises Fault for one that there is not."""
+        try:
+            self.catalog.model(name, version)
+        except Fault as fault:
+            if not fault.cause.passes:
+                raise
+            return False
+        return True
+
     async def score(self, protocol: str, name: str, version: str, work: Callable[[Model], T]) -> T:
         """What ``work`` gives, on a thread, for the model of that name; raises Fault."""
         began = time.perf_counter()

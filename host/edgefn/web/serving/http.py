@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
+from edgefn.protocols.tensorflow import status_document
 from edgefn.web.calls import given_key, write
 from edgefn.web.keys import Keys
 from edgefn.web.options import MIB
 from edgefn.web.replies import Header, Reply
 from edgefn.web.requests import Buffered, Gone, Receive, Refused, Scope, Send, body_of, headers_of, query_of
-from edgefn.web.serving import open_inference
+from edgefn.web.serving import open_inference, tensorflow
+from edgefn.web.serving.catalog import VERSION
 from edgefn.web.serving.desk import Desk
 from edgefn.web.serving.faults import Cause, Fault
 from edgefn.web.serving.open_inference import JSON, json_reply
@@ -28,6 +30,8 @@ STATUS = {
     Cause.FAILED: 500,
 }
 RETRY: Header = (b"retry-after", b"1")
+NO_QUERY: Mapping[str, str] = {}
+TENSORFLOW = "/v1/models"
 LIVE, READY, SERVER, MODELS = "/v2/health/live", "/v2/health/ready", "/v2", "/v2/models"
 GET, POST = ("GET", "HEAD"), ("POST",)
 
@@ -43,7 +47,7 @@ class ServingOverHttp:
 
     def has(self, path: str) -> bool:
         """Whether a path belongs to the served models."""
-        return path == SERVER or path.startswith(f"{SERVER}/")
+        return path == SERVER or path.startswith((f"{SERVER}/", f"{TENSORFLOW}/"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = headers_of(scope["headers"])
@@ -71,7 +75,7 @@ class ServingOverHttp:
     def _check_key(self, scope: Scope, headers: Mapping[str, str]) -> None:
         if self._keys is None or scope["path"] in (LIVE, READY):
             return
-        given = given_key(headers, query_of(scope["query_string"])) or bearer(headers.get("authorization", ""))
+        given = given_to(headers, query_of(scope["query_string"]))
         if not self._keys.allow("function", "", given):
             raise Fault(Cause.DENIED, "a key of the host is needed, in the header x-functions-key")
 
@@ -87,6 +91,8 @@ class ServingOverHttp:
             return json_reply(
                 200, open_inference.server_described() if path == SERVER else {"models": [*catalog.served()]}
             )
+        if path.startswith(TENSORFLOW):
+            return await self._tensorflow(path, method, body)
         match = open_inference.PATH.fullmatch(path)
         if match is None:
             raise Fault(Cause.UNKNOWN, f"there is nothing at {path}; models are at {MODELS}/NAME")
@@ -97,14 +103,28 @@ class ServingOverHttp:
         if act == "/infer":
             return await open_inference.infer(self._desk, name, version, headers, body)
         if act == "/ready":
-            return readiness(open_inference.is_ready(self._desk, name, version))
+            return readiness(self._desk.is_ready(name, version))
         return json_reply(200, open_inference.model_described(catalog.model(name, version)))
 
+    async def _tensorflow(self, path: str, method: str, body: bytes) -> Reply:
+        match = tensorflow.PATH.fullmatch(path)
+        if match is None:
+            raise Fault(Cause.UNKNOWN, f"there is nothing at {path}; models are at {TENSORFLOW}/NAME")
+        name, version, act = match["model"], match["version"] or "", match["act"]
+        methods = POST if act == ":predict" else GET
+        if method not in methods:
+            return not_allowed(methods)
+        if act == ":predict":
+            return await tensorflow.predict(self._desk, name, version, body)
+        if act == "/metadata":
+            return json_reply(200, tensorflow.metadata(self._desk.catalog.model(name, version)))
+        return json_reply(200, status_document(VERSION, tensorflow.state(self._desk, name, version)))
 
-def bearer(authorization: str) -> str:
-    """The token of a header Authorization; empty where it has another scheme."""
-    scheme, _, token = authorization.partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
+
+def given_to(headers: Mapping[str, str], query: Mapping[str, str] = NO_QUERY) -> str:
+    """The key of a request: as Azure Functions take it, or as a bearer token."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return given_key(headers, query) or (token.strip() if scheme.lower() == "bearer" else "")
 
 
 def readiness(is_ready: bool) -> Reply:

@@ -14,7 +14,6 @@ from edgefn.sessions.ports import Port
 from edgefn.web.replies import Reply
 from edgefn.web.serving.catalog import VERSION, Model
 from edgefn.web.serving.desk import Desk
-from edgefn.web.serving.faults import Fault
 from edgefn.web.serving.scores import datatype, only_input, scored
 
 PATH = re.compile(r"/v2/models/(?P<model>[^/]+)(?:/versions/(?P<version>[^/]+))?(?P<act>/ready|/infer)?/?")
@@ -44,17 +43,6 @@ def model_described(model: Model) -> dict[str, Any]:
         "inputs": [described(port) for port in model.tensors.inputs],
         "outputs": [described(port) for port in model.tensors.outputs],
     }
-
-
-def is_ready(desk: Desk, name: str, version: str) -> bool:
-    """Whether a model can be asked; raises Fault for one that there is not."""
-    try:
-        desk.catalog.model(name, version)
-    except Fault as fault:
-        if not fault.cause.passes:
-            raise
-        return False
-    return True
 
 
 async def infer(desk: Desk, name: str, version: str, headers: Mapping[str, str], body: bytes) -> Reply:
