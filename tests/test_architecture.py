@@ -98,6 +98,8 @@ HEAVY = {
         "standin/workload.py",
         "standin/control_api.py",
     },
+    "grpc": {"web/serving/grpc.py"},
+    "google.protobuf": {"protocols/messages.py"},
     "cryptography": {"standin/certificates.py"},
 }
 
@@ -172,7 +174,7 @@ def test_the_command_line_and_the_built_in_plugins_load_without_heavy_libraries(
     code = (
         "import sys; from edgefn.cli.commands import commands; early = {'azure', 'pydantic', 'cv2'} & set(sys.modules);"
         "from edgefn.plugins import plugin_manager; plugin_manager();"
-        "late = {'cv2', 'openvino', 'azure.iot', 'paho'} & set(sys.modules);"
+        "late = {'cv2', 'openvino', 'azure.iot', 'paho', 'grpc'} & set(sys.modules);"
         "print(early, late)"
     )
     seen = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
