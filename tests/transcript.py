@@ -22,6 +22,10 @@ run the same commands again.
 """
 LONGEST = 118
 CHANGE = r"""sed -i 's/return {"frame_id"/return {"count": len(found), "frame_id"/' functions/detect.py"""
+START = "edgefn start --port 0 > start.log 2>&1 & echo $! > start.pid"
+BREAK = """sed -i 's/"count": len(found)/"count": len(found/' functions/detect.py"""
+MEND = """sed -i 's/"count": len(found/"seen": len(found)/' functions/detect.py"""
+STOP = "kill $(cat start.pid)"
 TEST = """cat >> tests/test_detect.py <<'END'
 
 
@@ -46,10 +50,19 @@ def parts(reader: Reader) -> Iterator[str]:
     yield block(reader, "python -m pytest -q tests/test_detect.py", mark="fails")
     yield "Then the change of the function, and the test passes:\n"
     yield block(reader, CHANGE, "python -m pytest -q tests/test_detect.py", "edgefn start --max-seconds 3 --upstream")
+    yield "## Saved is running\n\nHere the host runs in the background, and its lines go to a file:\n"
+    yield block(reader, START, said("started and initialized"), "edgefn status")
+    yield "A save that is broken changes nothing, and is said; what is saved next is what the next frame runs:\n"
+    yield block(reader, BREAK, said("Not reloaded"), "edgefn status", MEND, said("Reloaded"), "edgefn tail -n 1", STOP)
     yield "A slip is found before anything runs:\n"
     yield block(reader, "sed -i 's/max_fps/max_fsp/' functions/detect.py")
     yield block(reader, "edgefn check", mark="fails")
     yield block(reader, "sed -i 's/max_fsp/max_fps/' functions/detect.py", "edgefn check")
+
+
+def said(text: str) -> str:
+    """The command that waits until the host in the background has said something, and shows it."""
+    return f'tail -n +1 -f start.log | grep -m 1 "{text}"'
 
 
 def block(reader: Reader, *commands: str, mark: str = "replay") -> str:
