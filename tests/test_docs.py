@@ -1,12 +1,14 @@
 """The guides do what they say: their blocks that are marked are run, in order, in a folder of their own.
 
-A block of a guide is marked behind its language:
+Each block of Python or a console is marked behind its language:
 
 - ``console run``: lines with ``$`` are commands, which have to succeed; what follows is what they print, with ``...``
   for any text, and a line ``...`` for any lines;
 - ``console replay``: the commands have to succeed, whatever they print now; ``console fails``: they have to fail;
-- ``python file=functions/x.py``: the file is written, in the folder where the last command was run;
-- ``python run``: the program has to succeed.
+- ``python file=functions/x.py``: the file, of any language, is written in the folder where the last command was run;
+- ``python run``: the program has to succeed;
+- ``python app``: it is a module of functions, which start without an error, on the models and the video of the sample;
+- ``python tested by tests/x.py``: that test runs it; ``console shown: why``: nothing does, and why not.
 """
 
 from __future__ import annotations
@@ -15,22 +17,37 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from edgefn import cli
+from edgefn.host import Host
+from edgefn.loader import load_app
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = str(Path(cli.__file__).parents[2])
 PLAIN = {"COLUMNS": "100", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 """A terminal of usual width, and pytest as it is without what happens to be installed here."""
-BLOCK = re.compile(r"^```(console|python) (run|replay|fails|file=\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-GUIDES = [
-    path for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))] if BLOCK.search(path.read_text())
-]
+FROM_DISK = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_QUIET": "1"}
+"""What pip installs in a guide comes from nowhere else."""
+BLOCK = re.compile(r"^```(\w+) (run|replay|fails|file=\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+APP = re.compile(r"^```python app\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ANY = re.compile(r"^```(?:python|console)[^\S\n]*(.*)\n", re.MULTILINE)
+MARK = re.compile(r"run|replay|fails|file=\S+|app|tested by (?P<test>tests/\S+\.py)|shown: .{10,}")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+GUIDES = [path for path in PAGES if BLOCK.search(path.read_text())]
+APPS = [(path.stem, block) for path in PAGES for block in APP.findall(path.read_text())]
+SAMPLE = {
+    "INPUT": "synthetic:",
+    "DEVICE": "CPU",
+    "MODEL_XML_PATH": str(ROOT / "sample/street-detector.xml"),
+    "LIGHT_MODEL": str(ROOT / "sample/light-classifier.xml"),
+    "CLASSIFIER_XML_PATH": str(ROOT / "sample/light-classifier.xml"),
+    "OUTPUT_DIR": "out",
+}
 
 
 @dataclass(slots=True)
@@ -39,11 +56,15 @@ class Reader:
 
     folder: Path
     path: str
+    site: Path
+    """Where the packages are that a guide installs."""
 
     def read(self, text: str) -> None:
         for language, mark, block in BLOCK.findall(text):
             if mark.startswith("file="):
-                (self.folder / mark.removeprefix("file=")).write_text(block)
+                path = self.folder / mark.removeprefix("file=")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(block)
             elif language == "python":
                 self.run(f"python - <<'END'\n{block}END")
             else:
@@ -59,7 +80,14 @@ class Reader:
         ended = subprocess.run(
             ["bash", "-c", command],
             cwd=self.folder,
-            env={**os.environ, **PLAIN, "PATH": self.path, "PYTHONPATH": PACKAGE},
+            env={
+                **os.environ,
+                **PLAIN,
+                **FROM_DISK,
+                "PATH": self.path,
+                "PYTHONPATH": f"{PACKAGE}{os.pathsep}{self.site}",
+                "PIP_TARGET": str(self.site),
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -89,10 +117,17 @@ def _line(line: str) -> str:
     return r"[^\n]*".join(re.escape(part) for part in line.split("...")) + r"[^\S\n]*\n"
 
 
+def reader_in(folder: Path, home: Path) -> Reader:
+    """A reader at home, with the commands edgefn, python and pip: those of here, installed or not."""
+    home.mkdir(exist_ok=True)
+    return Reader(home, programs_in(folder / "bin"), folder / "site")
+
+
 def programs_in(folder: Path) -> str:
-    """A PATH that begins with this folder, in which are the commands edgefn and python: this one, installed or not."""
+    """A PATH that begins with this folder, in which the programs are."""
     folder.mkdir()
-    for name, command in {"edgefn": f'"{sys.executable}" -m edgefn', "python": f'"{sys.executable}"'}.items():
+    python = f'"{sys.executable}"'
+    for name, command in {"edgefn": f"{python} -m edgefn", "python": python, "pip": f"{python} -m pip"}.items():
         (folder / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
         (folder / name).chmod(0o755)
     return f"{folder}{os.pathsep}{os.environ['PATH']}"
@@ -100,9 +135,7 @@ def programs_in(folder: Path) -> str:
 
 @pytest.fixture
 def reader(tmp_path: Path) -> Reader:
-    folder = tmp_path / "work"
-    folder.mkdir()
-    return Reader(folder, programs_in(tmp_path / "bin"))
+    return reader_in(tmp_path, tmp_path / "work")
 
 
 @pytest.mark.long
@@ -110,6 +143,28 @@ def reader(tmp_path: Path) -> Reader:
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.stem)
 def test_a_guide_does_what_it_says(reader: Reader, guide: Path) -> None:
     reader.read(guide.read_text())
+
+
+@pytest.mark.parametrize(("guide", "block"), APPS, ids=[guide for guide, _ in APPS])
+async def test_the_functions_of_a_guide_start_without_an_error(
+    folder: Callable[[Mapping[str, str]], Path], guide: str, block: str
+) -> None:
+    host = Host(load_app(folder({"functions/example.py": block}), environment={}, given=SAMPLE))
+    await host.start()
+    try:
+        states = host.status()["functions"].values()
+        assert [each["errors"] for each in states] == [[] for _ in states]
+        assert states
+    finally:
+        await host.stop()
+
+
+def test_each_block_says_how_it_is_run_or_why_not() -> None:
+    pages = [*PAGES, *(ROOT / "sample").glob("*.md"), *(ROOT / "docs" / "bindings").glob("README.md")]
+    marks = [(page.name, mark, MARK.fullmatch(mark)) for page in pages for mark in ANY.findall(page.read_text())]
+    assert [(name, mark) for name, mark, found in marks if found is None] == []
+    tests = {(name, found["test"]) for name, _, found in marks if found and found["test"]}
+    assert [(name, test) for name, test in tests if name not in (ROOT / test).read_text()] == []
 
 
 def test_the_tutorial_and_the_transcript_are_run() -> None:

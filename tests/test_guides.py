@@ -14,7 +14,7 @@ from edgefn.loader import load_app
 from tests.end_to_end.conftest import play_app
 
 ROOT = Path(__file__).parents[1]
-EXAMPLES = re.findall(r"```python\n(import edgefn\n.*?)```", (ROOT / "docs" / "gates.md").read_text(), re.DOTALL)
+EXAMPLES = re.findall(r"```python app\n(import edgefn\n.*?)```", (ROOT / "docs" / "gates.md").read_text(), re.DOTALL)
 SETTINGS = json.loads((ROOT / "local.settings.json").read_text())["Values"]
 
 

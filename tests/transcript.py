@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.cli.test_new import NAMES, typed
-from tests.test_docs import ROOT, Reader, programs_in
+from tests.test_docs import ROOT, Reader, reader_in
 
 HEAD = """# A transcript
 
@@ -22,6 +22,7 @@ run the same commands again.
 """
 LONGEST = 118
 CHANGE = r"""sed -i 's/return {"frame_id"/return {"count": len(found), "frame_id"/' functions/detect.py"""
+TYPED = "shown: it is typed into a terminal, as in tests/cli/test_new.py"
 START = "edgefn start --port 0 > start.log 2>&1 & echo $! > start.pid"
 BREAK = """sed -i 's/"count": len(found)/"count": len(found/' functions/detect.py"""
 MEND = """sed -i 's/"count": len(found/"seen": len(found)/' functions/detect.py"""
@@ -41,7 +42,7 @@ def parts(reader: Reader) -> Iterator[str]:
     yield "(Without `--max-seconds` it runs until Ctrl+C.)\n"
     yield "## A second function\n\nWithout arguments, `edgefn new` asks:\n"
     answers = [str(NAMES.index("edge-hub-filter") + 1), "", ""]
-    yield f"```console\n$ edgefn new\n{cut(typed(reader.folder, 'new', answers))}```\n"
+    yield f"```console {TYPED}\n$ edgefn new\n{cut(typed(reader.folder, 'new', answers))}```\n"
     yield "With arguments it does not; a template's name may be shortened, and a mistake is said:\n"
     yield block(reader, "edgefn new --template video --name watch", mark="fails")
     yield block(reader, "edgefn new --template video-g --name watch", "edgefn check", "python -m pytest -q")
@@ -80,8 +81,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ.pop("VIRTUAL_ENV", None)
         work = Path(folder) / "ada"
-        work.mkdir()
-        reader = Reader(work, programs_in(Path(folder) / "bin"))
+        reader = reader_in(Path(folder), work)
         text = "\n".join([HEAD, *parts(reader)])
     (ROOT / "docs" / "transcript.md").write_text(text.replace(os.path.realpath(folder), "/home"))
     sys.stdout.write(text)

@@ -112,7 +112,7 @@ def test_the_code_of_the_guide_runs_on_the_sample(tmp_path: Path) -> None:
 
     from edgefn.scene import Scene
 
-    blocks = re.findall(r"```python\n(.*?)```", (PROJECT / "docs" / "testing.md").read_text(), re.DOTALL)
+    blocks = re.findall(r"```python[^\n]*\n(.*?)```", (PROJECT / "docs" / "testing.md").read_text(), re.DOTALL)
     for block in blocks:
         ast.parse(block)
     for name in ("functions", "sample", "host.json", "local.settings.json"):
