@@ -106,10 +106,11 @@ def _default(field: FieldInfo) -> str:
 
 
 def table(kind: Kind, meanings: Mapping[str, str]) -> str:
-    """The table of a type's options, with what they mean."""
+    """The table of a type's options, with what they mean, in the order of these; others come last."""
+    order = {option: number for number, option in enumerate(meanings)}
     lines = [
         f"| `{option}` | `{python}` | {words} | {default} | {limits} | {meanings.get(option, '')} |\n"
-        for option, python, words, default, limits in rows(kind)
+        for option, python, words, default, limits in sorted(rows(kind), key=lambda row: order.get(row[0], len(order)))
     ]
     return HEAD + "".join(lines) if lines else NONE
 

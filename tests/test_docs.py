@@ -8,6 +8,7 @@ Each block of Python or a console is marked behind its language:
 - ``python file=functions/x.py``: the file, of any language, is written in the folder where the last command was run;
 - ``python run``: the program has to succeed;
 - ``python app``: it is a module of functions, which start without an error, on the models and the video of the sample;
+- ``python decorators``: they are taken over a function of video, and are without an error;
 - ``python tested by tests/x.py``: that test runs it; ``console shown: why``: nothing does, and why not.
 """
 
@@ -34,9 +35,11 @@ PLAIN = {"COLUMNS": "100", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 FROM_DISK = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_QUIET": "1"}
 """What pip installs in a guide comes from nowhere else."""
 BLOCK = re.compile(r"^```(\w+) (run|replay|fails|file=\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+DECORATORS = re.compile(r"^```python decorators\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+VIDEO = 'import edgefn\napp = edgefn.FunctionApp()\n@app.video_frame_trigger("frame", "synthetic:")\n'
 APP = re.compile(r"^```python app\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ANY = re.compile(r"^```(?:python|console)[^\S\n]*(.*)\n", re.MULTILINE)
-MARK = re.compile(r"run|replay|fails|file=\S+|app|tested by (?P<test>tests/\S+\.py)|shown: .{10,}")
+MARK = re.compile(r"run|replay|fails|file=\S+|app|decorators|tested by (?P<test>tests/\S+\.py)|shown: .{10,}")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 GUIDES = [path for path in PAGES if BLOCK.search(path.read_text())]
 APPS = [(path.stem, block) for path in PAGES for block in APP.findall(path.read_text())]
@@ -47,6 +50,7 @@ SAMPLE = {
     "LIGHT_MODEL": str(ROOT / "sample/light-classifier.xml"),
     "CLASSIFIER_XML_PATH": str(ROOT / "sample/light-classifier.xml"),
     "OUTPUT_DIR": "out",
+    "MQTT_BROKER": "mqtt://localhost:1",
 }
 
 
@@ -157,6 +161,18 @@ async def test_the_functions_of_a_guide_start_without_an_error(
         assert states
     finally:
         await host.stop()
+
+
+@pytest.mark.parametrize(
+    "block", [block for path in PAGES for block in DECORATORS.findall(path.read_text())], ids=lambda block: block[:60]
+)
+def test_the_decorators_of_a_guide_are_without_an_error(
+    folder: Callable[[Mapping[str, str]], Path], block: str
+) -> None:
+    parameters = ", ".join(["frame", *re.findall(r'arg_name="(\w+)"', block)])
+    code = f"{VIDEO}{block}def example({parameters}): ..."
+    (function,) = load_app(folder({"functions/example.py": code}), environment={}, given=SAMPLE).functions
+    assert function.errors == []
 
 
 def test_each_block_says_how_it_is_run_or_why_not() -> None:

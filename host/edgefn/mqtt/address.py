@@ -25,7 +25,7 @@ HOSTNAME = "AIO_BROKER_HOSTNAME"
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 FILES = ("ca", "cert", "key", "token")
 QUERY = {"ca": "ca", "cert": "cert", "key": "key", "token": "token", "clientId": "client_id"}
-EXAMPLE = "mqtt://user:password@host:1883 or mqtts://host:8883?ca=ca.pem would be right"
+EXAMPLE = "mqtt://host:1883 or mqtts://host:8883?ca=ca.pem would be right"
 
 
 @dataclass(frozen=True, slots=True)
