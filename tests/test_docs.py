@@ -224,3 +224,11 @@ def leads(page: Path, file: str, anchor: str) -> bool:
         return target.exists()
     headings = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE)
     return anchor in {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_each_figure_of_the_readme_names_the_benchmark_that_gives_it() -> None:
+    figures = (ROOT / "README.md").read_text().partition("## Figures")[2].partition("## ")[0]
+    lines = [line for line in figures.splitlines() if line.startswith("| ")][1:]
+    named = [re.search(r"\(`(\w+\.py)`\)", line.split("|")[1]) for line in lines]
+    assert [line for line, found in zip(lines, named, strict=True) if found is None] == []
+    assert [found[1] for found in named if found and not (ROOT / "benchmarks" / found[1]).exists()] == []
