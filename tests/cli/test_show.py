@@ -86,6 +86,17 @@ def test_a_broken_host_json_is_one_line_or_one_object(tmp_path: Path, command: s
     assert json.loads(as_json.stdout) == {"functions": [], "errors": [line]}
 
 
+def test_check_says_what_is_wrong_with_serving(tmp_path: Path) -> None:
+    app = app_in(tmp_path / "app")
+    (app / "host.json").write_text('{"version": "2.0", "extensions": {"serving": {"port": 8001}}}')
+    ended = edgefn("check", cwd=app)
+    assert ended.returncode == 1
+    assert (
+        "host.json: extensions.serving: unknown option 'port'; did you mean 'grpcPort'?; known options: http, "
+        in ended.stderr
+    )
+
+
 @pytest.mark.parametrize("arguments", [("--help",), ("start", "--help"), ("list", "-h"), ("check", "-h")])
 def test_help_is_there_for_each_command(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     ended = edgefn(*arguments, cwd=tmp_path)

@@ -143,6 +143,15 @@ def test_a_port_is_there_for_http_functions_and_the_page_only_and_each_module_ha
     }
 
 
+def test_the_ports_of_served_models_are_there(tmp_path: Path) -> None:
+    served = module(app_in(tmp_path / "a", COUNTER, serving={"http": True, "grpcPort": 50051}), "served")
+    found = options(agent(made(served).document)["served"]["settings"])["HostConfig"]["PortBindings"]
+    assert {inner: outer[0]["HostPort"] for inner, outer in found.items()} == {
+        "8080/tcp": "8080",
+        "50051/tcp": "50051",
+    }
+
+
 def test_models_and_clips_outside_of_the_app_folder_are_bound_where_they_are(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()

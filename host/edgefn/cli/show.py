@@ -15,6 +15,7 @@ from edgefn.errors import EdgefnError
 from edgefn.function import Function
 from edgefn.loader import App
 from edgefn.redaction import redact, redacted
+from edgefn.web.serving.options import serving_options
 
 NO_ADDRESSES: Mapping[str, str] = {}
 
@@ -57,7 +58,9 @@ def run_check(root: Path | None, only: tuple[str, ...], given: tuple[str, ...], 
 def _opened(root: Path | None, only: tuple[str, ...], given: tuple[str, ...], as_json: bool) -> App | None:
     """The app, or None after its error was shown."""
     try:
-        return open_app(root, only, given)
+        app = open_app(root, only, given)
+        serving_options(app.config)  # the web server's own, which a start would find wrong
+        return app
     except EdgefnError as error:
         if as_json:
             _print({"functions": [], "errors": [str(error)]})

@@ -19,6 +19,7 @@ from edgefn.loader import App
 from edgefn.plugins import KindTable, kind_of
 from edgefn.web.options import MODULE_PORT, ServerOptions
 from edgefn.web.page.options import has_page
+from edgefn.web.serving.options import serving_options
 
 GROUPS: Mapping[str, str] = {"video": "44", "audio": "29", "render": "109"}
 """Numbers of groups on boxes with Debian and Ubuntu; the first two are the same on all, the third is Ubuntu's."""
@@ -75,7 +76,8 @@ def module_of(app: App, name: str, image: str, box: Box) -> Module:
         raise EdgefnError(f"{app.root}: declares no function, so there is nothing to deploy; add one with: edgefn new")
     each = {function.name: function_needs(function, app.kinds) for function in app.functions}
     page = Needs(ports=(MODULE_PORT,) if has_page(app.config, ServerOptions(address="0.0.0.0")) else ())
-    needs = Needs.of_all([*each.values(), page])
+    served = Needs(ports=tuple(serving_options(app.config).ports(MODULE_PORT)))
+    needs = Needs.of_all([*each.values(), page, served])
     ports = [Ports(name, function, found.inputs, found.outputs) for function, found in each.items()]
     notes = [*needs.notes, *files.notes(needs, app.root), *_of_groups(needs, box)]
     return Module(

@@ -46,6 +46,7 @@ class ModelOptions(Options):
     Each value may also be text, as it comes from ``%SETTING%``.
     """
 
+    model: Annotated[str, named("a model's file or address")]
     kind: Text = None
     task: Annotated[Literal["raw", "classification", "detection"] | None, BeforeValidator(lower)] = None
     """What the results are; without it, what the parameter's annotation says, else raw."""

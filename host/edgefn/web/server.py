@@ -34,8 +34,8 @@ from edgefn.web.page import FILES, PATH, Page
 from edgefn.web.page.options import has_page
 from edgefn.web.replies import Header, Reply, header, plain
 from edgefn.web.requests import Gone, Receive, Refused, Scope, Send, headers_of, query_of
-from edgefn.web.serving import Serving
 from edgefn.web.serving.http import ServingOverHttp
+from edgefn.web.serving.serving import Serving
 
 log = logging.getLogger("edgefn.web")
 

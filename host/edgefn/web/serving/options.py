@@ -34,6 +34,10 @@ class ServingOptions(Strict):
     def is_on(self) -> bool:
         return self.http or self.grpc_port is not None
 
+    def ports(self, web: int) -> list[int]:
+        """The ports that clients call; ``web`` is that of the web server."""
+        return [*([web] if self.http else []), *([self.grpc_port] if self.grpc_port else [])]
+
 
 def serving_options(config: HostConfig) -> ServingOptions:
     """Reads ``extensions.serving``; raises SettingError."""
