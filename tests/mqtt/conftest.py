@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.mqtt.mosquitto import KEPT, Mosquitto, Peer, broker_in, peer_of
+from tests.mqtt.mosquitto import Mosquitto, Peer, broker_in, peer_of
 
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    with broker_in(tmp_path / "broker", *KEPT) as running:
+    with broker_in(tmp_path / "broker") as running:
         yield running
 
 

@@ -22,8 +22,8 @@ from paho.mqtt.properties import Properties
 from tests.conftest import ON_CI
 
 LONGEST = 20.0
-KEPT = ("persistence true", "autosave_on_changes true", "autosave_interval 1", "max_queued_messages 100000")
-"""What a broker has on disk when it is killed."""
+KEPT = ("persistence true", "max_queued_messages 100000")
+"""For a broker that has on disk what it had when it was last told to ``save``, or when it ended."""
 
 
 def executable() -> str:
@@ -72,6 +72,10 @@ class Mosquitto:
                 assert self._process.poll() is None, (self._folder / "log").read_text()
                 time.sleep(0.01)
 
+    def configure(self, *lines: str) -> None:
+        """Adds lines to the configuration, for the next start."""
+        self._configuration += lines
+
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         process, self._process = self._process, None
         if process is not None:
@@ -82,6 +86,14 @@ class Mosquitto:
     def kill(self) -> None:
         """As by ``kill -9``."""
         self.stop(signal.SIGKILL)
+
+    def save(self) -> None:
+        """Has it write what it has to disk, and waits for that."""
+        assert self._process is not None
+        file = self._folder / "mosquitto.db"
+        file.unlink(missing_ok=True)
+        self._process.send_signal(signal.SIGUSR1)
+        until(file.exists)
 
     def freeze(self) -> None:
         """It answers nothing any more, and its connections stay."""
@@ -161,10 +173,8 @@ class Peer:
 
 
 @contextmanager
-def peer_of(
-    broker: Mosquitto, *filters: str, name: str = "peer", user: tuple[str, str] | None = None
-) -> Iterator[Peer]:
-    peer = Peer(broker, name, user)
+def peer_of(broker: Mosquitto, *filters: str, name: str = "peer", **known: Any) -> Iterator[Peer]:
+    peer = Peer(broker, name, **known)
     try:
         peer.subscribe(*filters)
         yield peer

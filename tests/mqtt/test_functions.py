@@ -3,65 +3,253 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+import json
+from pathlib import Path
 
-from edgefn.contracts import HubState
+import pytest
+
 from edgefn.host import Host
+from edgefn.loader import load_app
 from tests.conftest import AppIn
 from tests.hubs.sinks import until
-from tests.mqtt.mosquitto import Mosquitto, Peer
-from tests.ticks import HEAD
-
-FORWARD = """
-@app.mqtt_trigger("m", "in/#")
-@app.mqtt_output("$return", "out/{function}")
-def f(m: str):
-    return m
-"""
-
-
-@asynccontextmanager
-async def running(app_of: AppIn, code: str, broker: Mosquitto | None = None, **settings: str) -> AsyncIterator[Host]:
-    """A host whose functions are connected to the broker."""
-    if broker is not None:
-        settings.setdefault("MQTT_BROKER", broker.address)
-    host = Host(app_of({"functions/f.py": HEAD + code}, **settings))
-    assert [running.function.errors for running in host.running] == [[] for _ in host.running]
-    await host.start()
-    try:
-        if broker is not None:
-            await until(lambda: states(host) == {HubState.ONLINE})
-        yield host
-    finally:
-        await host.stop()
-
-
-def states(host: Host) -> set[str]:
-    return {status["state"] for status in host.app.services.brokers.status().values()}
-
-
-def seen(host: Host) -> list[Any]:
-    """What the app's functions have kept in their list ``seen``."""
-    call: Any = host.running[0].function.call
-    found: list[Any] = call.__globals__["seen"]
-    return found
+from tests.mqtt.hosts import FORWARD, KEEP, host_at, seen, standing
+from tests.mqtt.mosquitto import Mosquitto, Peer, peer_of
 
 
 async def test_a_message_runs_the_function_and_its_result_is_published(
-    app_of: AppIn, broker: Mosquitto, peer: Peer
+    tmp_path: Path, broker: Mosquitto, peer: Peer
 ) -> None:
-    async with running(app_of, FORWARD, broker):
+    async with host_at(tmp_path, broker, FORWARD):
         peer.publish("in/1", "hello")
         await until(lambda: peer.bodies == ["hello"])
     assert peer.messages[0].topic == "out/f"
 
 
-async def test_messages_keep_their_order(app_of: AppIn, broker: Mosquitto, peer: Peer) -> None:
+async def test_messages_keep_their_order_on_one_connection(tmp_path: Path, broker: Mosquitto, peer: Peer) -> None:
     sent = [str(number) for number in range(300)]
-    async with running(app_of, FORWARD, broker) as host:
+    async with host_at(tmp_path, broker, FORWARD) as host:
         await asyncio.to_thread(peer.publish, "in/x", *sent)
         await until(lambda: len(peer.bodies) == 300)
-        assert peer.bodies == sent
-        assert host.app.services.brokers.status()[broker.address]["generation"] == 1
+        assert standing(host)["generation"] == 1
+    assert peer.bodies == sent
+
+
+async def test_the_function_sees_topic_user_properties_content_type_and_correlation(
+    tmp_path: Path, broker: Mosquitto, peer: Peer
+) -> None:
+    known = {"UserProperty": [("line", "7"), ("größe", "ü"), ("message-id", "m-1")], "ContentType": "text/csv"}
+    async with host_at(tmp_path, broker, KEEP) as host:
+        peer.publish("in/a/b", b"1;2", **known, CorrelationData=b"c-1")
+        await until(lambda: seen(host))
+    (message,) = seen(host)
+    assert (message.body, message.topic, message.properties) == (b"1;2", "in/a/b", {"line": "7", "größe": "ü"})
+    assert (message.content_type, message.correlation_id, message.message_id) == ("text/csv", "c-1", "m-1")
+
+
+async def test_a_wildcard_takes_the_topics_that_it_stands_for(tmp_path: Path, broker: Mosquitto, peer: Peer) -> None:
+    code = KEEP.replace("in/#", "plant/+/temperature")
+    async with host_at(tmp_path, broker, code) as host:
+        for topic in ("plant/1/temperature", "plant/1/2/temperature", "plant/temperature", "plant/2/temperature"):
+            peer.publish(topic, "x")
+        await until(lambda: len(seen(host)) == 2)
+    assert [message.topic for message in seen(host)] == ["plant/1/temperature", "plant/2/temperature"]
+
+
+async def test_a_message_of_overlapping_subscriptions_runs_each_function_once(
+    tmp_path: Path, broker: Mosquitto, peer: Peer
+) -> None:
+    code = """
+seen = []
+@app.mqtt_trigger("m", "in/#")
+def all_of_them(m: str):
+    seen.append("all")
+@app.mqtt_trigger("m", "in/+")
+def one_level(m: str):
+    seen.append("one")
+@app.mqtt_trigger("m", "in/+")
+def one_level_too(m: str):
+    seen.append("too")
+"""
+    async with host_at(tmp_path, broker, code) as host:
+        peer.publish("in/1", "x", "y")
+        await until(lambda: len(seen(host)) == 6)
+        await host.app.services.spool.idle()
+    assert sorted(seen(host)) == ["all", "all", "one", "one", "too", "too"]
+
+
+async def test_a_retained_message_comes_to_a_new_subscription_and_not_again_with_the_session(
+    tmp_path: Path, broker: Mosquitto, peer: Peer
+) -> None:
+    peer.publish("in/last", "kept", retain=True)
+    async with host_at(tmp_path, broker, KEEP) as host:
+        await until(lambda: seen(host))
+        assert [(message.text, message.retain) for message in seen(host)] == [("kept", True)]
+    async with host_at(tmp_path, broker, KEEP) as host:
+        peer.publish("in/new", "new")
+        await until(lambda: seen(host))
+    assert [(message.text, message.retain) for message in seen(host)] == [("new", False)]
+
+
+async def test_retained_messages_may_be_left_out(tmp_path: Path, broker: Mosquitto, peer: Peer) -> None:
+    peer.publish("in/last", "kept", retain=True)
+    async with host_at(tmp_path, broker, KEEP.replace('"in/#"', '"in/#", retained=False')) as host:
+        peer.publish("in/new", "new")
+        await until(lambda: seen(host))
+    assert [message.text for message in seen(host)] == ["new"]
+
+
+async def test_several_messages_come_as_a_list(tmp_path: Path, broker: Mosquitto, peer: Peer) -> None:
+    code = """
+seen = []
+@app.mqtt_trigger("m", "in/#", cardinality="many", max_batch_size=50)
+def f(m: list[int]):
+    seen.append(m)
+"""
+    async with host_at(tmp_path, broker, code) as host:
+        await asyncio.to_thread(peer.publish, "in/x", *(str(number) for number in range(100)))
+        await until(lambda: sum(map(len, seen(host))) == 100)
+    assert [number for batch in seen(host) for number in batch] == list(range(100))
+
+
+async def test_messages_that_were_sent_while_the_host_was_away_come_afterwards(
+    tmp_path: Path, broker: Mosquitto, peer: Peer
+) -> None:
+    async with host_at(tmp_path, broker, FORWARD):
+        pass
+    peer.publish("in/1", "a", "b", "c")
+    async with host_at(tmp_path, broker, FORWARD):
+        await until(lambda: peer.bodies == ["a", "b", "c"])
+
+
+async def test_a_subscription_that_no_function_has_any_more_is_given_up(
+    tmp_path: Path, broker: Mosquitto, peer: Peer
+) -> None:
+    async with host_at(tmp_path, broker, KEEP):
+        pass
+    async with host_at(tmp_path, broker, KEEP.replace("in/#", "other/#")) as host:
+        peer.publish("in/1", "old")
+        peer.publish("other/1", "new")
+        await until(lambda: seen(host))
+        assert standing(host)["dropped"] == {}
+    assert [message.text for message in seen(host)] == ["new"]
+
+
+async def test_messages_are_kept_for_functions_of_a_module_that_can_not_be_loaded_today(
+    tmp_path: Path, broker: Mosquitto, peer: Peer
+) -> None:
+    async with host_at(tmp_path, broker, FORWARD):
+        pass
+    (tmp_path / "functions" / "f.py").write_text("this is no Python\n")
+    code = KEEP.replace("def f", "def g").replace("in/#", "other")
+    (tmp_path / "functions" / "other.py").write_text("import edgefn\napp = edgefn.FunctionApp()\n" + code)
+    host = Host(load_app(tmp_path, environment={}, given={"MQTT_BROKER": broker.address}))
+    await host.start()
+    peer.publish("in/1", "kept")
+    await until(lambda: host.app.services.spool.inbox.totals()[0] == 1)
+    await host.stop()
+    (tmp_path / "functions" / "other.py").unlink()
+    async with host_at(tmp_path, broker, FORWARD):
+        await until(lambda: peer.bodies == ["kept"])
+
+
+async def test_an_output_has_the_topic_properties_and_expiry_that_it_declares(
+    tmp_path: Path, broker: Mosquitto, peer: Peer
+) -> None:
+    code = """
+@app.mqtt_trigger("m", "in/#")
+@app.mqtt_output("$return", "out/{topic}/alarm", properties={"site": "a"}, ttl=60, retain=True)
+def f(m: str):
+    return {"level": m}
+"""
+    async with host_at(tmp_path, broker, code):
+        peer.publish("in/a/b", "high")
+        await until(lambda: peer.messages)
+    (message,) = peer.messages
+    known = message.properties
+    assert (message.topic, json.loads(message.payload)) == ("out/in/a/b/alarm", {"level": "high"})
+    assert (known.ContentType, known.PayloadFormatIndicator, dict(known.UserProperty)["site"]) == (
+        "application/json",
+        1,
+        "a",
+    )
+    assert 50 <= known.MessageExpiryInterval <= 60
+    with peer_of(broker, "out/#", name="later") as later:
+        await until(lambda: later.bodies)
+        assert later.messages[0].retain
+
+
+async def test_a_value_in_the_topic_that_an_event_does_not_have_is_an_error_of_the_function(
+    tmp_path: Path, broker: Mosquitto, peer: Peer
+) -> None:
+    async with host_at(tmp_path, broker, FORWARD.replace("{function}", "{frame_id}")) as host:
+        peer.publish("in/1", "x")
+        await until(lambda: host.status()["functions"]["f"]["failed"] == 1)
+        assert "this event has no frame_id; leave {frame_id} out" in host.status()["functions"]["f"]["last_error"]
+
+
+async def test_messages_that_may_be_lost_are_not_stored(tmp_path: Path, broker: Mosquitto, peer: Peer) -> None:
+    code = FORWARD.replace('"out/{function}"', '"out/{function}", durable=False, qos=0')
+    async with host_at(tmp_path, broker, code) as host:
+        peer.publish("in/1", "live")
+        await until(lambda: peer.bodies == ["live"])
+        assert host.status()["spool"]["outbox"]["brokers"][broker.address]["sent"] == 0
+    assert peer.messages[0].qos == 0
+
+
+async def test_a_shared_subscription_is_split_over_two_hosts(tmp_path: Path, broker: Mosquitto, peer: Peer) -> None:
+    code = KEEP.replace('"in/#"', '"in/#", share="line"')
+    async with host_at(tmp_path / "a", broker, code) as one, host_at(tmp_path / "b", broker, code) as two:
+        sent = [str(number) for number in range(100)]
+        await asyncio.to_thread(peer.publish, "in/x", *sent)
+        await until(lambda: len(seen(one)) + len(seen(two)) == 100)
+        shares = [[message.text for message in seen(host)] for host in (one, two)]
+    assert sorted(shares[0] + shares[1], key=int) == sent
+    assert all(len(share) >= 20 for share in shares)
+    assert all(share == sorted(share, key=int) for share in shares)
+
+
+async def test_the_topic_of_a_trigger_may_change_while_the_host_runs(
+    tmp_path: Path, broker: Mosquitto, peer: Peer
+) -> None:
+    async with host_at(tmp_path, broker, KEEP.replace("in/#", "%TOPIC%"), TOPIC="first") as host:
+        peer.publish("first", "1")
+        await until(lambda: seen(host))
+        await host.app.services.hub.set_desired({"settings": {"TOPIC": "second"}})  # type: ignore[attr-defined]
+        await until(lambda: standing(host)["subscriptions"] == ["second"])
+        peer.publish("first", "2")
+        peer.publish("second", "3")
+        await until(lambda: len(seen(host)) == 2)
+    assert [message.text for message in seen(host)] == ["1", "3"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ('"in/#/x"', "topic 'in/#/x' has # before its end; it stands for all further levels"),
+        ('"in/a+"', "topic 'in/a+' has + or # beside other letters; each stands for a whole level"),
+        ('"$share/g/in"', "begins with $share; name the group in share, and the topic alone"),
+        ('"in", share="a/b"', "share 'a/b' holds /, + or #; a plain name would be right"),
+        ('"in", qos=2', "less than or equal to 1"),
+        ('"in", broker="http://x"', "a broker: the address begins with neither mqtt:// nor mqtts://"),
+        ('""', "names nothing: empty and none count as not set; give a topic such as plant/+/temperature"),
+    ],
+)
+def test_a_wrong_option_of_a_trigger_is_said_with_its_place(app_of: AppIn, options: str, said: str) -> None:
+    code = f"import edgefn\napp = edgefn.FunctionApp()\n\n@app.mqtt_trigger('m', {options})\ndef f(m): ...\n"
+    (error,) = app_of({"functions/f.py": code}, MQTT_BROKER="mqtt://x").functions[0].errors
+    assert error.startswith("functions/f.py:4: ")
+    assert said in error
+
+
+def test_a_binding_without_a_broker_says_what_is_missing(app_of: AppIn) -> None:
+    code = "import edgefn\napp = edgefn.FunctionApp()\n@app.mqtt_trigger('m', 'in')\ndef f(m): ...\n"
+    (error,) = app_of({"functions/f.py": code}).functions[0].errors
+    said = "no broker: neither MQTT_BROKER nor AIO_BROKER_HOSTNAME is set; mqtt://host:1883 or mqtts://host:8883"
+    assert said in error
+
+
+def test_the_topic_of_an_output_has_no_wildcards(app_of: AppIn) -> None:
+    bindings = "@app.mqtt_trigger('m', 'in')\n@app.mqtt_output('$return', 'a/+')\n"
+    code = f"import edgefn\napp = edgefn.FunctionApp()\n{bindings}def f(m): ...\n"
+    (error,) = app_of({"functions/f.py": code}, MQTT_BROKER="mqtt://x").functions[0].errors
+    assert "topic 'a/+' holds + or #, which only a trigger's topic may" in error

@@ -100,15 +100,18 @@ def reached(address: Address, options: MqttOptions) -> socket.socket:
     context = _context(address) if address.tls else None
     try:
         sock = socket.create_connection((address.host, address.port), timeout)
-        try:
-            # answers wait for nothing: Nagle's algorithm and delayed acknowledgements make 44 ms of 0.5
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return sock if context is None else context.wrap_socket(sock, server_hostname=address.host)
-        except BaseException:
-            sock.close()
-            raise
+    except (OSError, UnicodeError) as error:
+        raise Fault(Cause.UNREACHABLE, f"{address.name}: {_unreachable(address, error)}") from None
+    try:
+        # answers wait for nothing: Nagle's algorithm and delayed acknowledgements make 44 ms of 0.5
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock if context is None else context.wrap_socket(sock, server_hostname=address.host)
     except (OSError, ValueError) as error:
-        raise _fault(address, error) from None
+        sock.close()
+        raise Fault(Cause.CERTIFICATE, f"{address.name}: {_no_tls(address, error)}") from None
+    except BaseException:
+        sock.close()
+        raise
 
 
 def hang_up(dialled: Dialled) -> None:
@@ -140,36 +143,24 @@ def _reason(error: Exception) -> str:
     return str(getattr(error, "reason", None) or getattr(error, "strerror", None) or error)
 
 
-def _fault(address: Address, error: OSError | ValueError) -> Fault:
+def _unreachable(address: Address, error: OSError | UnicodeError) -> str:
     """What a failed connection says to the person who runs the host."""
-    name = address.name
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return Fault(Cause.CERTIFICATE, _certificate(address, error))
-    if isinstance(error, socket.gaierror):
-        return Fault(
-            Cause.UNREACHABLE,
-            f"{name}: '{address.host}' has no address ({error.strerror}); a name that resolves here would be right",
-        )
+    if isinstance(error, socket.gaierror | UnicodeError):
+        return f"'{address.host}' has no address ({_reason(error)}); a name that resolves here would be right"
     if isinstance(error, TimeoutError):
-        return Fault(Cause.UNREACHABLE, f"{name}: no answer; a broker should be running there")
-    if isinstance(error, ssl.SSLError):
-        return Fault(
-            Cause.CERTIFICATE,
-            f"{name}: no TLS ({error.reason or error}); a broker with TLS should answer, or mqtt:// be said",
-        )
+        return "no answer; a broker should be running there"
     if isinstance(error, ConnectionRefusedError):
-        return Fault(Cause.UNREACHABLE, f"{name}: nothing listens there; a broker should be running")
-    return Fault(Cause.UNREACHABLE, f"{name}: can not be reached ({error}); a broker should be running there")
+        return "nothing listens there; a broker should be running"
+    return f"can not be reached ({error}); a broker should be running there"
 
 
-def _certificate(address: Address, error: ssl.SSLCertVerificationError) -> str:
-    name = address.name
+def _no_tls(address: Address, error: OSError | ValueError) -> str:
+    if not isinstance(error, ssl.SSLCertVerificationError):
+        return f"no TLS ({_reason(error)}); a broker with TLS should answer, or mqtt:// be said"
     if error.verify_code in WRONG_NAME:
-        return (
-            f"{name}: the certificate of the broker is not for '{address.host}'; a name that it is for would be right"
-        )
+        return f"the certificate of the broker is not for '{address.host}'; a name that it is for would be right"
     if error.verify_code in WRONG_TIME:
-        return f"{name}: the certificate of the broker: {error.verify_message}; look at the clocks of host and broker"
+        return f"the certificate of the broker: {error.verify_message}; look at the clocks of host and broker"
     roots = address.ca or "the system's authorities"
     said = f"the certificate of the broker is not trusted by {roots} ({error.verify_message})"
-    return f"{name}: {said}; name that of its authority in ca"
+    return f"{said}; name that of its authority in ca"

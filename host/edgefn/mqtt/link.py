@@ -24,6 +24,7 @@ from edgefn.mqtt.attempts import attempt
 from edgefn.mqtt.faults import Cause, Fault
 from edgefn.mqtt.options import MqttOptions
 from edgefn.mqtt.remembered import Remembered
+from edgefn.mqtt.rivals import Rivals
 from edgefn.mqtt.standing import Standing
 from edgefn.mqtt.topics import Wanted
 from edgefn.threads import Threads
@@ -86,6 +87,7 @@ class Link:
         self._largest = packets.LARGEST
         self._numbers = itertools.count(1)
         self._failures = 0
+        self._rivals = Rivals()
         self._clean_start = address.clean_start
         self._task: asyncio.Task[None] | None = None
         counters = _counters(metrics, address.name)
@@ -119,6 +121,7 @@ class Link:
         return {
             **self._standing.status(),
             "client": self.client_id,
+            "subscriptions": sorted(self._connection.granted) if self._connection else [],
             "in_flight": self._connection.in_flight if self._connection else 0,
             **({"refused": dict(self.refused)} if self.refused else {}),
         }
@@ -176,6 +179,7 @@ class Link:
                 try:
                     connection, token = await self._connect()
                 except Fault as fault:
+                    self._rivals.failed()
                     self._standing.failed(fault)
                     await asyncio.sleep(self._pause(fault))
                     continue
@@ -272,10 +276,24 @@ class Link:
         fault = self._placed(connection.lost.result())
         self._losses.labels(self.address.name, fault.cause).inc()
         self._standing.ended(fault)
-        if time.monotonic() - began >= HEALTHY or fault.cause is Cause.RENEWAL:
+        await asyncio.sleep(self._pause_after(fault, time.monotonic() - began))
+
+    def _pause_after(self, fault: Fault, lasted: float) -> float:
+        """Seconds until the next attempt."""
+        self._rivals.ended(lasted, by_hub=fault.cause in (Cause.CLOSED, Cause.RIVAL))
+        if self._rivals.suspected:
+            self._standing.failed(self._rival())
+            return self._rivals.pause() * random.uniform(0.5, 1.0)
+        if lasted >= HEALTHY or fault.cause is Cause.RENEWAL:
             self._failures = 0
-        else:
-            await asyncio.sleep(self._pause(fault))
+            return 0.0
+        return self._pause(fault)
+
+    def _rival(self) -> Fault:
+        said = f"the broker has closed the connection of '{self.client_id}' {self._rivals.takeovers} times in a row"
+        right = "stop the other one, or give it a clientId of its own"
+        whole = f"{said}, each after seconds: a second host seems to run with this client id; {right}"
+        return Fault(Cause.RIVAL, f"{self.address.name}: {whole}")
 
     def _online(self, connection: Connection) -> None:
         self._connection = connection

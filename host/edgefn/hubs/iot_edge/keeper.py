@@ -13,10 +13,10 @@ from edgefn.hubs.iot_edge import topics
 from edgefn.hubs.iot_edge.connection import Client, Connection, Receive
 from edgefn.hubs.iot_edge.credentials import Credentials, fetch_credentials
 from edgefn.hubs.iot_edge.identity import Identity, WorkloadKey
-from edgefn.hubs.iot_edge.rivals import Rivals
 from edgefn.hubs.options import EdgeHubOptions
 from edgefn.mqtt.attempts import attempt
 from edgefn.mqtt.faults import Cause, Fault
+from edgefn.mqtt.rivals import Rivals
 from edgefn.threads import Threads
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 3.0

@@ -1,4 +1,6 @@
-"""Notices a second host that runs with the same identity: each one connects, and the hub throws the other out."""
+"""Notices a second host that runs with the same identity: each one connects, and the hub, or a broker,
+throws the other out.
+"""
 
 from __future__ import annotations
 
