@@ -1,0 +1,132 @@
+"""The outbox with several destinations: each has its order and its sender, all share bounds and dead letters."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from edgefn.contracts import EdgeMessage, HubState, Outgoing
+from edgefn.errors import HubError, NotConnected, Refused
+from edgefn.spool import FILE
+from edgefn.spool.schema import MIGRATIONS, VERSION, open_file, salvage
+from tests.spool.ports import ScriptedHub, out, spool_in, until
+
+BROKER = "mqtt://box:1883"
+
+
+class ScriptedBroker:
+    """A destination beside the hub: takes messages, or raises what ``answer`` gives for one."""
+
+    def __init__(self) -> None:
+        self.state = HubState.ONLINE
+        self.window = 5
+        self.arrived: list[tuple[str, float | None]] = []
+        self.answer: Callable[[EdgeMessage], HubError | None] = lambda message: None
+
+    def check(self, message: EdgeMessage) -> None: ...
+
+    async def publish(self, message: EdgeMessage, left: float | None) -> None:
+        if error := self.answer(message):
+            raise error
+        self.arrived.append((message.text, left))
+
+    @property
+    def bodies(self) -> list[str]:
+        return [body for body, _ in self.arrived]
+
+
+def to_broker(body: str, **options: float) -> Outgoing:
+    return replace(out(body, f"{BROKER}/alarms"), destination=BROKER, **options)  # type: ignore[arg-type]
+
+
+async def test_each_destination_gets_its_messages_in_their_order(tmp_path: Path) -> None:
+    hub, broker = ScriptedHub(), ScriptedBroker()
+    async with spool_in(tmp_path, hub) as spool:
+        spool.serve(BROKER, broker)
+        for number in range(30):
+            await spool.outbox.put([to_broker(f"b{number}"), out(f"h{number}")])
+        await spool.idle()
+        assert spool.outbox.totals.messages == 0
+    assert broker.bodies == [f"b{number}" for number in range(30)]
+    assert hub.bodies == [f"h{number}".encode() for number in range(30)]
+
+
+async def test_one_that_is_away_holds_up_no_other_and_gets_all_after_a_restart(tmp_path: Path) -> None:
+    hub, broker = ScriptedHub(), ScriptedBroker()
+    broker.state, broker.answer = HubState.OFFLINE, lambda message: NotConnected("away")
+    async with spool_in(tmp_path, hub) as spool:
+        spool.serve(BROKER, broker)
+        await spool.outbox.put([to_broker("1"), out("h"), to_broker("2")])
+        await until(lambda: hub.bodies == [b"h"])
+        await spool.idle()
+        assert spool.outbox.status()["outputs"] == {f"{BROKER}/alarms": 2}
+    back = ScriptedBroker()
+    async with spool_in(tmp_path, hub) as spool:
+        spool.serve(BROKER, back)
+        await until(lambda: back.bodies == ["1", "2"])
+
+
+async def test_a_destination_is_told_what_is_left_of_the_time_that_was_declared(tmp_path: Path) -> None:
+    broker = ScriptedBroker()
+    async with spool_in(tmp_path) as spool:
+        spool.serve(BROKER, broker)
+        await spool.outbox.put([to_broker("short", ttl=60.0), to_broker("long")])
+        await spool.idle()
+    (short, left), (long, none) = broker.arrived
+    assert (short, long, none) == ("short", "long", None)
+    assert left is not None
+    assert 50 < left <= 60
+
+
+async def test_what_a_broker_refuses_is_a_dead_letter_that_goes_back_to_it(tmp_path: Path) -> None:
+    broker = ScriptedBroker()
+    broker.answer = lambda message: Refused("not authorised") if message.text == "secret" else None
+    async with spool_in(tmp_path) as spool:
+        spool.serve(BROKER, broker)
+        await spool.outbox.put([to_broker("a"), to_broker("secret"), to_broker("b")])
+        await until(lambda: broker.bodies == ["a", "b"])
+        await until(lambda: spool.outbox.totals.messages == 0)
+        (letter,) = await spool.dead_letters()
+        assert (letter.name, letter.reason) == (f"{BROKER}/alarms", "not authorised")
+        broker.answer = lambda message: None
+        assert await spool.replay(letter.id)
+        await until(lambda: broker.bodies == ["a", "b", "secret"])
+
+
+async def test_what_was_for_a_broker_that_nobody_names_any_more_is_kept_until_it_is_too_old(tmp_path: Path) -> None:
+    async with spool_in(tmp_path) as spool:
+        broker = ScriptedBroker()
+        broker.state, broker.answer = HubState.OFFLINE, lambda message: NotConnected("away")
+        spool.serve(BROKER, broker)
+        await spool.outbox.put([to_broker("old", ttl=0.001), to_broker("young")])
+    async with spool_in(tmp_path) as spool:
+        assert spool.outbox.totals.messages == 1
+
+
+def test_a_file_of_the_first_version_keeps_what_is_in_it(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / FILE) as first:
+        first.executescript(MIGRATIONS[0])
+        first.execute("INSERT INTO meta VALUES ('id', 'x')")
+        first.execute("INSERT INTO outbox VALUES (7, 'out', 3, 0, 9e9, '{}', 'abc')")
+        first.execute("INSERT INTO recent VALUES (1, 'print', '4.1')")
+        first.execute("PRAGMA user_version=1")
+    first.close()
+    connection, note = open_file(tmp_path, power=False)
+    assert note == ""
+    assert connection.execute("PRAGMA user_version").fetchone()[0] == VERSION
+    assert connection.execute("SELECT id, body, destination FROM outbox").fetchall() == [(7, "abc", "")]
+    assert connection.execute("SELECT source, fingerprint, connection FROM seen").fetchall() == [("", "print", "4.1")]
+    connection.close()
+
+
+def test_a_damaged_file_of_the_first_version_is_salvaged(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "damaged.db") as first:
+        first.executescript(MIGRATIONS[0])
+        first.execute("INSERT INTO outbox VALUES (7, 'out', 3, 0, 9e9, '{}', 'abc')")
+    first.close()
+    connection, _ = open_file(tmp_path, power=False)
+    assert salvage(tmp_path / "damaged.db", connection) == 1
+    assert connection.execute("SELECT id, destination FROM outbox").fetchall() == [(7, "")]
+    connection.close()
