@@ -189,8 +189,9 @@ async def test_s2_6_a_frame_that_is_too_old_when_its_turn_comes_is_dropped_as_su
         trigger = lambda: site.function("slow")["trigger"]  # noqa: E731
         await until(lambda: trigger()["frames"] == 2 and trigger()["age_ms"] > 60)
         site.module().GO.release(2)
-        await until(lambda: trigger()["dropped"] == {"age": 1})
-        assert site.module().BEGUN == [0]
+        begun = site.module().BEGUN  # not even the first one, where the machine is busy
+        await until(lambda: len(begun) + trigger()["dropped"].get("age", 0) == 2)
+        assert begun in ([0], [])
 
 
 def test_s2_6_a_file_in_every_mode_drops_none_however_slow_the_function_is(load: Load) -> None:
