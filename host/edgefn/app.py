@@ -381,6 +381,51 @@ class EdgeDecorators(TriggerApi, BindingApi):
         options = _given(locals(), "arg_name")
         return cast("Decorator", self.generic_output_binding(arg_name, type="file", **options))
 
+    def speech_output(
+        self,
+        arg_name: str,
+        *,
+        provider: str | None = None,
+        voice: str | None = None,
+        rate: float | str | None = None,
+        map: Mapping[str, str | None] | str | None = None,
+        player: str | None = None,
+        path: str | None = None,
+        cache_folder: str | None = None,
+        cache_files: int | str | None = None,
+        cache_bytes: int | str | None = None,
+        speech_key: str | None = None,
+        speech_region: str | None = None,
+        endpoint: str | None = None,
+        timeout: float | str | None = None,
+        ttl: float | str | None = None,
+        max_waiting: int | str | None = None,
+        when_full: str | None = None,
+        **other: Any,
+    ) -> Decorator:
+        """Says aloud what the function sets, or returns with ``arg_name="$return"``: a text, or the best of results.
+
+        provider, voice, rate
+            ``espeak`` (default, without a network) or ``azure``; a voice of it; how fast, 1.0 as usual.
+        map
+            What is said for a label: an object, or a JSON file; ``*`` for all others, ``{label}`` for the label, an
+            empty text for silence.
+        player, path
+            ``auto`` (the first program that plays), one by its name, ``file`` for sounds in the folder ``path``, or
+            ``none``.
+        cache_folder, cache_files, cache_bytes
+            Where sounds are kept, and how many; one text in one voice is made once.
+        speech_key, speech_region, endpoint
+            Of Azure Speech; the key as ``%SPEECH_KEY%``.
+        timeout, ttl
+            Seconds that making a sound may take; after which it is too late to say something.
+        max_waiting, when_full
+            Texts that wait to be said, and what goes when more come: ``drop_oldest``, ``drop_newest``, or ``block`` to
+            let the function wait.
+        """
+        options = _given(locals(), "arg_name")
+        return cast("Decorator", self.generic_output_binding(arg_name, type="speech", **options))
+
 
 def _given(values: Mapping[str, Any], *without: str) -> dict[str, Any]:
     """The options that a call named, with those that the decorator does not know; sequences as lists, for JSON."""

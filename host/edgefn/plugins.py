@@ -44,6 +44,7 @@ BUILTINS = (
     "edgefn.bindings.scoring_script",
     "edgefn.steering",
     "edgefn.bindings.file",
+    "edgefn.bindings.speech",
     "edgefn.web.http",
 )
 ENTRY_POINT = "edgefn"

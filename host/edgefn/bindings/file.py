@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import re
-import secrets
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
@@ -23,6 +20,7 @@ from pydantic import Field, model_validator
 from edgefn.bindings.backlog import Backlog, WhenFull
 from edgefn.bindings.edge_hub import JSON, body_of
 from edgefn.bindings.patterns import Pattern, pattern
+from edgefn.bindings.shelf import Shelf
 from edgefn.contracts import Event, Needs, OutputKind, Services, VideoFrame
 from edgefn.errors import BindingError, listing
 from edgefn.function import Binding, Options, named
@@ -48,8 +46,6 @@ WIDTHS = {"": 0, "id": 36, "timestamp": 30, "frame_id": 30}
 """Characters of values that are usually shorter."""
 USUAL = (".jpg", ".json", ".txt", ".bin")
 """Endings of names without one: of pictures, JSON, text, and other bytes."""
-LEFT_OVER = re.compile(r"\.[0-9a-f]{16}\.edgefn-part$")
-"""Files that were being written when the process ended."""
 NOT_SET = ("", "none", "null")
 
 
@@ -122,63 +118,6 @@ class Page:
 
     content: bytes | Image
     ending: str
-
-
-class Shelf:
-    """The files of one output in its folder, oldest first. All of it takes its time: for a thread."""
-
-    def __init__(self, folder: Path, own: re.Pattern[str], max_files: int, max_bytes: int) -> None:
-        self._folder = folder
-        self._own = own
-        self._max_files = max_files
-        self._max_bytes = max_bytes
-        self._files: OrderedDict[str, int] | None = None
-        self.bytes = 0
-
-    @property
-    def files(self) -> int:
-        return len(self._files or ())
-
-    def put(self, name: str, content: bytes) -> None:
-        """Writes a file, whole or not at all, after the oldest had to go where there was no room; raises OSError."""
-        files = self._opened()
-        part = self._folder / f".{secrets.token_hex(8)}.edgefn-part"
-        try:
-            part.write_bytes(content)
-            self._forget(files, name)
-            self._make_room(files, len(content))
-            part.replace(self._folder / name)
-        except BaseException:
-            with suppress(OSError):
-                part.unlink()
-            raise
-        files[name] = len(content)
-        self.bytes += len(content)
-
-    def _opened(self) -> OrderedDict[str, int]:
-        """What is there, looked up when it is first needed, and again after it was found to be different."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        if self._files is None:
-            found = []
-            for entry in os.scandir(self._folder):
-                if LEFT_OVER.match(entry.name):
-                    with suppress(OSError):
-                        os.unlink(entry.path)
-                elif self._own.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
-                    known = entry.stat()
-                    found.append((known.st_mtime_ns, entry.name, known.st_size))
-            self._files = OrderedDict((name, size) for _, name, size in sorted(found))
-            self.bytes = sum(self._files.values())
-        return self._files
-
-    def _forget(self, files: OrderedDict[str, int], name: str) -> None:
-        self.bytes -= files.pop(name, 0)
-
-    def _make_room(self, files: OrderedDict[str, int], size: int) -> None:
-        while files and (len(files) >= self._max_files or self.bytes + size > self._max_bytes):
-            oldest = next(iter(files))
-            (self._folder / oldest).unlink(missing_ok=True)
-            self._forget(files, oldest)
 
 
 class FileOutput:
