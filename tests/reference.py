@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from edgefn.contracts import Kind
@@ -33,6 +33,7 @@ OF_ALL_KINDS = {"inferenceSession": OpenVinoOptions}
 PYTHON = {("setting", "settingName"): "name"}
 """Keywords of decorators that are not the option's name in snake_case."""
 WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", Any: "any JSON value"}
+WORDS[SecretStr] = "text"
 WORDS[Schedule] = "NCRONTAB, or a duration"
 
 

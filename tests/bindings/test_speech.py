@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import http.server
 import io
 import json
 import os
 import stat
-import threading
 import wave
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -30,22 +28,10 @@ from edgefn.loader import load_app
 from edgefn.redaction import hold, redact
 from edgefn.standin.certificates import Certificates
 from edgefn.standin.folder import Folder
+from tests.bindings.speech_service import KEY, Service, azure_speech, sound
 from tests.conftest import AppIn
 from tests.spool.ports import until
 from tests.ticks import HEAD
-
-KEY = "0123456789abcdef0123456789abcdef"
-
-
-def sound(length: float = 0.1, rate: int = 8000) -> bytes:
-    """A WAV file of silence."""
-    made = io.BytesIO()
-    with wave.open(made, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes(bytes(2 * int(length * rate)))
-    return made.getvalue()
 
 
 def about(content: bytes) -> tuple[int, int, float]:
@@ -339,37 +325,6 @@ async def test_what_is_too_late_is_not_said(
 # --- Azure Speech --------------------------------------------------------------------------------------------------
 
 
-@dataclass
-class Service:
-    """Azure Speech's REST interface on loopback: what it was asked, and what it answers."""
-
-    url: str = ""
-    asked: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
-    status: int = 200
-    body: bytes = b""
-    headers: dict[str, str] = field(default_factory=dict)
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    service: Service
-
-    def do_POST(self) -> None:
-        headers = {name.lower(): text for name, text in self.headers.items()}
-        self.service.asked.append((self.path, headers, self.rfile.read(int(headers["content-length"]))))
-        right = headers.get("ocp-apim-subscription-key") == KEY
-        status = self.service.status if right else 401
-        self.send_response(status)
-        for name, text in self.service.headers.items():
-            self.send_header(name, text)
-        body = self.service.body if status == 200 else f"the key {headers.get('ocp-apim-subscription-key')}".encode()
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *arguments: Any) -> None:
-        """Says nothing."""
-
-
 @pytest.fixture(scope="module")
 def trusted(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     certificates = Certificates(Folder(tmp_path_factory.mktemp("certificates")), ["localhost"])
@@ -379,19 +334,11 @@ def trusted(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 @pytest.fixture(params=["http", "https"])
 def azure(request: Any, trusted: Certificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    service = Service(body=sound(0.4, 24000))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Own", (Handler,), {"service": service}))
     if request.param == "https":
-        server.socket = trusted.context().wrap_socket(server.socket, server_side=True)
         (tmp_path / "root.pem").write_text(trusted.trust_bundle)
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "root.pem"))
-    service.url = f"{request.param}://localhost:{server.server_address[1]}/cognitiveservices/v1"
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield service
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with azure_speech(trusted.context() if request.param == "https" else None) as service:
+        yield service
 
 
 OF_AZURE = {"provider": "azure", "speechKey": KEY, "speechRegion": "westeurope", "voice": "de-DE-KatjaNeural"}
@@ -405,7 +352,8 @@ async def test_azure_speech_is_asked_as_its_interface_wants_it(
     speaker = Speaker(SpeechOutputKind(services), output, tmp_path / "said")
     await speaker.say('Äpfel & <Birnen> "7"')
     await output.close()
-    ((path, headers, body),) = azure.asked
+    (asked,) = azure.asked
+    path, headers, body = asked.path, asked.headers, asked.body
     assert path == "/cognitiveservices/v1"
     assert headers["content-type"] == "application/ssml+xml"
     assert headers["x-microsoft-outputformat"] == "riff-24khz-16bit-mono-pcm"

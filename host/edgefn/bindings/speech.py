@@ -26,7 +26,7 @@ from edgefn.bindings.speech_cache import SpeechCache, key_of
 from edgefn.bindings.speech_makers import Azure, Espeak, Maker
 from edgefn.bindings.speech_players import PROGRAMS, FileSink, Loudspeaker, Player, Silence
 from edgefn.bindings.speech_programs import SpeechError
-from edgefn.contracts import Event, OutputKind, Services
+from edgefn.contracts import Asset, Event, Needs, OutputKind, Services
 from edgefn.errors import BindingError, SettingError
 from edgefn.function import Binding, Options, Seconds, Word
 from edgefn.gates.sightings import sightings
@@ -84,7 +84,7 @@ class SpeechOptions(Options):
     """Relative to the app root; default: one in the state folder. ``none``: sounds are kept in memory only."""
     cache_files: int = Field(default=1000, ge=1)
     cache_bytes: int = Field(default=128 * MIB, ge=1)
-    speech_key: SecretStr = SecretStr("")
+    speech_key: SecretStr | None = None
     speech_region: str = ""
     endpoint: str = ""
     """The address of the service, where it is not that of the region."""
@@ -108,8 +108,12 @@ class SpeechOptions(Options):
             raise ValueError("endpoint should be an address, https://...")
         if not self.endpoint and not REGION.fullmatch(self.speech_region):
             raise ValueError("provider azure needs speechRegion, such as westeurope, or an endpoint")
-        if not self.endpoint and not self.speech_key.get_secret_value():
+        if not self.endpoint and not self.key:
             raise ValueError("provider azure needs speechKey: set it, and name the setting as %SPEECH_KEY%")
+
+    @property
+    def key(self) -> str:
+        return "" if self.speech_key is None else self.speech_key.get_secret_value()
 
     @property
     def address(self) -> str:
@@ -162,9 +166,8 @@ class SpeechOutput:
     def _maker(self, options: SpeechOptions) -> Maker:
         if options.provider == "espeak":
             return Espeak(options.voice, options.rate, options.timeout)
-        key = options.speech_key.get_secret_value()
-        hold(f"speech of {self._function}", [key])
-        return Azure(options.address, key, options.voice, options.rate, options.timeout, self._run)
+        hold(f"speech of {self._function}", [options.key])
+        return Azure(options.address, options.key, options.voice, options.rate, options.timeout, self._run)
 
     def _player(self, options: SpeechOptions) -> Player:
         if options.player == "none":
@@ -359,6 +362,22 @@ class SpeechOutputKind:
                 f"{binding.where()}: speechKey is written out; put the key into a setting, and name that: %SPEECH_KEY%"
             )
         words_of(binding, self._around.root)
+
+    def needs(self, binding: Binding) -> Needs:
+        """The sound card, the file of the map, and the folders that it fills."""
+        options = _options(binding)
+        heard = options.player not in ("file", "none")
+        written = (options.path.strip() if options.player == "file" else "", options.cache_folder.strip())
+        reads = options.map.strip() if isinstance(options.map, str) else ""
+        made = ["espeak-ng"] if options.provider == "espeak" else []
+        programs = made + ["alsa-utils"] * heard
+        return Needs(
+            devices=("/dev/snd",) if heard else (),
+            groups=("audio",) if heard else (),
+            reads=(Asset(reads, self._around.folder(reads)),) if reads.lower() not in NOT_SET else (),
+            writes=tuple(path for path in written if path.lower() not in NOT_SET),
+            notes=(f"the image needs {' and '.join(programs)}, for what is said",) if programs else (),
+        )
 
     async def open(self, binding: Binding) -> SpeechOutput:
         return SpeechOutput(binding, self._cache(_options(binding)), self._turn, self._around)
