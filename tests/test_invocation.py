@@ -178,15 +178,15 @@ async def test_a_message_that_is_no_json_fails_with_the_parameter_named(
     assert "invocation.py" not in caplog.text
 
 
-async def test_a_function_with_many_events_says_the_same_error_the_1st_2nd_4th_and_8th_time(
+async def test_a_function_with_many_events_says_an_error_at_one_line_the_1st_2nd_4th_and_8th_time(
     app_of: AppIn, caplog: pytest.LogCaptureFixture
 ) -> None:
     plugin = PLUGIN.replace("Ticks, logging.INFO", "Ticks, logging.DEBUG")
-    code = f"{HEAD}{TRIGGER.format(', count=9')}async def f(tick):\n    raise ValueError('boom')"
+    code = f"{HEAD}{TRIGGER.format(', count=9')}async def f(tick):\n    raise ValueError(f'boom {{tick}}')"
     host = Host(app_of({"functions/ticks.py": plugin, "functions/f.py": code}))
     await host.start()
     await host.wait_for_end()
     await host.stop()
     said = [record.getMessage().splitlines()[0] for record in caplog.records if "Failed" in record.getMessage()]
     assert len(said) == 4
-    assert "for the 8th time" in said[-1]
+    assert "8 times by now" in said[-1]

@@ -10,6 +10,7 @@ import asyncio
 import itertools
 import logging
 import time
+import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,7 +24,7 @@ from edgefn.deadlines import Deadlines
 from edgefn.errors import EdgefnError, FunctionTimeout, StillRunning, UnfitEvent
 from edgefn.function import Function
 from edgefn.ids import new_id
-from edgefn.logs import CURRENT, Invocation, failed_line, running_line, user_traceback
+from edgefn.logs import CURRENT, Invocation, failed_line, running_line, user_frames, user_traceback
 from edgefn.metrics import FunctionMetrics
 from edgefn.retries import delays
 from edgefn.sight import CURRENT as SIGHT
@@ -143,7 +144,7 @@ class Invoker:
         self._deadlines = None if function.timeout is None else Deadlines(function.timeout)
         self._retry = None if is_call else function.retry
         self._stopping: asyncio.Event = after._stopping if after else asyncio.Event()
-        self._told: Counter[str] = Counter()
+        self._told: Counter[tuple[str, object]] = Counter()
         self._may_return = function.may_return
         self._must_return = bool(getattr(self._return, "required", False))
         self._is_call = is_call
@@ -386,26 +387,33 @@ class Invoker:
         text = told(outcome.error)
         self._metrics.last_error = text.splitlines()[-1] if "\n" in text else text
         self._metrics.failures.append((invocation.id, text))
-        if (times := self._repeats(text)) & (times - 1):
-            return  # a function on video is told of the same error the 1st, 2nd, 4th, 8th ... time
-        again = f" (the same error for the {times}th time)" if times > 2 else ""
+        if (times := self._repeats(outcome.error)) & (times - 1):
+            return  # a function on video is told of an error at one place the 1st, 2nd, 4th, 8th ... time
+        again = f" (there: {times} times by now)" if times > 2 else ""
         self._write(
             logging.ERROR,
             f"Executed 'Functions.{name}' (Failed, Id={invocation.id}, Duration={duration}ms){again}\n{text}",
         )
 
-    def _repeats(self, text: str) -> int:
-        """How often a function with many events has failed like this; 1 for all others."""
+    def _repeats(self, error: BaseException) -> int:
+        """How often a function with many events has failed like this, at this line; 1 for all others."""
         if self._level >= logging.INFO:
             return 1
         if len(self._told) > DIFFERENT:
             self._told.clear()
-        self._told[text] += 1
-        return self._told[text]
+        place = (type(error).__name__, _lines(error) or str(error))
+        self._told[place] += 1
+        return self._told[place]
 
     def _write(self, level: int, message: str) -> None:
         """As ``Logger.log``, without looking for the caller: that alone takes half the time of a line."""
         self._log.handle(self._log.makeRecord(self._log.name, level, "", 0, message, (), None))
+
+
+def _lines(error: BaseException) -> tuple[tuple[str, int], ...]:
+    """The lines by which the error came; its text may have a number in it, and be another one each time."""
+    frames = user_frames(error.__traceback__)
+    return tuple((frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(frames))
 
 
 def told(error: BaseException) -> str:

@@ -192,6 +192,7 @@ WRONG = [
     ("", "--template and --name are missing, and this is no terminal to ask in"),
     ("--template timer --name a --scedule x", "template timer has no such option; did you mean '--schedule'?"),
     ("--template timer --name a --schedule", "--schedule: its value is missing; --schedule VALUE would be right"),
+    ("--template timer --name a --schedule daily", "--schedule: The schedule expression 'daily' was not recognized"),
     ("--template http --name a --authlevel all", "--auth-level: 'all' is no choice"),
     ("--template timer --name a-b", "'a-b' can not be a function's name; a letter, then letters, digits and _"),
     ("--template timer --name class", "'class' can not be a function's name"),

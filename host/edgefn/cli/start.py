@@ -94,6 +94,7 @@ def _forget_time(app: App) -> None:
 
 def wait_for_debugger(port: int) -> None:
     """Listens for a debugger on the loopback address and waits until one is attached; raises SettingError."""
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # or it warns of how Python itself was built
     try:
         import debugpy
     except ImportError:

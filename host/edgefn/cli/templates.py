@@ -41,6 +41,7 @@ import typer
 
 from edgefn.cli.opening import CHECKOUT
 from edgefn.errors import EdgefnError, listing, nearest
+from edgefn.ncrontab import parse
 
 PACKAGED = Path(__file__).parents[1] / "function_templates"
 PLACEHOLDER = re.compile(r"__([A-Z]+(?:_[A-Z]+)*)__")
@@ -54,11 +55,18 @@ class Question:
     ask: str
     default: str = ""
     choices: tuple[str, ...] = ()
+    is_schedule: bool = False
+    """Whether the answer has to be NCRONTAB, or a time span."""
 
     def checked(self, answer: str) -> str:
         """The answer, a choice in its own spelling; raises EdgefnError for one that can not be used."""
         if any(ord(letter) < 32 for letter in answer):
             raise EdgefnError(f"--{self.option}: {answer!r} has control characters; one line of text would be right")
+        if self.is_schedule:
+            try:
+                parse(answer)
+            except ValueError as error:
+                raise EdgefnError(f"--{self.option}: {error}") from None
         if not self.choices:
             return answer
         by_name = {choice.lower(): choice for choice in self.choices}
@@ -99,7 +107,13 @@ class Template:
         """By their keys, in the order in which they are asked."""
         declared = self.document.get("questions", {})
         return {
-            key: Question(key, asked["ask"], asked.get("default", ""), tuple(asked.get("choices", ())))
+            key: Question(
+                key,
+                asked["ask"],
+                asked.get("default", ""),
+                tuple(asked.get("choices", ())),
+                is_schedule=asked.get("is_schedule", False),
+            )
             for key, asked in declared.items()
         }
 
