@@ -16,6 +16,12 @@ ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 """What a picture can be written as."""
 
 
+FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+"""Markers of JPEG behind which the size is."""
+ALONE = frozenset({0x01, *range(0xD0, 0xD9)})
+"""Markers of JPEG without a length."""
+
+
 def is_array(annotation: Any) -> bool:
     """Whether it is numpy.ndarray, or NDArray of something; tells without importing NumPy."""
     kind = get_origin(annotation) or annotation
@@ -64,6 +70,23 @@ def is_cut_short(content: bytes) -> bool:
             return content.find(b"\xff\xd9", at) < 0  # what is before it may hold another picture, with its end
         at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
     return False
+
+
+def size_of(content: bytes) -> tuple[int, int] | None:
+    """Width and height that the head of a JPEG or PNG file tells, in pixels; None for what is neither, or is cut off.
+
+    A file of some kilobytes may hold a picture of gigabytes: who takes files of strangers asks first.
+    """
+    if content[:8] == b"\x89PNG\r\n\x1a\n" and content[12:16] == b"IHDR" and len(content) >= 24:
+        return int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")
+    at = 2 if content[:2] == b"\xff\xd8" else len(content)
+    while at + 9 <= len(content) and content[at] == 0xFF:
+        marker = content[at + 1]
+        if marker in FRAMES:
+            height, width = (int.from_bytes(content[at + n : at + n + 2], "big") for n in (5, 7))
+            return width, height
+        at += 1 if marker == 0xFF else 2 if marker in ALONE else 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+    return None
 
 
 def decoded(content: bytes) -> Image:

@@ -20,6 +20,7 @@ from tests.web.conftest import Site, served
 from tests.web.serving.conftest import CODE, ServeModels, host_json, session
 
 INFER = "/v2/models/light-classifier/infer"
+HUGE = b"\x89PNG\r\n\x1a\n" + bytes([0, 0, 0, 13]) + b"IHDR" + (30000).to_bytes(4, "big") * 2 + bytes(9)
 INPUT = "image UINT8 [-1,64,64,3] (whole numbers, 0 to 255, BGR; or BYTES: JPEG, PNG)"
 
 
@@ -119,6 +120,10 @@ UNFIT: list[tuple[Any, str]] = [
     (tensor([1], name="imag", shape=[1]), f"has no input 'imag'; did you mean 'image'?; its inputs: {INPUT}"),
     (tensor([0.5], datatype="FP32", shape=[1, 1, 1, 1]), "can not be FP32 [1,1,1,1]"),
     (tensor(["no picture"], datatype="BYTES", shape=[1]), "element 0 of input 'image' is no picture"),
+    (
+        tensor([base64.b64encode(HUGE).decode()], datatype="BYTES", shape=[1], parameters={"content_type": "base64"}),
+        "element 0 of input 'image' is a picture of 30000 x 30000 pixels; up to 100000000 in all are decoded",
+    ),
     (tensor([], datatype="BYTES", shape=[0]), "can not be BYTES [0]"),
     (tensor(["x"] * 33, datatype="BYTES", shape=[33]), "the request holds 33 pictures; 32 at once are the most"),
     (

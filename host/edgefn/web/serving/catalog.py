@@ -39,14 +39,18 @@ class Served:
         return f"{self.running.function.name}.{self.binding.name}"
 
     @property
-    def is_open(self) -> bool:
-        return self.running.inputs.get(self.binding.name) is not None
+    def opened(self) -> Any:
+        """The session as the function has it; None while it is not open."""
+        return getattr(self.running.inputs.get(self.binding.name), "session", None)
 
     @property
     def tensors(self) -> Tensors | None:
-        """The model's tensors; None while it is not open, and for sessions that have none, such as recorded answers."""
-        opened = self.running.inputs.get(self.binding.name)
-        return cast("Tensors | None", getattr(getattr(opened, "session", None), "tensors", None))
+        """The model's tensors; None while they are not known, and for sessions that have none, as recorded answers."""
+        return cast("Tensors | None", getattr(self.opened, "tensors", None))
+
+    @property
+    def may_have_tensors(self) -> bool:
+        return self.opened is None or hasattr(self.opened, "tensors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,7 @@ class Catalog:
                 else:
                     name = name_of(binding.options.model)
                 each = Served(name or "", running, binding)
-                if name and (self._declared or each.tensors is not None or not each.is_open):
+                if name and (self._declared or each.may_have_tensors):
                     yield each
 
     def model(self, name: str, version: str = "") -> Model:
@@ -125,10 +129,11 @@ class Catalog:
             return f"the host is {self._host.state}"
         if served.tensors is not None:
             return None
-        errors = served.running.function.errors
-        if served.is_open:
+        if served.running.function.errors:
+            return f"function '{served.running.function.name}' is in error"
+        if not served.may_have_tensors:
             return f"session '{served.session}' has no tensors, as recorded answers have none"
-        return f"function '{served.running.function.name}' is in error" if errors else "it is being opened"
+        return "it is being opened" if served.opened is None else "the server that it is on was not reached yet"
 
     def notes(self) -> Iterator[str]:
         """What is odd about the names, for the log."""

@@ -64,8 +64,7 @@ class ServingOverHttp:
         except Fault as fault:
             reply = refusal(fault)
         except Refused as refused:
-            error = json_reply(refused.reply.status, {"error": refused.reply.body.decode()})
-            reply = Reply(error.status, [*error.headers, *refused.reply.headers[:-1]], error.body)
+            reply = in_json(refused.reply)
         except Gone:
             return
         finally:
@@ -125,6 +124,13 @@ def given_to(headers: Mapping[str, str], query: Mapping[str, str] = NO_QUERY) ->
     """The key of a request: as Azure Functions take it, or as a bearer token."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
     return given_key(headers, query) or (token.strip() if scheme.lower() == "bearer" else "")
+
+
+def in_json(reply: Reply) -> Reply:
+    """A refusal of the web server's own in the protocols' form."""
+    made = json_reply(reply.status, {"error": reply.body.decode()})
+    headers = [header for header in reply.headers if header[0] != b"content-type"]
+    return Reply(made.status, [*made.headers, *headers], made.body)
 
 
 def readiness(is_ready: bool) -> Reply:

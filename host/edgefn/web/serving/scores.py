@@ -8,13 +8,17 @@ from typing import Any
 import numpy as np
 
 from edgefn.errors import listing, nearest
-from edgefn.images import decoded
+from edgefn.images import decoded, size_of
 from edgefn.protocols.tensors import BYTES, Array, Malformed, array_of, objects, type_name
 from edgefn.sessions.ports import Port
 from edgefn.web.serving.catalog import Model
 
 MOST_PICTURES = 32
 """Pictures in one request."""
+
+
+MOST_PIXELS = 100_000_000
+"""Of one picture: 300 MB, once it is decoded."""
 
 
 def scored(model: Model, given: Mapping[str, Array], wanted: Sequence[str] = ()) -> dict[str, Array]:
@@ -92,6 +96,14 @@ def _pictures(model: Model, port: Port, array: Array) -> list[Array]:
 
 
 def _decoded(port: Port, number: int, element: Any) -> Array:
+    size = size_of(element)
+    if size is None:
+        raise Malformed(f"element {number} of input '{port.name}' is no picture: neither JPEG nor PNG")
+    if size[0] * size[1] > MOST_PIXELS:
+        raise Malformed(
+            f"element {number} of input '{port.name}' is a picture of {size[0]} x {size[1]} pixels; up to"
+            f" {MOST_PIXELS} in all are decoded"
+        )
     try:
         return decoded(element)
     except ValueError as error:
