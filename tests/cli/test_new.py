@@ -100,7 +100,7 @@ def test_the_settings_and_tasks_of_an_editor_are_json(app: Path) -> None:
 def test_the_image_runs_as_a_normal_user_without_local_settings(app: Path) -> None:
     lines = (app / "Dockerfile").read_text().splitlines()
     assert "ARG PYTHON_IMAGE=python:3.12-slim" in lines
-    assert lines.index("USER edgefn") > lines.index("COPY . .")
+    assert lines.index("USER 1000:1000") > lines.index("COPY --from=app /app /app")
     assert "local.settings.json" in (app / ".dockerignore").read_text().splitlines()
 
 

@@ -33,6 +33,20 @@ def test_the_section_host_counts_and_the_command_line_counts_more(tmp_path: Path
     assert options(tmp_path, local, asked=asked) == ServerOptions("127.0.0.1", 9000, True, ("http://c",), True, True)
 
 
+def test_the_address_of_an_image_counts_as_azures_images_take_it(tmp_path: Path) -> None:
+    assert options(tmp_path, ASPNETCORE_URLS="http://[::1]/") == ServerOptions("::1", 80, True)
+    assert options(tmp_path, asked=Asked(port=9000), ASPNETCORE_URLS="http://*:80").port == 9000
+    local = {"LocalHttpPort": 8000, "CORS": "http://a"}
+    found = options(tmp_path, local, ASPNETCORE_URLS="http://+:8080")
+    assert found == ServerOptions("0.0.0.0", 8080, True, ("http://a",), enforce=True)
+
+
+@pytest.mark.parametrize("urls", ["https://+:443", "8080", "http://+:80;http://+:81"])
+def test_an_address_that_can_not_be_served_is_refused(tmp_path: Path, urls: str) -> None:
+    with pytest.raises(SettingError, match=r"ASPNETCORE_URLS should be one address like http://\+:8080"):
+        options(tmp_path, ASPNETCORE_URLS=urls)
+
+
 def test_an_unknown_key_of_host_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     options(tmp_path, {"LocalHttpProt": 8000})
     assert "unknown key 'Host.LocalHttpProt' is ignored; did you mean 'LocalHttpPort'?" in caplog.text

@@ -76,7 +76,8 @@ class Running:
         except orjson.JSONDecodeError:
             answer = None
         if reply.status >= 400:
-            reason = answer.get("error") if isinstance(answer, dict) else None
+            known = answer if isinstance(answer, dict) else {}
+            reason = known.get("error") or known.get("reason") or known.get("status")
             raise EdgefnError(reason or f"the host answered {reply.status} to {method} {path}")
         return answer
 
@@ -143,6 +144,16 @@ def _lines(path: Path) -> Iterator[str]:
             file, rest = path.open(), ""
         else:
             time.sleep(LOOK)
+
+
+def health(root: Path | None, state: Path | None) -> int:
+    """Prints whether a running host is ready; 1 is left where it is not."""
+
+    def run() -> None:
+        answer = Running(root, state).ask("GET", "/health/ready")
+        typer.echo(f"{answer['status']}, hub {answer['hub']}")
+
+    return told(run)
 
 
 def status(root: Path | None, state: Path | None, *, as_json: bool) -> int:

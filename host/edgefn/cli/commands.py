@@ -29,7 +29,9 @@ Given = Annotated[
 RecordOut = Annotated[
     Path | None, typer.Option("--record-out", help="The file of the recording; else FUNCTION.edgefn.")
 ]
-State = Annotated[Path | None, typer.Option("--state", help="The folder for the host's files; else .edgefn.")]
+State = Annotated[
+    Path | None, typer.Option("--state", help="The folder for the host's files; else EDGEFN_STATE, else .edgefn.")
+]
 
 FIRST = "video-detection"
 """The template of an app's first function."""
@@ -263,6 +265,27 @@ def new(
     raise typer.Exit(run_new(New(template, name, tuple(context.args), root, force, export)))
 
 
+@commands.command()
+def build(
+    folder: Annotated[Path, typer.Argument(help="The folder of the app.")] = Path("."),
+    tag: Annotated[str, typer.Option("--tag", "-t", help="What the image is called; else as the folder.")] = "",
+    accelerators: Annotated[str, typer.Option("--accelerators", help="cpu, gpu, npu, or gpu,npu.")] = "cpu",
+    functions: Annotated[
+        list[str] | None, typer.Option("--functions", help="A folder or file of the app, for its functions/.")
+    ] = None,
+    arch: Annotated[str, typer.Option("--arch", help="amd64 or arm64; else that of this machine.")] = "",
+    given: Annotated[
+        list[str] | None, typer.Option("--build-arg", metavar="NAME=VALUE", help="A further build argument.")
+    ] = None,
+    shown_only: Annotated[bool, typer.Option("--print", help="Print the command, and do nothing.")] = False,
+) -> None:
+    """Build the image of an app, with docker, podman or buildah."""
+    from edgefn.cli.build import Build, run_build
+
+    asked = Build(folder, tag, accelerators, tuple(functions or ()), arch, tuple(given or ()))
+    raise typer.Exit(run_build(asked, shown_only=shown_only))
+
+
 Json = Annotated[bool, typer.Option("--json", help="One JSON value.")]
 
 
@@ -302,6 +325,14 @@ def status(root: Root = None, state: State = None, as_json: Json = False) -> Non
     from edgefn.cli import around
 
     raise typer.Exit(around.status(root, state, as_json=as_json))
+
+
+@commands.command()
+def health(root: Root = None, state: State = None) -> None:
+    """Ask a running host whether it is ready; 1 when it is not."""
+    from edgefn.cli import around
+
+    raise typer.Exit(around.health(root, state))
 
 
 @commands.command()

@@ -13,6 +13,7 @@ from edgefn.cli.generate import check_name, generated
 from edgefn.cli.new import tell_next, told
 from edgefn.cli.plan import Plan, tell
 from edgefn.cli.templates import Template, files_in, filled, find, home
+from edgefn.deploy.image import recipe
 from edgefn.errors import EdgefnError
 from edgefn.imports import has_functions
 
@@ -67,12 +68,18 @@ def make_app(folder: Path, *, force: bool = False) -> list[str]:
 
 
 def _files() -> Iterator[tuple[str, bytes]]:
+    yield "Dockerfile", recipe().encode()
     source = home() / "_app"
     for path in files_in(source):
         target = path.relative_to(source).as_posix()
         for disguise, real in DISGUISES.items():
             target = target.replace(disguise, real)
         yield target, filled(path.read_text(encoding="utf-8"), {"version": __version__}).encode()
+
+
+def image_files() -> dict[str, bytes]:
+    """What says how the image of an app is built."""
+    return {name: text for name, text in _files() if name in ("Dockerfile", ".dockerignore")}
 
 
 def _make_function(asked: Init, template: Template) -> None:

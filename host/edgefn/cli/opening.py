@@ -14,6 +14,7 @@ from edgefn.loader import App, load_app
 
 PACKAGED = Path(__file__).parents[1] / "sample_app"
 SCRIPT_ROOT = "AzureWebJobsScriptRoot"
+STATE = "EDGEFN_STATE"
 CHECKOUT = Path(__file__).parents[3]
 
 
@@ -30,7 +31,9 @@ def open_app(
 
 
 def state_of(folder: Path) -> Path:
-    """The state folder of an app; that of the packaged sample is here, since it may be installed read-only."""
+    """The state folder of an app, that of ``EDGEFN_STATE``; the packaged sample's is here: it may be read-only."""
+    if named := os.environ.get(STATE):
+        return Path(named)
     return (Path.cwd() if folder == PACKAGED else folder) / ".edgefn"
 
 

@@ -8,6 +8,7 @@ buffer of a request.
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 import weakref
@@ -143,22 +144,28 @@ class OpenVinoKind:
             return self._core
 
 
-def _new_core() -> openvino.Core:
-    import numpy as np
+def library() -> Any:
+    """OpenVINO, which would tell its makers of each import: without that package it has nobody to tell it by."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 
-    core = openvino.Core()
-    openvino.Tensor(np.zeros(1, np.float32)).data.sum()
-    openvino.Type.f32.to_dtype()
+    return openvino
+
+
+def _new_core() -> openvino.Core:
+    import numpy as np
+
+    ov = library()
+    core: openvino.Core = ov.Core()
+    ov.Tensor(np.zeros(1, np.float32)).data.sum()
+    ov.Type.f32.to_dtype()
     return core
 
 
 def present_devices() -> dict[str, str]:
     """The devices of this machine, with the names that their makers gave them; raises ModelError without OpenVINO."""
     try:
-        import openvino
-
-        core = openvino.Core()
+        core = library().Core()
         return {name: str(core.get_property(name, "FULL_DEVICE_NAME")) for name in core.available_devices}
     except (ImportError, RuntimeError) as error:
         raise ModelError(

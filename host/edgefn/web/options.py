@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ MIB = 1024 * 1024
 DEFAULT_PORT, MODULE_PORT = 7071, 8080
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 MODULE = "IOTEDGE_WORKLOADURI"
+URLS = "ASPNETCORE_URLS"
+URL = re.compile(r"^http://(\[[^\]]+\]|[^/:\[]+)(?::(\d+))?/?$", re.IGNORECASE)
 LOCAL = ("LocalHttpPort", "LocalHttpAddress", "CORS", "CORSCredentials")
 
 
@@ -140,12 +142,12 @@ class ServerOptions:
 
 
 def server_options(root: Path, settings: Settings, asked: Asked) -> ServerOptions:
-    """The command line over local.settings.json over the defaults: loopback on a laptop, all addresses in a module.
+    """The command line over ``ASPNETCORE_URLS`` over local.settings.json over the defaults.
 
-    Raises SettingError.
+    They are loopback on a laptop, all addresses in a module. Raises SettingError.
     """
     is_module = settings.get(MODULE) is not None
-    local = _local(root / "local.settings.json")
+    local = _local(root / "local.settings.json") | _urls(settings.get(URLS) or "")
     port = asked.port if asked.port is not None else local.get("LocalHttpPort")
     address = asked.address or local.get("LocalHttpAddress") or ("0.0.0.0" if is_module else "127.0.0.1")
     named = asked.cors if asked.cors is not None else local.get("CORS")
@@ -160,7 +162,18 @@ def server_options(root: Path, settings: Settings, asked: Asked) -> ServerOption
     return replace(found, enforce=enforce, page=asked.page)
 
 
-def _local(path: Path) -> Mapping[str, Any]:
+def _urls(declared: str) -> dict[str, Any]:
+    """Where the images of Azure Functions are told to listen: ``http://+:8080``, and ``+`` is every address."""
+    if not declared.strip():
+        return {}
+    match = URL.match(declared.strip())
+    if match is None:
+        raise SettingError(f"{URLS} should be one address like http://+:8080, without TLS; found {declared!r}")
+    host = match[1].strip("[]")
+    return {"LocalHttpAddress": "0.0.0.0" if host in "+*" else host, "LocalHttpPort": match[2] or 80}
+
+
+def _local(path: Path) -> dict[str, Any]:
     section = (read_json(path) if path.exists() else {}).get("Host") or {}
     if not isinstance(section, dict):
         raise SettingError(f"{path}: Host should be an object, found {section!r}")

@@ -1,0 +1,76 @@
+# The image of an app: the folder that this file lies in, with all it needs to run, and nothing else.
+#
+#   edgefn build                                      docker, podman or buildah, whichever is there
+#   docker build -t my-app .
+#   docker run --read-only -v my-app-state:/state -p 8080:8080 -e INPUT=rtsp://camera/1 my-app
+#
+# Arguments, state folder, user, devices: docs/image.md.
+ARG PYTHON_IMAGE=python:3.12-slim
+
+# --- what pip is to install, apart from the functions: an edit of a function leaves the layer of the packages as it is
+FROM ${PYTHON_IMAGE} AS requirements
+COPY . /app
+WORKDIR /asked
+RUN if grep -qs '^\[project\]' /app/pyproject.toml; then cp -r /app/. .; \
+    else for part in /app/requirements*.txt /app/wheels; do [ ! -e "$part" ] || cp -r "$part" .; done; \
+      grep -qsi '^edgefn' requirements.txt || echo edgefn >>requirements.txt; fi \
+ && mkdir -p wheels /app/drivers
+
+# --- the packages, in a virtual environment
+FROM ${PYTHON_IMAGE} AS packages
+ARG ACCELERATORS=cpu
+WORKDIR /asked
+COPY --from=requirements /asked .
+RUN pip wheel --no-cache-dir --wheel-dir /wheels --find-links wheels -r requirements.txt
+RUN python -m venv --without-pip /opt/edgefn \
+ && pip --python /opt/edgefn/bin/python install --no-cache-dir --no-compile --no-index --no-deps /wheels/*.whl \
+ && find /opt/edgefn -depth -type d \( -name tests -o -name __pycache__ \) -exec rm -r {} + \
+ && if [ "${ACCELERATORS}" = cpu ]; then cd /opt/edgefn/lib/python3*/site-packages/openvino/libs \
+      && rm -f libopenvino_intel_gpu_plugin.so libopenvino_intel_npu_plugin.so cache.json; fi
+
+# --- the app: this folder without what .funcignore names; FUNCTIONS is a folder or a file in it, for its functions/
+FROM ${PYTHON_IMAGE} AS app
+ARG FUNCTIONS=
+ARG SCORING_SCRIPT=
+WORKDIR /app
+COPY . .
+RUN chosen="${FUNCTIONS:-${SCORING_SCRIPT}}"; if [ -n "$chosen" ]; then \
+      [ -e "$chosen" ] || { echo "FUNCTIONS=$chosen: is not in this folder; it has: $(ls | tr '\n' ' ')" >&2; exit 1; }; \
+      mkdir /functions && if [ -d "$chosen" ]; then cp -r "$chosen/." /functions; else cp "$chosen" /functions; fi \
+      && rm -rf functions "$chosen" && mv /functions functions; fi
+RUN if [ -f .funcignore ]; then \
+      if grep -n '^!' .funcignore >&2; then echo '.funcignore: exceptions (!) are not read here' >&2; exit 1; fi; \
+      grep -v '^#' .funcignore | while read -r pattern; do [ -z "$pattern" ] || rm -rf ./$pattern; done; fi \
+ && rm -rf wheels drivers && find . -depth -type d -name __pycache__ -exec rm -r {} + \
+ && chmod -R go-w .
+
+# --- the image
+FROM ${PYTHON_IMAGE}
+ARG ACCELERATORS=cpu
+RUN --mount=type=bind,from=requirements,source=/app/drivers,target=/drivers \
+    set -e; wanted=; \
+    for accelerator in $(echo "${ACCELERATORS}" | tr , ' '); do case "$accelerator" in \
+      cpu) ;; \
+      gpu) wanted="$wanted intel-opencl-icd ocl-icd-libopencl1" ;; \
+      npu) wanted="$wanted libze1 $(find /drivers -name '*.deb')"; \
+           [ -n "$(find /drivers -name '*.deb')" ] || { echo "ACCELERATORS=npu: Debian has no package of Intel's NPU driver; put the .deb files of its release into drivers/" >&2; exit 1; } ;; \
+      *) echo "ACCELERATORS=${ACCELERATORS}: there is no '$accelerator'; right would be cpu, gpu, npu, or gpu,npu" >&2; exit 1 ;; \
+    esac; done; \
+    if [ -n "$wanted" ]; then \
+      [ "$(dpkg --print-architecture)" = amd64 ] || { echo "ACCELERATORS=${ACCELERATORS}: Intel's drivers are for amd64; right would be cpu" >&2; exit 1; }; \
+      apt-get update -qq && apt-get install -y -qq --no-install-recommends $wanted && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log; fi; \
+    useradd --uid 1000 --no-create-home --home-dir /home/edgefn --shell /usr/sbin/nologin edgefn; \
+    install -d /home/edgefn/intel && echo 0 >/home/edgefn/intel/openvino_telemetry; \
+    install -d -o 1000 -g 1000 -m 700 /state
+COPY --from=packages /opt/edgefn /opt/edgefn
+COPY --from=app /app /app
+
+# The settings of the app are environment variables. OpenVINO's telemetry is off by the file in the home folder.
+ENV PATH=/opt/edgefn/bin:$PATH HOME=/home/edgefn TMPDIR=/state PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+    AzureWebJobsScriptRoot=/app EDGEFN_STATE=/state ASPNETCORE_URLS=http://+:8080
+WORKDIR /app
+USER 1000:1000
+VOLUME /state
+EXPOSE 8080
+HEALTHCHECK --interval=30s --timeout=10s --start-period=120s CMD ["edgefn", "health"]
+CMD ["edgefn", "start"]
