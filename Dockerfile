@@ -72,5 +72,5 @@ WORKDIR /app
 USER 1000:1000
 VOLUME /state
 EXPOSE 8080
-HEALTHCHECK --interval=30s --timeout=10s --start-period=120s CMD ["edgefn", "health"]
+HEALTHCHECK --interval=60s --timeout=10s --start-period=120s CMD ["edgefn", "health"]
 CMD ["edgefn", "start"]

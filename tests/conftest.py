@@ -68,3 +68,10 @@ def app_of(folder: Callable[[Mapping[str, str]], Path]) -> AppIn:
 def services(app_of: AppIn) -> Services:
     """The services of an app without functions."""
     return app_of({"functions/nothing.py": ""}).services
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests have measured, by ``record_property``."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f"{name}: {value}")

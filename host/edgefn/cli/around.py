@@ -15,7 +15,7 @@ import orjson
 import typer
 
 from edgefn.cli.display import counted
-from edgefn.cli.opening import app_root, settings_given, state_of
+from edgefn.cli.opening import settings_given, state_asked
 from edgefn.errors import EdgefnError, listing
 
 ADDRESS = "web.json"
@@ -40,7 +40,7 @@ class Running:
     """The host of a state folder, asked over HTTP with its master key."""
 
     def __init__(self, root: Path | None, state: Path | None) -> None:
-        self.state = state or state_of(app_root(root))
+        self.state = state_asked(root, state)
         try:
             self._where = json.loads((self.state / ADDRESS).read_text())
         except (OSError, ValueError):
@@ -97,7 +97,7 @@ def tail(root: Path | None, state: Path | None, output: str, *, follow: bool, co
     """Prints what went to IoT Hub by the local hub, the last ones, and with ``follow`` what comes."""
 
     def run() -> None:
-        path = (state or state_of(app_root(root))) / "upstream.jsonl"
+        path = state_asked(root, state) / "upstream.jsonl"
         if not path.exists():
             raise EdgefnError(
                 f"{path}: nothing has gone upstream; is this the state folder of a host with the local hub?"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from edgefn.errors import SettingError, listing
-from edgefn.imports import has_functions
-from edgefn.loader import App, load_app
+
+if TYPE_CHECKING:
+    from edgefn.loader import App
 
 PACKAGED = Path(__file__).parents[1] / "sample_app"
 SCRIPT_ROOT = "AzureWebJobsScriptRoot"
@@ -26,8 +28,16 @@ def open_app(
     plugins: Sequence[object] = (),
 ) -> App:
     """Loads the app that was asked for; raises SettingError."""
+    from edgefn.loader import load_app
+
     folder = app_root(root)
     return load_app(folder, given=settings_given(given), only=only, state=state or state_of(folder), plugins=plugins)
+
+
+def state_asked(root: Path | None, state: Path | None) -> Path:
+    """The state folder that a command means; the app is looked for only where nothing names the folder."""
+    named = os.environ.get(STATE)
+    return state or (Path(named) if named else state_of(app_root(root)))
 
 
 def state_of(folder: Path) -> Path:
@@ -39,6 +49,8 @@ def state_of(folder: Path) -> Path:
 
 def app_root(asked: Path | None) -> Path:
     """The folder asked for, that of ``AzureWebJobsScriptRoot``, this one; the built-in sample when this is no app."""
+    from edgefn.imports import has_functions
+
     named = os.environ.get(SCRIPT_ROOT)
     chosen = asked or (Path(named) if named else None)
     folder = chosen or Path.cwd()

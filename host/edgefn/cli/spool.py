@@ -17,7 +17,7 @@ import orjson
 import typer
 
 from edgefn.cli.display import counted
-from edgefn.cli.opening import app_root, state_of
+from edgefn.cli.opening import app_root, state_asked
 from edgefn.contracts import EdgeMessage
 from edgefn.errors import EdgefnError, listing
 from edgefn.settings import load_host_config
@@ -157,7 +157,7 @@ def _told(run: Callable[[], None]) -> int:
 
 @contextlib.contextmanager
 def _opened(root: Path | None, state: Path | None) -> Iterator[sqlite3.Connection]:
-    path = (state or state_of(app_root(root))) / FILE
+    path = state_asked(root, state) / FILE
     if not path.is_file():
         raise EdgefnError(
             f"{path}: there is no spool; name the folder of the host with --state, or the app with --script-root"

@@ -1,0 +1,60 @@
+"""Every package that edgefn needs has a wheel for arm64, so that an image for it needs no compiler."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import PackageNotFoundError, distribution
+
+import pytest
+from packaging.requirements import Requirement
+
+from tests.conftest import ON_CI
+
+GLIBC = range(17, 37)
+"""Up to that of Debian 12; the images of Python have it or a newer one."""
+ARM64 = [
+    *("--python-version", "3.12", "--implementation", "cp", "--only-binary", ":all:"),
+    *(word for minor in GLIBC for word in ("--platform", f"manylinux_2_{minor}_aarch64")),
+]
+
+
+def needed(name: str, seen: set[str]) -> set[str]:
+    """The package, and all that it needs on Linux."""
+    name = re.sub(r"[-_.]+", "-", name).lower()
+    if name in seen:
+        return seen
+    seen.add(name)
+    for line in distribution(name).requires or ():
+        requirement = Requirement(line)
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            needed(requirement.name, seen)
+    return seen
+
+
+def is_built(name: str) -> bool:
+    """Whether its wheels differ by machine; all others fit everywhere."""
+    try:
+        return "Root-Is-Purelib: true" not in (distribution(name).read_text("WHEEL") or "")
+    except PackageNotFoundError:
+        return True
+
+
+def has_wheel(name: str) -> tuple[str, str]:
+    """What pip says of the wheels that an arm64 Linux takes; it reads one page and loads none."""
+    asked = [sys.executable, "-m", "pip", "index", "versions", "--pre", "--disable-pip-version-check", *ARM64, name]
+    ended = subprocess.run(asked, capture_output=True, text=True)
+    return name, "" if ended.returncode == 0 else ended.stderr
+
+
+def test_each_package_has_a_wheel_for_arm64() -> None:
+    asked = sorted(name for name in needed("edgefn", set()) - {"edgefn"} if is_built(name))
+    assert {"openvino", "opencv-python-headless", "numpy", "orjson", "pydantic-core"} <= set(asked)
+    with ThreadPoolExecutor(4) as threads:
+        answers = dict(threads.map(has_wheel, asked))
+    missing = {name: said for name, said in answers.items() if said}
+    if len(missing) == len(asked) and not ON_CI:
+        pytest.skip(f"the package index can not be reached: {missing[asked[0]].strip().splitlines()[-1]}")
+    assert missing == {}
