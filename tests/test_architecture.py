@@ -172,7 +172,8 @@ def test_heavy_libraries_are_imported_in_few_files_and_when_they_are_needed(libr
 
 def test_the_command_line_and_the_built_in_plugins_load_without_heavy_libraries() -> None:
     code = (
-        "import sys; from edgefn.cli.commands import commands; early = {'azure', 'pydantic', 'cv2'} & set(sys.modules);"
+        "import sys; from edgefn.cli.commands import commands; from edgefn.cli import around;"
+        "early = {'azure', 'pydantic', 'cv2'} & set(sys.modules);"
         "from edgefn.plugins import plugin_manager; plugin_manager();"
         "late = {'cv2', 'openvino', 'azure.iot', 'paho', 'grpc'} & set(sys.modules);"
         "print(early, late)"

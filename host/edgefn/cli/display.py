@@ -10,10 +10,12 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from edgefn.host import Host
 from edgefn.redaction import redact
+
+if TYPE_CHECKING:
+    from edgefn.host import Host
 
 log = logging.getLogger("edgefn.host")
 

@@ -1,4 +1,4 @@
-"""From app folders to boxes: images, the deployment manifest of IoT Edge, what is wrong with one, and how it gets there.
+"""From app folders to boxes: images, the deployment manifest of IoT Edge, what is wrong with one, how it gets there.
 
     folder -> command of a container engine (image.py, by the Dockerfile)
     app -> Module (module.py: environment, create options, twin) -> document (manifest.py, with routing.py)
