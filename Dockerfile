@@ -7,33 +7,18 @@
 # Arguments, state folder, user, devices: docs/image.md.
 ARG PYTHON_IMAGE=python:3.12-slim
 
-# --- what pip is to install, apart from the functions: an edit of a function leaves the layer of the packages as it is
-FROM ${PYTHON_IMAGE} AS requirements
-COPY . /app
-WORKDIR /asked
-RUN if grep -qs '^\[project\]' /app/pyproject.toml; then cp -r /app/. .; \
-    else for part in /app/requirements*.txt /app/wheels; do [ ! -e "$part" ] || cp -r "$part" .; done; \
-      grep -qsi '^edgefn' requirements.txt || echo edgefn >>requirements.txt; fi \
- && mkdir -p wheels /app/drivers
-
-# --- the packages, in a virtual environment
-FROM ${PYTHON_IMAGE} AS packages
-ARG ACCELERATORS=cpu
-WORKDIR /asked
-COPY --from=requirements /asked .
-RUN pip wheel --no-cache-dir --wheel-dir /wheels --find-links wheels -r requirements.txt
-RUN python -m venv --without-pip /opt/edgefn \
- && pip --python /opt/edgefn/bin/python install --no-cache-dir --no-compile --no-index --no-deps /wheels/*.whl \
- && find /opt/edgefn -depth -type d \( -name tests -o -name __pycache__ \) -exec rm -r {} + \
- && if [ "${ACCELERATORS}" = cpu ]; then cd /opt/edgefn/lib/python3*/site-packages/openvino/libs \
-      && rm -f libopenvino_intel_gpu_plugin.so libopenvino_intel_npu_plugin.so cache.json; fi
-
-# --- the app: this folder without what .funcignore names; FUNCTIONS is a folder or a file in it, for its functions/
+# --- the app: this folder without what .funcignore names; FUNCTIONS is a folder or a file in it, for its functions/.
+# --- What pip is to install lies apart, so that an edit of a function leaves the layer of the packages as it is.
 FROM ${PYTHON_IMAGE} AS app
-ARG FUNCTIONS=
-ARG SCORING_SCRIPT=
 WORKDIR /app
 COPY . .
+RUN mkdir -p /asked /drivers; \
+    if grep -qs '^\[project\]' pyproject.toml; then cp -r . /asked; \
+    else for part in requirements*.txt wheels; do [ ! -e "$part" ] || cp -r "$part" /asked; done; \
+      grep -qsi '^edgefn' /asked/requirements.txt || echo edgefn >>/asked/requirements.txt; fi; \
+    mkdir -p /asked/wheels; [ ! -d drivers ] || cp drivers/*.deb /drivers
+ARG FUNCTIONS=
+ARG SCORING_SCRIPT=
 RUN chosen="${FUNCTIONS:-${SCORING_SCRIPT}}"; if [ -n "$chosen" ]; then \
       [ -e "$chosen" ] || { echo "FUNCTIONS=$chosen: is not in this folder; it has: $(ls | tr '\n' ' ')" >&2; exit 1; }; \
       mkdir /functions && if [ -d "$chosen" ]; then cp -r "$chosen/." /functions; else cp "$chosen" /functions; fi \
@@ -44,10 +29,21 @@ RUN if [ -f .funcignore ]; then \
  && rm -rf wheels drivers && find . -depth -type d -name __pycache__ -exec rm -r {} + \
  && chmod -R go-w .
 
+# --- the packages, in a virtual environment; a CPU needs no plugins of other devices
+FROM ${PYTHON_IMAGE} AS packages
+WORKDIR /asked
+COPY --from=app /asked .
+RUN python -m venv --without-pip /opt/edgefn \
+ && pip --python /opt/edgefn/bin/python install --no-cache-dir --no-compile --find-links wheels -r requirements.txt \
+ && find /opt/edgefn -depth -type d \( -name tests -o -name __pycache__ \) -exec rm -r {} +
+ARG ACCELERATORS=cpu
+RUN [ "${ACCELERATORS}" != cpu ] || { cd /opt/edgefn/lib/python3*/site-packages/openvino/libs \
+ && rm -f libopenvino_intel_gpu_plugin.so libopenvino_intel_npu_plugin.so cache.json; }
+
 # --- the image
 FROM ${PYTHON_IMAGE}
 ARG ACCELERATORS=cpu
-RUN --mount=type=bind,from=requirements,source=/app/drivers,target=/drivers \
+RUN --mount=type=bind,from=app,source=/drivers,target=/drivers \
     set -e; wanted=; \
     for accelerator in $(echo "${ACCELERATORS}" | tr , ' '); do case "$accelerator" in \
       cpu) ;; \
