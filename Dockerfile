@@ -43,18 +43,21 @@ RUN [ "${ACCELERATORS}" != cpu ] || { cd /opt/edgefn/lib/python3*/site-packages/
 # --- the image
 FROM ${PYTHON_IMAGE}
 ARG ACCELERATORS=cpu
+ARG PACKAGES=
 RUN --mount=type=bind,from=app,source=/drivers,target=/drivers \
-    set -e; wanted=; \
+    set -e; drivers=; \
     for accelerator in $(echo "${ACCELERATORS}" | tr , ' '); do case "$accelerator" in \
       cpu) ;; \
-      gpu) wanted="$wanted intel-opencl-icd ocl-icd-libopencl1" ;; \
-      npu) wanted="$wanted libze1 $(find /drivers -name '*.deb')"; \
+      gpu) drivers="$drivers intel-opencl-icd ocl-icd-libopencl1" ;; \
+      npu) drivers="$drivers libze1 $(find /drivers -name '*.deb')"; \
            [ -n "$(find /drivers -name '*.deb')" ] || { echo "ACCELERATORS=npu: Debian has no package of Intel's NPU driver; put the .deb files of its release into drivers/" >&2; exit 1; } ;; \
       *) echo "ACCELERATORS=${ACCELERATORS}: there is no '$accelerator'; right would be cpu, gpu, npu, or gpu,npu" >&2; exit 1 ;; \
     esac; done; \
-    if [ -n "$wanted" ]; then \
-      [ "$(dpkg --print-architecture)" = amd64 ] || { echo "ACCELERATORS=${ACCELERATORS}: Intel's drivers are for amd64; right would be cpu" >&2; exit 1; }; \
-      apt-get update -qq && apt-get install -y -qq --no-install-recommends $wanted && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log; fi; \
+    [ -z "$drivers" ] || [ "$(dpkg --print-architecture)" = amd64 ] \
+      || { echo "ACCELERATORS=${ACCELERATORS}: Intel's drivers are for amd64; right would be cpu" >&2; exit 1; }; \
+    if [ -n "$drivers${PACKAGES}" ]; then apt-get update -qq; \
+      DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $drivers ${PACKAGES}; \
+      rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log; fi; \
     useradd --uid 1000 --no-create-home --home-dir /home/edgefn --shell /usr/sbin/nologin edgefn; \
     install -d /home/edgefn/intel && echo 0 >/home/edgefn/intel/openvino_telemetry; \
     install -d -o 1000 -g 1000 -m 700 /state

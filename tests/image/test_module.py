@@ -15,30 +15,48 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
-from tests.image.containers import Container, Image, running
+from edgefn.cli.commands import commands
+from tests.image.containers import ROOT, Container, Image, running
 from tests.standin.hubs import HubProcess, running_hub, wait_until
 
-MODULE = "street"
+MODULE = "edgefn"
+"""The name that the manifest gives the module of this app."""
 STOPS_WITHIN = 8.0
 """Engines wait ten seconds before they kill."""
 
 
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The deployment that is made of this app."""
+    file = tmp_path_factory.mktemp("manifest") / "deployment.json"
+    ended = CliRunner().invoke(commands, ["manifest", "make", str(ROOT), "-o", str(file)])
+    assert ended.exit_code == 0, ended.output
+    return file
+
+
+def module_in(manifest: Path) -> dict[str, Any]:
+    agent = json.loads(manifest.read_text())["modulesContent"]["$edgeAgent"]["properties.desired"]
+    return dict(agent["modules"][MODULE])
+
+
 @pytest.fixture
-def hub(tmp_path: Path) -> Iterator[HubProcess]:
-    with running_hub(tmp_path) as found:
+def hub(tmp_path: Path, manifest: Path) -> Iterator[HubProcess]:
+    with running_hub(tmp_path, "-d", str(manifest)) as found:
         yield found
 
 
 class Module(Container):
-    """The image as a module of the hub."""
+    """The image as the manifest starts it, with what the runtime of IoT Edge adds."""
 
-    def __init__(self, built: Image, hub: HubProcess, state: Path) -> None:
-        variables = hub.env(MODULE)
+    def __init__(self, built: Image, hub: HubProcess, manifest: Path, state: Path) -> None:
+        declared = {name: entry["value"] for name, entry in module_in(manifest)["env"].items()}
+        added = hub.env(MODULE)
         self.hub = hub
         self.url = f"http://{hub.address}:8080"
-        workload = Path(variables["IOTEDGE_WORKLOADURI"].removeprefix("unix://"))
-        super().__init__(built, state, {**variables, "ASPNETCORE_URLS": self.url}, [workload.parent])
+        workload = Path(added["IOTEDGE_WORKLOADURI"].removeprefix("unix://"))
+        super().__init__(built, state, {**declared, **added, "ASPNETCORE_URLS": self.url}, [workload.parent])
 
     def start(self) -> None:
         for path in self.binds:
@@ -74,9 +92,9 @@ class Module(Container):
 
 
 def test_a_container_is_a_module_that_survives_a_kill_and_stops_when_told(
-    built: Image, hub: HubProcess, tmp_path: Path
+    built: Image, hub: HubProcess, manifest: Path, tmp_path: Path
 ) -> None:
-    with running(Module(built, hub, tmp_path / "state")) as module:
+    with running(Module(built, hub, manifest, tmp_path / "state")) as module:
         assert module.ready() == {"status": "running", "hub": "online"}
         detections = [message for message in hub.control.wait_for_upstream(4) if message.output == "detections"]
         assert detections[0].json()["objects"], "the sample sees its street"
@@ -96,3 +114,9 @@ def test_a_container_is_a_module_that_survives_a_kill_and_stops_when_told(
         assert module.stop(within=STOPS_WITHIN) == 0
     assert "SIGTERM: draining" in module.log
     assert "Traceback" not in module.log
+
+
+def test_the_manifest_asks_for_the_root_and_the_volume_that_the_image_is_made_for(built: Image, manifest: Path) -> None:
+    options = json.loads(module_in(manifest)["settings"]["createOptions"])["HostConfig"]
+    assert options["ReadonlyRootfs"] is True
+    assert [bind.split(":")[1] for bind in options["Binds"]] == list(built.document["Volumes"])  # type: ignore[call-overload]
