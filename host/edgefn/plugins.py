@@ -23,6 +23,7 @@ log = logging.getLogger("edgefn.plugins")
 BUILTINS = (
     "edgefn.hubs.local",
     "edgefn.hubs.iot_edge",
+    "edgefn.hubs.mqtt",
     "edgefn.sessions.openvino",
     "edgefn.sessions.stub",
     "edgefn.sessions.kserve",

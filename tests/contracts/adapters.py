@@ -16,10 +16,12 @@ from typing import Any, Protocol
 
 import orjson
 
-from edgefn.contracts import Hub
+from edgefn.contracts import Hub, HubState
 from edgefn.loader import load_app
 from tests.hubs.edges import Edge, edge_on
-from tests.hubs.sinks import RecordingSink
+from tests.hubs.sinks import RecordingSink, in_thread, until
+from tests.mqtt.cable import Cable
+from tests.mqtt.mosquitto import Peer, broker_in, peer_of
 from tests.standin.hubs import HubProcess
 
 
@@ -141,6 +143,48 @@ async def open_edge(_: Path, process: HubProcess) -> AsyncIterator[Opened]:
         yield Opened(edge.hub, edge.sink, EdgeFar(edge))
 
 
+class BrokerFar:
+    """Somebody else at the broker, and the cable between that and the host."""
+
+    def __init__(self, peer: Peer, cable: Cable) -> None:
+        self._peer = peer
+        self._cable = cable
+        self.away = cable.pull
+        self.back = cable.plug
+
+    async def arrived(self) -> list[str]:
+        # a broker acknowledges before it has told all who listen, but tells them in order
+        await in_thread(self._peer.publish, "box/outputs/mark", "mark")
+        await until(lambda: "mark" in self._peer.bodies)
+        self._peer.messages[:] = [message for message in self._peer.messages if message.payload != b"mark"]
+        return self._peer.bodies
+
+    async def send(self, *bodies: str, to: str) -> None:
+        await in_thread(self._peer.publish, f"box/inputs/{to}", *bodies)
+
+    async def keep_silent(self) -> None:
+        self._cable.hush()
+
+
+@asynccontextmanager
+async def open_broker(folder: Path, _: HubProcess) -> AsyncIterator[Opened]:
+    with broker_in(folder / "broker", "max_packet_size 262144") as broker, peer_of(broker, "box/outputs/#") as peer:
+        cable = Cable(broker.port)
+        await cable.plug()
+        edge_hub = {"broker": f"mqtt://127.0.0.1:{cable.port}", "topicPrefix": "box"}
+        extensions = {"edgeHub": edge_hub, "mqtt": {"ackTimeout": 3}}
+        (folder / "host.json").write_text(json.dumps({"version": "2.0", "extensions": extensions}))
+        hub = load_app(folder, environment={}).services.hub
+        sink = RecordingSink()
+        await hub.start(sink)
+        try:
+            await until(lambda: hub.state is HubState.ONLINE)
+            yield Opened(hub, sink, BrokerFar(peer, cable))
+        finally:
+            await hub.stop()
+            await cable.pull()
+
+
 ADAPTERS = [
     Adapter(
         "local",
@@ -151,6 +195,14 @@ ADAPTERS = [
         },
     ),
     Adapter("iotedge", open_edge),
+    Adapter(
+        "mqtt",
+        open_broker,
+        {
+            "desired": "a plain broker has no twin",
+            "methods": "a plain broker has no direct methods",
+        },
+    ),
 ]
 
 LONGEST_STOP = 5.0

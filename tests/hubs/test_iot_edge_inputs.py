@@ -9,7 +9,7 @@ import pytest
 
 from edgefn.contracts import EdgeMessage, MethodReply, MethodRequest
 from edgefn.errors import SpoolError
-from edgefn.hubs.iot_edge import inputs
+from edgefn.hubs import inputs
 from edgefn.mqtt.deliveries import Delivery, Receipts
 from tests.hubs.edges import Edge, edge_on, message
 from tests.hubs.sinks import in_thread, until

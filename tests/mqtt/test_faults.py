@@ -14,6 +14,7 @@ from edgefn.contracts import HubState
 from edgefn.host import Host
 from edgefn.mqtt.rivals import SUSPICIOUS
 from tests.hubs.sinks import in_thread, until
+from tests.mqtt.cable import Cable
 from tests.mqtt.hosts import FORWARD, KEEP, QUICK, host_at, is_online, seen, standing
 from tests.mqtt.mosquitto import KEPT, Mosquitto, broker_in, peer_of
 
@@ -74,6 +75,29 @@ async def test_a_broker_that_is_killed_with_messages_waiting_both_ways_costs_non
             await host.app.services.spool.idle()
             assert peer.once() == names
             assert await letters(host) == []
+
+
+async def test_a_connection_that_is_lost_again_and_again_costs_nothing(tmp_path: Path, broker: Mosquitto) -> None:
+    """Acknowledgements get lost with it, both ways; so messages are delivered, and published, once more."""
+    cable = Cable(broker.port)
+    await cable.plug()
+    there = f"mqtt://127.0.0.1:{cable.port}"
+    names = numbers(0, 200)
+    async with host_at(tmp_path, broker, FORWARD, MQTT_BROKER=there) as host:
+        with peer_of(broker, "out/#") as peer:
+            sending = asyncio.ensure_future(in_thread(peer.publish, "in/x", *names))
+            for part in (1, 60, 120):
+                await until(lambda part=part: len(set(peer.bodies)) >= part)  # type: ignore[misc]
+                cable.hush()
+                await cable.pull()
+                await until(lambda: not is_online(host))
+                await cable.plug()
+            await sending
+            await until(lambda: set(peer.bodies) == set(names))
+            await host.app.services.spool.idle()
+        assert standing(host)["generation"] >= 4
+    await cable.pull()
+    assert peer.once() == names
 
 
 async def test_what_waits_while_the_broker_is_away_leaves_in_order_when_it_is_back(

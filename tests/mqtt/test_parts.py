@@ -122,7 +122,7 @@ def test_a_property_that_mqtt_can_not_carry_is_refused() -> None:
 
 
 def test_two_state_folders_are_two_clients_and_one_stays_one(tmp_path: Path) -> None:
-    one, two = Memory(tmp_path / "a"), Memory(tmp_path / "b")
+    one, two = Memory(tmp_path / "a.json"), Memory(tmp_path / "b.json")
     assert one.client_id("mqtt://x:1883") != two.client_id("mqtt://x:1883")
     assert one.client_id("mqtt://x:1883") != one.client_id("mqtt://y:1883")
-    assert Memory(tmp_path / "a").client_id("mqtt://x:1883") == one.client_id("mqtt://x:1883")
+    assert Memory(tmp_path / "a.json").client_id("mqtt://x:1883") == one.client_id("mqtt://x:1883")

@@ -25,6 +25,11 @@ class EdgeHubOptions(BaseModel):
     routes: dict[str, Any] = Field(default_factory=lambda: {"upstream": "FROM /messages/* INTO $upstream"})
     upstream_max_bytes: int = Field(default=10_000_000, ge=10_000)
 
+    broker: str = ""
+    """The address of an MQTT broker that is the hub; empty for none."""
+    topic_prefix: str = ""
+    """What the topics there begin with; empty for the module's id."""
+
     keep_alive: int = Field(default=30, ge=2, le=600)
     """Seconds of silence after which the hub is asked for a sign of life; half of what it takes to notice its end."""
     connect_timeout: Seconds = Field(default=10.0, ge=1, le=60)

@@ -16,7 +16,7 @@ from edgefn.mqtt.address import Address, address_of
 from edgefn.mqtt.intake import Intake
 from edgefn.mqtt.link import Link, failed
 from edgefn.mqtt.options import MqttOptions, mqtt_options
-from edgefn.mqtt.remembered import Memory
+from edgefn.mqtt.remembered import FILE, Memory
 from edgefn.mqtt.topics import Wanted, identifier, matches
 from edgefn.settings import HostConfig, Settings
 from edgefn.spool import Spool, Subscription
@@ -188,7 +188,7 @@ class Brokers:
         self._root = root
         self._options = mqtt_options(root, config)
         self._settings = settings
-        self._memory = Memory(state)
+        self._memory = Memory(state / FILE)
         self._spool = spool
         self._metrics = metrics
         self._brokers: dict[Address, Broker] = {}

@@ -19,8 +19,8 @@ FILE = "mqtt.json"
 class Memory:
     """The file; it is read when it is first asked."""
 
-    def __init__(self, state: Path) -> None:
-        self._kept = Kept(state / FILE, "brokers know the host by another name, and keep what waits for the old one")
+    def __init__(self, path: Path) -> None:
+        self._kept = Kept(path, "brokers know the host by another name, and keep what waits for the old one")
         self._document: dict[str, Any] | None = None
 
     def client_id(self, broker: str) -> str:

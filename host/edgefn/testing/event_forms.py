@@ -79,6 +79,7 @@ MESSAGE_TEXTS = (
     "connection_device_id",
     "connection_module_id",
     "input_name",
+    "topic",
 )
 
 
@@ -129,7 +130,7 @@ def _value(form: Mapping[str, Any], pictures: Mapping[str, bytes], where: str) -
     if "message" in form:
         texts = form["message"]
         message = EdgeMessage(
-            _bytes(texts["body"]), texts["properties"], **{name: texts[name] for name in MESSAGE_TEXTS}
+            _bytes(texts["body"]), texts["properties"], **{name: texts.get(name, "") for name in MESSAGE_TEXTS}
         )
         return replace(message, created=datetime.fromisoformat(texts["created"]) if texts["created"] else None)
     if "request" in form:

@@ -14,10 +14,10 @@ from typing import Any
 
 from edgefn.contracts import EdgeMessage, HubSink, HubState, Twin
 from edgefn.errors import HubError, NotConnected
+from edgefn.hubs.inputs import Inputs
 from edgefn.hubs.iot_edge import topics
 from edgefn.hubs.iot_edge.connection import Connection
 from edgefn.hubs.iot_edge.identity import Identity
-from edgefn.hubs.iot_edge.inputs import Inputs
 from edgefn.hubs.iot_edge.keeper import Keeper
 from edgefn.hubs.iot_edge.methods import Methods
 from edgefn.hubs.iot_edge.patches import Patches
@@ -73,7 +73,7 @@ class IotEdgeHub:
         _check_sdk()
         _check_loop()
         self._sink = sink
-        self._inputs, self._patches, self._methods = Inputs(sink), Patches(sink), Methods(sink)
+        self._inputs, self._patches, self._methods = Inputs(self.name, sink), Patches(sink), Methods(sink)
         keeper = Keeper(self._identity, self._options, self._receive, self)
         self._enter(HubState.CONNECTING)
         self._tasks = [

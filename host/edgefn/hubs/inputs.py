@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator
+from typing import Protocol
 
 from edgefn.contracts import EdgeMessage, HubSink
-from edgefn.hubs.iot_edge.connection import Connection
 from edgefn.mqtt.deliveries import Delivery
 from edgefn.mqtt.faults import Cause, Fault
 
@@ -19,6 +19,19 @@ MOST_WAITING = 1000
 """edgeHub sends one message at a time; a hub that sends more than this without acknowledgement is none."""
 
 
+class Line(Protocol):
+    """The connection that a message came by."""
+
+    @property
+    def number(self) -> int:
+        """No two connections of a hub have the same; later ones have higher ones."""
+
+    @property
+    def lost(self) -> asyncio.Future[Fault]: ...
+
+    def ask_to_leave(self, fault: Fault) -> None: ...
+
+
 class Inputs:
     """Offers one message after the other to the sink.
 
@@ -27,16 +40,17 @@ class Inputs:
     is given up, so that nothing is held for longer than the hub waits; the next one gets the message again.
     """
 
-    def __init__(self, sink: HubSink) -> None:
+    def __init__(self, who: str, sink: HubSink) -> None:
+        self._who = who
         self._sink = sink
-        self._waiting: asyncio.Queue[tuple[Connection, Delivery, EdgeMessage]] = asyncio.Queue()
+        self._waiting: asyncio.Queue[tuple[Line, Delivery, EdgeMessage]] = asyncio.Queue()
         self._refused = 0
         self._left = 0
         """Up to this number connections are left: nothing that came by them is taken any more."""
         self._free = asyncio.Event()
         self._free.set()
 
-    def put(self, connection: Connection, delivery: Delivery, message: EdgeMessage) -> None:
+    def put(self, connection: Line, delivery: Delivery, message: EdgeMessage) -> None:
         if self._waiting.qsize() >= MOST_WAITING:
             said = f"more than {MOST_WAITING} messages came without waiting for an acknowledgement; edgeHub sends one"
             self._leave(connection, said)
@@ -54,12 +68,12 @@ class Inputs:
                 delivery.settle()
             self._free.set()
 
-    async def quiet(self, connection: Connection) -> None:
+    async def quiet(self, connection: Line) -> None:
         """Takes nothing more that came by the connection; returns when what is being taken is."""
         self._left = connection.number
         await self._free.wait()
 
-    async def _taken(self, message: EdgeMessage, connection: Connection) -> bool:
+    async def _taken(self, message: EdgeMessage, connection: Line) -> bool:
         """Whether the sink has it; else the connection has ended, or is asked to."""
         error: Exception | None = None
         try:
@@ -80,7 +94,7 @@ class Inputs:
             self._leave(connection, f"{said}; it comes again on a new connection")
         return False
 
-    def _leave(self, connection: Connection, said: str) -> None:
+    def _leave(self, connection: Line, said: str) -> None:
         """Gives the connection up; what came after the message that was not taken must not overtake it."""
         self._left = connection.number
         connection.ask_to_leave(Fault(Cause.INPUTS, said))
@@ -89,8 +103,8 @@ class Inputs:
         """The first, second, fourth, eighth, ... time."""
         self._refused += 1
         if self._refused.bit_count() == 1:
-            text = "iotedge: a message for input '%s' is not taken, and is offered again (%d times by now): %s"
-            log.warning(text, message.input_name, self._refused, error)
+            text = "%s: a message for input '%s' is not taken, and is offered again (%d times by now): %s"
+            log.warning(text, self._who, message.input_name, self._refused, error)
 
 
 def _pauses() -> Iterator[float]:

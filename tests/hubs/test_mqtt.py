@@ -1,0 +1,72 @@
+"""A plain MQTT broker as the hub: which one, under which topics, and what it does not have."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edgefn.errors import SettingError
+from edgefn.host import Host
+from edgefn.hubs.mqtt import MqttHub
+from edgefn.loader import load_app
+from tests.hubs.sinks import until
+from tests.mqtt.mosquitto import Peer, broker_in, peer_of
+from tests.ticks import HEAD
+
+CODE = """
+@app.edge_hub_trigger("m", "in")
+@app.edge_hub_output("$return", "out", properties={"site": "a"})
+def f(m: dict):
+    return {"seen": m["n"]}
+"""
+
+
+def app_at(folder: Path, address: str, **edge_hub: str) -> Host:
+    (folder / "functions").mkdir(parents=True, exist_ok=True)
+    (folder / "functions" / "f.py").write_text(HEAD + CODE)
+    extensions = {"edgeHub": {"broker": "%SITE%", **edge_hub}}
+    (folder / "host.json").write_text(json.dumps({"version": "2.0", "extensions": extensions}))
+    return Host(load_app(folder, environment={}, given={"SITE": address}))
+
+
+async def test_inputs_and_outputs_are_topics_under_the_prefix(tmp_path: Path) -> None:
+    with broker_in(tmp_path / "broker") as broker, peer_of(broker, "site/box/#") as peer:
+        host = app_at(tmp_path, broker.address, topicPrefix="site/box")
+        await host.start()
+        await until(lambda: host.app.services.hub.state == "online")
+        peer.publish("site/box/inputs/in", '{"n": 1}', UserProperty=[("message-id", "m-1")])
+        await until(lambda: told(peer, "site/box/outputs/out"))
+        await until(lambda: told(peer, "site/box/reported"))
+        await host.stop()
+    (sent,) = told(peer, "site/box/outputs/out")
+    assert sent == '{"seen":1}'
+    reported = json.loads(told(peer, "site/box/reported")[-1])
+    assert reported["functions"]["f"]["state"] == "running"
+
+
+def told(peer: Peer, topic: str) -> list[str]:
+    return [message.payload.decode() for message in list(peer.messages) if message.topic == topic]
+
+
+def test_the_broker_comes_before_the_environment_of_iot_edge_and_the_module_names_the_topics(tmp_path: Path) -> None:
+    hub = app_at(tmp_path, "mqtt://user:secret@site", moduleId="line7").app.services.hub
+    assert isinstance(hub, MqttHub)
+    status = dict(hub.status())
+    assert (status["name"], status["broker"], status["prefix"]) == ("mqtt", "mqtt://user@site:1883", "line7")
+
+
+@pytest.mark.parametrize(
+    ("address", "prefix", "said"),
+    [
+        ("http://site", "a", "extensions.edgeHub.broker: a broker: the address begins with neither mqtt:// nor"),
+        ("mqtt://site", "a/#", "extensions.edgeHub.topicPrefix 'a/#' holds + or #"),
+        ("mqtt://site", "a/", "extensions.edgeHub.topicPrefix 'a/' ends with /; site/box-7 would be right"),
+    ],
+)
+def test_what_can_not_be_a_hub_is_said_with_its_place(tmp_path: Path, address: str, prefix: str, said: str) -> None:
+    with pytest.raises(SettingError) as raised:
+        app_at(tmp_path, address, topicPrefix=prefix)
+    assert str(raised.value).startswith(f"{tmp_path / 'host.json'}: ")
+    assert said in str(raised.value)
