@@ -278,3 +278,18 @@ async def test_many_more_messages_than_memory_takes_are_read_from_the_file(tmp_p
             seen += bodies(rows)
             await subscription.done(rows, [])
     assert seen == [f"{number:04}".encode() for number in range(3000)]
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["stored by the function's trigger", "from the hub"])
+async def test_a_message_runs_also_where_its_bringer_is_cancelled_while_it_is_stored(tmp_path: Path, own: bool) -> None:
+    async with spool_in(tmp_path, functions=["f"]) as spool:
+        ours = spool.inbox.subscribe("f", "in")
+        assert await ours.next(1) is None
+        storing = ours.store(came("x"), lambda connection: None) if own else spool.inbox.on_input(came("x"))
+        bringer = asyncio.ensure_future(storing)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        bringer.cancel()
+        async with asyncio.timeout(10):
+            (row,) = await ours.take(1, 1)
+        assert row.message.text == "x"

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -188,10 +188,13 @@ class Inbox:
                     self._remember(file, coming.mark, by)
             return stored, again
 
-        stored, again = await self.store.run(work)
-        for subscription, row in stored:
-            subscription.tail.add([row])
-        self._again.inc(again)
+        async def put() -> None:
+            stored, again = await self.store.run(work)
+            for subscription, row in stored:
+                subscription.tail.add([row])
+            self._again.inc(again)
+
+        await _to_its_end(put())
 
     def _insert(
         self, file: sqlite3.Connection, coming: Coming, head: bytes, size: int
@@ -223,7 +226,7 @@ class Inbox:
         async def put() -> None:
             subscription.tail.add([await self.store.run(work)])
 
-        await asyncio.shield(asyncio.ensure_future(put()))  # who is cancelled meanwhile must not keep it from its line
+        await _to_its_end(put())
 
     def _came_before(self, file: sqlite3.Connection, mark: bytes, by: Delivered, late: bool) -> bool:
         """Whether the last messages before a lost connection, or before a slow commit, hold an equal one.
@@ -618,6 +621,11 @@ class MessageSettlement:
                 return
             except SpoolError:
                 await asyncio.sleep(AGAIN)
+
+
+async def _to_its_end(storing: Coroutine[Any, Any, None]) -> None:
+    """Stores also where who waits for it is cancelled meanwhile: what is in the file must come into its line."""
+    await asyncio.shield(asyncio.ensure_future(storing))
 
 
 def reason_of(error: BaseException | None) -> tuple[str, str]:
