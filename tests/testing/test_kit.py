@@ -16,6 +16,7 @@ import edgefn
 from edgefn import testing
 from edgefn.contracts import Event, VideoFrame
 from edgefn.errors import EdgefnError, ModelError, TooLarge
+from edgefn.images import encoded
 from edgefn.testing import Kit, Request, Tick, message
 from tests.ticks import PLUGIN
 
@@ -171,6 +172,38 @@ def test_a_timer_ticks_when_a_test_says_so_and_by_the_clock(loaded: Loaded) -> N
     results = kit.pass_by(3600)
     assert [result.outputs["$return"] for result in results] == [[{"past_due": False}], [], [], []]
     assert kit.clock.now() == datetime(2026, 1, 1, 13, tzinfo=UTC)
+
+
+FILE = """
+@app.file_trigger("file", "in")
+@app.file_output("$return", "out", "{{name}}.json")
+def f(file{0}):
+    return {1}
+"""
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "given", "returned"),
+    [
+        ("", "file.name", Path("in/a.txt"), "a.txt"),
+        ("", "file.name", "a.txt", "a.txt"),
+        (": str", "file", "a.txt", "a.txt"),
+        (": str", "file", Path("in/a.txt"), '{"n": 1}'),
+        (": dict", "file", {"n": 2}, {"n": 2}),
+        (": dict", "file", Path("a.txt"), {"n": 1}),
+        (": bytes", "len(file)", b"\xff\x00", 2),
+        (": edgefn.VideoFrame", "file.image.shape[1]", PICTURE, 64),
+        (": edgefn.VideoFrame", "file.item", Path("a.png"), "a.png"),
+    ],
+)
+def test_a_file_is_a_path_or_what_is_read_of_it(
+    loaded: Loaded, tmp_path: Path, annotation: str, value: str, given: Any, returned: Any
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.txt").write_text('{"n": 1}')
+    (tmp_path / "in" / "a.png").write_bytes(encoded(PICTURE, ".png", 90))
+    kit = loaded(FILE.format(annotation, value))
+    assert kit.call("f", given).outcome.value == returned
 
 
 def test_an_http_function_answers_a_request(loaded: Loaded) -> None:

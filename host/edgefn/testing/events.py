@@ -22,6 +22,7 @@ from edgefn.function import Binding, Function
 from edgefn.loader import App
 from edgefn.pacing import Spacing
 from edgefn.testing.clock import START, Clock
+from edgefn.triggers.file_forms import Form, form_of
 from edgefn.triggers.mqtt import MqttTrigger
 from edgefn.triggers.timer import Record, TimerTrigger, time_zone
 from edgefn.triggers.video_frame import VideoFrameTrigger
@@ -88,6 +89,7 @@ class Events:
             "videoframetrigger": self._frames,
             "edgehubtrigger": self._messages,
             "eventhubtrigger": self._messages,
+            "filetrigger": self._file,
             "mqtttrigger": self._of_topic,
             "timertrigger": self._tick,
             "httptrigger": self._request,
@@ -185,6 +187,23 @@ class Events:
         made = [one if isinstance(one, EdgeMessage) else message({} if one is None else one) for one in several]
         messages = [replace(one, topic=one.topic or options.topic) for one in made]
         return Event(messages if options.cardinality == "many" else messages[0])
+
+    # --- files ---------------------------------------------------------------------------------------------------
+
+    def _file(self, binding: Binding, given: Any) -> Event:
+        """A file by its path, or what would be read of one: a picture, or the content."""
+        form = form_of(binding.annotation)
+        if isinstance(given, Path) or (isinstance(given, str) and form is not Form.CONTENT):
+            kind: Any = self._app.kinds.triggers[binding.type.lower()]
+            event: Event = kind.manual(binding, str(given))
+            return event
+        if form is Form.PATH:
+            raise EdgefnError(f"{binding.where()}: is called with the path of a file; found {given!r}")
+        if form is Form.CONTENT:
+            return Event(body_of(given)[0])
+        if isinstance(given, VideoFrame):
+            return Event(given, metadata={"name": given.item})
+        return Event(frame(given, id=next(self._numbers[binding.function]), timestamp=self._clock.now()))
 
     # --- timers --------------------------------------------------------------------------------------------------
 

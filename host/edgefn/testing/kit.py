@@ -125,6 +125,9 @@ class Kit:
             cardinality many; nothing for the first frame of the function's own source.
         ``edgeHubTrigger``, ``eventHubTrigger``
             a body (dict, list, str, bytes), or a message with properties, as ``edgefn.testing.message`` makes it.
+        ``fileTrigger``
+            the path of a file, in its folder or from the app root; or what would be read of one: a picture, a text or
+            bytes (a text is content where the parameter wants that), a JSON value.
         ``timerTrigger``
             nothing, or ``Tick(past_due=True)``.
         ``httpTrigger``
