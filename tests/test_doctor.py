@@ -18,6 +18,7 @@ from textwrap import dedent
 import pytest
 
 from edgefn.doctor import Line, State, Subject, examine, look_at, v4l2
+from edgefn.doctor.brokers import check_brokers
 from edgefn.doctor.clock import check_clock
 from edgefn.doctor.devices import check_devices
 from edgefn.doctor.folder import check_folder, room
@@ -34,6 +35,7 @@ from edgefn.doctor.waiting import check_spool
 from edgefn.spool import FILE
 from edgefn.spool.lock import FolderLock
 from edgefn.spool.schema import VERSION, open_file
+from tests.mqtt.mosquitto import broker_in
 from tests.standin.hubs import HubProcess, running_hub
 
 WATCH = """
@@ -129,6 +131,41 @@ def test_where_host_json_is_broken_all_else_is_still_looked_at(subject: Subjects
     lines = list(examine(subject({"host.json": '{"version": '})))
     assert "host.json:1: no valid JSON" in the_wrong(line for line in lines if line.check == "functions").found
     assert {"hub", "devices", "state folder", "disk", "spool", "port", "clock"} <= {line.check for line in lines}
+
+
+# --- brokers -----------------------------------------------------------------------------------------------------
+
+FORWARD = """
+import edgefn
+app = edgefn.FunctionApp()
+@app.mqtt_trigger("m", "in")
+@app.mqtt_output("$return", "out")
+def forward(m):
+    pass
+"""
+
+
+def test_a_broker_that_functions_name_is_asked_once(subject: Subjects, tmp_path: Path) -> None:
+    with broker_in(tmp_path / "broker") as broker:
+        there = subject({"functions/forward.py": FORWARD}, MQTT_BROKER=broker.address)
+        (line,) = check_brokers(there)
+    assert line.state is State.OK
+    assert line.found.startswith(f"{broker.address} answers (")
+    gone = the_wrong(check_brokers(there))
+    assert gone.found == f"{broker.address}: nothing listens there"
+    assert gone.remedy == "a broker should be running"
+
+
+def test_a_broker_that_is_the_hub_is_named_and_asked(subject: Subjects) -> None:
+    config = '{"version": "2.0", "extensions": {"edgeHub": {"broker": "mqtt://no.such.host", "topicPrefix": "box"}}}'
+    there = subject({"host.json": config})
+    (line,) = check_hub(there)
+    assert line.found == "the broker mqtt://no.such.host:1883, under the topics box/..."
+    assert "'no.such.host' has no address" in the_wrong(check_brokers(there)).found
+
+
+def test_without_a_broker_there_is_no_line(subject: Subjects) -> None:
+    assert list(check_brokers(subject())) == []
 
 
 # --- the hub -----------------------------------------------------------------------------------------------------

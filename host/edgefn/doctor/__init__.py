@@ -2,7 +2,7 @@
 
 Each check is a small function that looks, changes nothing, and gives lines.
 
-subject.py (app, settings, state folder) -> software, functions, hub, devices, models, sources (v4l2), folder,
+subject.py (app, settings, state folder) -> software, functions, hub, brokers, devices, models, sources (v4l2), folder,
 waiting, clock, ports, memory -> lines.py
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from edgefn.doctor.brokers import check_brokers
 from edgefn.doctor.clock import check_clock
 from edgefn.doctor.devices import check_devices
 from edgefn.doctor.folder import check_folder
@@ -33,6 +34,7 @@ CHECKS: dict[str, Check] = {
     "packages": lambda subject: check_packages(),
     "functions": check_functions,
     "hub": check_hub,
+    "brokers": check_brokers,
     "devices": check_devices,
     "models": check_models,
     "sources": check_sources,

@@ -14,6 +14,7 @@ from edgefn.doctor.subject import Subject
 from edgefn.errors import SettingError, listing
 from edgefn.hubs.iot_edge.credentials import Credentials, fetch_credentials
 from edgefn.hubs.iot_edge.identity import VARIABLES, Identity, WorkloadKey, find_identity
+from edgefn.hubs.mqtt import hub_address, prefix_of
 from edgefn.hubs.options import EdgeHubOptions, edge_hub_options
 from edgefn.mqtt.faults import Fault
 from edgefn.settings import Settings
@@ -27,6 +28,9 @@ LIFETIME = 60.0
 
 def check_hub(subject: Subject) -> Iterator[Line]:
     """Who the host is to the hub, whether that can be shown, and whether the hub answers."""
+    if _options(subject).broker:
+        yield _broker(subject)
+        return
     try:
         identity = find_identity(subject.settings)
     except SettingError as error:
@@ -44,6 +48,18 @@ def check_hub(subject: Subject) -> Iterator[Line]:
     if address.remedy:
         return
     yield _port(identity) if credentials is None else _tls(identity, credentials, _options(subject))
+
+
+def _broker(subject: Subject) -> Line:
+    """A broker as the hub; whether that answers is another check's."""
+    options = _options(subject)
+    try:
+        address = hub_address(subject.root, options, subject.settings)
+        prefix = prefix_of(subject.root, options)
+    except SettingError as error:
+        return of_error("hub", error)
+    assert address is not None
+    return ok("hub", f"the broker {address.name}, under the topics {prefix}/...")
 
 
 def _identity(identity: Identity) -> Line:
