@@ -28,6 +28,7 @@ from edgefn.doctor.memory import check_memory
 from edgefn.doctor.models import check_models
 from edgefn.doctor.nodes import may_use, refusal
 from edgefn.doctor.ports import check_port
+from edgefn.doctor.servers import check_servers
 from edgefn.doctor.sizes import MB
 from edgefn.doctor.software import check_packages, check_python
 from edgefn.doctor.sources import check_sources
@@ -36,6 +37,7 @@ from edgefn.spool import FILE
 from edgefn.spool.lock import FolderLock
 from edgefn.spool.schema import VERSION, open_file
 from tests.mqtt.mosquitto import broker_in
+from tests.sessions.far_server import far_server
 from tests.standin.hubs import HubProcess, running_hub
 
 WATCH = """
@@ -310,6 +312,40 @@ def test_a_model_that_is_whole_is_fine_and_so_are_its_labels(subject: Subjects) 
 def test_models_of_a_function_that_is_disabled_are_not_asked_for(subject: Subjects) -> None:
     disabled = subject(**{"AzureWebJobs.watch.Disabled": "true"})
     assert list(check_models(disabled)) == []
+
+
+REMOTE = """
+import edgefn
+app = edgefn.FunctionApp()
+@app.direct_method_trigger("payload", "ask")
+@app.inference_session("net", "%ADDRESS%", kind="%KIND%")
+def ask(payload, net):
+    pass
+"""
+
+
+def test_a_model_on_another_server_is_asked_for(subject: Subjects) -> None:
+    with far_server() as server:
+        port = {"name": "image", "datatype": "UINT8", "shape": [1, 64, 64, 3]}
+        server.documents = {"/v2/models/net": {"inputs": [port], "outputs": [{**port, "name": "same"}]}, "/": {}}
+
+        def lines(**settings: str) -> list[Line]:
+            return list(check_servers(subject({"functions/ask.py": REMOTE}, **settings)))
+
+        for address, kind, found in (
+            (server.url, "kserve", "image [1,64,64,3] u8 -> same [1,64,64,3] u8"),
+            (server.url, "custom-vision", "answers, with 200 at /"),
+        ):
+            (line,) = lines(ADDRESS=address, KIND=kind)
+            assert (line.state, line.found) == (State.OK, f"{address}: {found}")
+        server.mood = "404"
+        (line,) = lines(ADDRESS=server.url, KIND="kserve")
+        assert "answered 404: as it was told" in line.found
+        assert line.remedy == "correct the name of the model, or its 'headers'"
+    for kind in ("kserve", "custom-vision"):
+        (line,) = lines(ADDRESS=server.url, KIND=kind)
+        assert (line.state, "Connection refused" in line.found) == (State.WRONG, True)
+        assert line.remedy.startswith("start it, or correct 'model'")
 
 
 # --- cameras and sources -----------------------------------------------------------------------------------------

@@ -20,7 +20,6 @@ from openvino import opset13 as ops
 from edgefn.contracts import Task
 from edgefn.errors import ModelError
 from edgefn.metrics import Metrics
-from edgefn.sessions.far import address_of
 from edgefn.sessions.kserve import KserveKind
 from edgefn.sessions.links import place_of
 from tests.sessions.conftest import declared
@@ -145,7 +144,7 @@ def test_an_address_that_is_none_is_refused(remote: Open, model: str, words: str
     ],
 )
 def test_an_address_names_a_model(url: str, prefix: str, model: str, version: str) -> None:
-    assert place_of(address_of(url))[1:] == (prefix, model, version)  # type: ignore[index]
+    assert place_of(url)[1:] == (prefix, model, version)
 
 
 def test_headers_are_sent_and_the_connection_is_kept(remote: Open, serving: Callable[..., FarServer]) -> None:

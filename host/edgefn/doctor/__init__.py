@@ -2,8 +2,8 @@
 
 Each check is a small function that looks, changes nothing, and gives lines.
 
-subject.py (app, settings, state folder) -> software, functions, hub, brokers, devices, models, sources (v4l2), folder,
-waiting, clock, ports, memory -> lines.py
+subject.py (app, settings, state folder) -> software, functions, hub, brokers, devices, models, servers, sources (v4l2),
+folder, waiting, clock, ports, memory -> lines.py
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from edgefn.doctor.lines import Line, State, wrong
 from edgefn.doctor.memory import check_memory
 from edgefn.doctor.models import check_models
 from edgefn.doctor.ports import check_port
+from edgefn.doctor.servers import check_servers
 from edgefn.doctor.software import check_packages, check_python
 from edgefn.doctor.sources import check_sources
 from edgefn.doctor.subject import Subject, look_at, without_app
@@ -37,6 +38,7 @@ CHECKS: dict[str, Check] = {
     "brokers": check_brokers,
     "devices": check_devices,
     "models": check_models,
+    "servers": check_servers,
     "sources": check_sources,
     "state folder": check_folder,
     "spool": check_spool,

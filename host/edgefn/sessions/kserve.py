@@ -16,7 +16,7 @@ from edgefn.contracts import Needs, Session, SessionKind, Task
 from edgefn.errors import EdgefnError, ModelError
 from edgefn.function import Binding, named
 from edgefn.hookspecs import hookimpl
-from edgefn.sessions.far import Caller, Circuits, FarOptions, Unreached, address_of
+from edgefn.sessions.far import Caller, Circuits, FarOptions, Unreached
 from edgefn.sessions.machine import labels_file
 from edgefn.sessions.options import ModelOptions
 
@@ -64,9 +64,7 @@ class KserveKind:
 
         options = cast("KserveOptions", binding.options)
         try:
-            place = place_of(address_of(options.model))
-            if place is None or place.address.scheme not in self.schemes:
-                raise ModelError(f"model '{options.model}' names no model; right would be http://host:8000/name")
+            place = place_of(options.model)
             links = [link_to(place, options.headers) for _ in range(options.requests)]
             caller = self._circuits.caller(str(place), options)
             opening = _Opening(place, task, options, caller, links, self._root)

@@ -9,13 +9,15 @@ from urllib.parse import SplitResult, quote
 import numpy as np
 import orjson
 
+from edgefn.errors import ModelError
 from edgefn.protocols import open_inference_grpc as over_grpc
 from edgefn.protocols.messages import grpc_library, message
 from edgefn.protocols.open_inference import HEADER_LENGTH, read_reply, write_call
 from edgefn.protocols.tensors import TYPES, Array, Malformed
-from edgefn.sessions.far import MOST_BYTES, Rejected, Unavailable, Wire, check_status
+from edgefn.sessions.far import MOST_BYTES, Rejected, Unavailable, Wire, address_of, check_status
 from edgefn.sessions.ports import Port
 
+SCHEMES = ("http", "https", "grpc", "grpcs")
 WORDS = {"BOOL": "boolean", "FP16": "f16", "FP32": "f32", "FP64": "f64", "BYTES": "string"}
 """How ports are described here; other types are those of the protocol in short."""
 PASSING = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "INTERNAL", "UNKNOWN", "ABORTED"})
@@ -42,15 +44,16 @@ class Place(NamedTuple):
         return f"{self.address.scheme}://{self.address.netloc}{self.prefix}/{self.model}{version}"
 
 
-def place_of(address: SplitResult) -> Place | None:
-    """The place that an address names; None when it names no model. The path may also be the protocol's own."""
+def place_of(url: str) -> Place:
+    """The place that an address names, whose path may also be the protocol's own; raises ModelError."""
+    address = address_of(url)
     parts = [part for part in address.path.split("/") if part]
     version = ""
     if len(parts) > 2 and parts[-2] == "versions":
         version = parts[-1]
         parts = parts[:-2]
-    if not parts:
-        return None
+    if not parts or address.scheme not in SCHEMES:
+        raise ModelError(f"model '{url}' names no model; right would be http://host:8000/name or grpc://host:9000/name")
     *before, model = parts
     if before[-2:] == ["v2", "models"]:
         before = before[:-2]
