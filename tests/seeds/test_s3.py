@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 from collections.abc import Iterable
@@ -10,10 +11,15 @@ from pathlib import Path
 import cv2
 import pytest
 
+from edgefn.captures import SourceKind, recognise
+from edgefn.cli.new import New, run_new
 from edgefn.contracts import EdgeMessage
+from edgefn.host import Host
+from edgefn.loader import load_app
 from tests.end_to_end.apps import CARS, FRUITS
-from tests.end_to_end.conftest import Load, Play, Played, upstream
+from tests.end_to_end.conftest import Load, Play, Played, play_app, upstream
 from tests.steered import Steered, steered, until
+from tests.templates import empty_app
 
 # --- S3.1, S3.3 --------------------------------------------------------------------------------------------------
 
@@ -232,3 +238,65 @@ def test_s3_4_the_car_clip_triggers_in_its_passages_the_same_at_every_resolution
             assert seen_last <= last <= seen_last + 25
     for runs in (found["small"], found["large"]):
         assert runs == [(pytest.approx(a, abs=2), pytest.approx(b, abs=2)) for a, b in found["as-it-is"]]
+
+
+# --- S3.6, S3.7 --------------------------------------------------------------------------------------------------
+
+WORDS = {"SPEECH_MAP": json.dumps({"Banana": "A banana"}), "TRANSLATIONS": json.dumps({"A banana": "Eine Banane"})}
+
+
+@pytest.fixture
+def scanner_app(tmp_path: Path, test_data: Path) -> Path:
+    """The app of the template, and a folder of two fruits."""
+    app = empty_app(tmp_path / "app")
+    assert run_new(New("talking-scanner", "scan", ("--resize", "custom-vision"), app)) == 0
+    (app / "scans").mkdir()
+    for number, fruit in enumerate(("apple", "banana")):
+        picture = test_data / "images" / "fruits" / fruit / f"{PICTURES[fruit][0]}.jpg"
+        shutil.copy(picture, app / "scans" / f"{number}.jpg")
+    return app
+
+
+def scans(app: Path, data: Path, **settings: str) -> Played:
+    """The scanner over the two pictures, until both have been said."""
+    desk = {"INPUT": "scans", "SPEECH_PLAYER": "file", **WORDS}
+    desk["CLASSIFIER_XML_PATH"] = FRUITS.replace("%DATA%", str(data))
+
+    async def said(host: Host) -> None:
+        await host.wait_for_end()
+        await until(lambda: host.status()["functions"]["scan"]["outputs"]["said"]["spoken"] == 2, 60)
+
+    return asyncio.run(play_app(load_app(app, environment={}, given={**desk, **settings}), said))
+
+
+def test_s3_6_on_a_desktop_camera_speaker_and_hub_are_replaced_by_settings_alone(
+    scanner_app: Path, test_data: Path
+) -> None:
+    played = scans(scanner_app, test_data)
+    assert [body["label"] for body in played.bodies("output1")] == ["Apple", "Banana"]
+    assert [line["properties"] for line in played.lines] == [{"appid": "scanner"}] * 2
+    sounds = sorted((scanner_app / "spoken").glob("*.wav"))
+    assert [sound.stem.partition("-")[2] for sound in sounds] == ["You-scanned-Apple", "Eine-Banane"]
+    key = "HostName=hub.example;DeviceId=pi;ModuleId=scanner;SharedAccessKey=a2V5"
+    device = {"INPUT": "0", "SPEECH_PLAYER": "aplay", "CONNECTIONSTRING": key}
+    on_device = load_app(scanner_app, environment={}, given=device)
+    (function,) = on_device.functions
+    assert function.errors == []
+    assert function.trigger is not None
+    assert recognise(function.trigger.options.source, scanner_app).kind is SourceKind.CAMERA
+    assert [b.options.player for b in function.outputs if b.type == "speech"] == ["aplay"]
+    assert (played.app.services.hub.name, on_device.services.hub.name) == ("local", "iotedge")
+
+
+@pytest.mark.parametrize("body", ["predictions", "tags"])
+def test_s3_7_the_old_body_and_the_new_one_are_both_declared(scanner_app: Path, test_data: Path, body: str) -> None:
+    first, second = scans(scanner_app, test_data, MESSAGE_BODY=body).bodies("output1")
+    if body == "tags":
+        assert [list(each) for each in first] == [["Tag", "Probability"]] * 4
+        assert [message[0]["Tag"] for message in (first, second)] == ["Apple", "Banana"]
+        assert first[0]["Probability"] > 0.95
+    else:
+        assert [message["predictions"][0]["tagName"] for message in (first, second)] == ["Apple", "Banana"]
+        assert first["predictions"][0]["probability"] > 0.95
+    (function,) = load_app(scanner_app, environment={}, given={"MESSAGE_BODY": "both"}).functions
+    assert "MESSAGE_BODY should be" in function.errors[0]

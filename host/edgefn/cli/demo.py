@@ -54,8 +54,14 @@ DEMOS: Mapping[str, Demo] = {
         {"THRESHOLD": "0.9"},
         hint="curl --data-binary @picture.jpg URL/image",
     ),
+    "talking-scanner": Demo(
+        "what the video shows is said aloud when it changes, and sent",
+        ("talking-scanner",),
+        settings={"MOTION": "0", "Threshold": "0.8"},
+        hint="On the page: pull the cable, and plug it in again",
+    ),
 }
-ALIASES = {"s0": "accelerated-video", "s1": "scoring-host", "s2": "capture"}
+ALIASES = {"s0": "accelerated-video", "s1": "scoring-host", "s2": "capture", "s3": "talking-scanner"}
 
 
 @dataclass(frozen=True, slots=True)
