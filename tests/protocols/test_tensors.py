@@ -5,7 +5,7 @@ import pytest
 
 from edgefn.protocols import open_inference, open_inference_grpc, tensorflow
 from edgefn.protocols.messages import message, parsed
-from edgefn.protocols.tensors import TYPES, Malformed, array_of, bytes_of, objects
+from edgefn.protocols.tensors import TYPES, Malformed, array_of, bytes_of, objects, shape_of
 
 ARRAYS = [
     *(np.array([[0, 1, 1]]).astype(code) for code in TYPES.values()),
@@ -72,6 +72,16 @@ def test_tensors_of_tensorflow_that_are_none_are_refused(fields: dict[str, objec
     tensor.tensor_shape.dim.add(size=1)
     with pytest.raises(Malformed, match=words):
         tensorflow.read_tensor("x", tensor)
+
+
+def test_some_bytes_do_not_become_gigabytes() -> None:
+    tensor = message("tensorflow", "Tensor")(dtype=1, float_val=[1])
+    tensor.tensor_shape.dim.add(size=1 << 32)
+    with pytest.raises(Malformed, match="has 1 elements in float_val"):
+        tensorflow.read_tensor("x", tensor)
+    for shape in ([0, 1 << 62], [1 << 41], [-1], [0] * 33, [True]):
+        with pytest.raises(Malformed, match="right would be a list of whole numbers"):
+            shape_of(shape, "x")
 
 
 def test_what_is_no_message_is_refused() -> None:

@@ -36,6 +36,8 @@ TYPES = {
 NUMBERS = {np.dtype(code): number for number, (_, code, _) in TYPES.items()}
 AVAILABLE, START = 30, 10
 """States of a version: it serves; it is being made ready."""
+MOST_REPEATED = 1_000_000
+"""Elements of a tensor that leaves some out, since they are like the last: some bytes must not become gigabytes."""
 STATES = {AVAILABLE: "AVAILABLE", START: "START"}
 
 
@@ -59,7 +61,7 @@ def read_tensor(name: str, tensor: Any) -> Array:
         return array_of(tensor.tensor_content, dtype, shape, where)
     values = getattr(tensor, field)
     count = math.prod(shape)
-    if len(values) > count or (count and not values):
+    if len(values) > count or (count and not values) or (len(values) < count > MOST_REPEATED):
         raise Malformed(
             f"{where}: has {len(values)} elements in {field}; right for {named} {list(shape)} would be {count}"
         )

@@ -34,6 +34,8 @@ TYPES = {
 NAMES = {np.dtype(code): name for name, code in TYPES.items()}
 LENGTH = struct.Struct("<I")
 MOST_DIMENSIONS = 32
+MOST_ELEMENTS = 1 << 40
+"""More than any message could hold, and less than what numpy can not."""
 
 
 class Malformed(ValueError):
@@ -64,7 +66,7 @@ def dtype_of(datatype: Any, where: str) -> np.dtype[Any]:
 def shape_of(declared: Any, where: str) -> tuple[int, ...]:
     """The shape that a message declares; raises Malformed unless it is a list of whole numbers from 0."""
     whole = isinstance(declared, Sequence) and all(type(n) is int and n >= 0 for n in declared)
-    if not whole or len(declared) > MOST_DIMENSIONS:
+    if not whole or len(declared) > MOST_DIMENSIONS or math.prod(max(n, 1) for n in declared) > MOST_ELEMENTS:
         raise Malformed(f"{where}: its shape is {declared!r}; right would be a list of whole numbers, such as [1, 3]")
     return tuple(declared)
 
