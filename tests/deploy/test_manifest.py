@@ -130,16 +130,21 @@ def test_a_container_has_a_state_volume_a_read_only_root_and_no_more_rights(tmp_
     assert "Privileged" not in found
 
 
-def test_a_port_is_there_for_http_functions_and_the_page_only_and_each_module_has_its_own(tmp_path: Path) -> None:
+def test_a_port_is_there_for_http_functions_the_page_and_served_models_only_and_each_module_has_its_own(
+    tmp_path: Path,
+) -> None:
     http = app_in(tmp_path / "a", HTTP)
     page = app_in(tmp_path / "b", COUNTER, page={"enabled": True})
     quiet = app_in(tmp_path / "c", COUNTER)
-    modules = agent(made(module(quiet, "quiet"), module(http, "http"), module(page, "page"), first_port=80).document)
+    server = app_in(tmp_path / "d", COUNTER, serving={"http": True, "grpcPort": 9000})
+    names = {"quiet": quiet, "http": http, "page": page, "server": server}
+    modules = agent(made(*(module(folder, name) for name, folder in names.items()), first_port=80).document)
     ports = {name: options(found["settings"])["HostConfig"].get("PortBindings") for name, found in modules.items()}
     assert ports == {
         "quiet": None,
         "http": {"8080/tcp": [{"HostPort": "80"}]},
         "page": {"8080/tcp": [{"HostPort": "81"}]},
+        "server": {"8080/tcp": [{"HostPort": "82"}], "9000/tcp": [{"HostPort": "9000"}]},
     }
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgefn.deploy.routing import Ports, routing, start_order
+from edgefn.deploy.routing import OwnRoutes, Ports, routing, start_order
 from edgefn.errors import SettingError
 from tests.deploy.apps import CAMERA, COUNTER, app_in, made, module, routes
 
@@ -76,8 +76,7 @@ def test_modules_feed_each_other_also_where_host_json_declares_routes(tmp_path: 
     camera = app_in(tmp_path / "a", CAMERA, {"INPUT": "/dev/video2", "DEVICE": "CPU"}, edgeHub={"routes": own})
     found = routes(made(module(camera, "cam"), module(counter, "count")).document)
     assert found == {
-        "sums": f"FROM /messages/modules/cam/outputs/counts {CLOUD}",
-        "countSums": f"FROM /messages/modules/count/outputs/counts {CLOUD}",
+        "sums": f"FROM /messages/modules/count/outputs/counts {CLOUD}",
         "camFramesToCountFrames": f"FROM /messages/modules/cam/outputs/frames {feed('count', 'frames')}",
     }
 
@@ -85,7 +84,17 @@ def test_modules_feed_each_other_also_where_host_json_declares_routes(tmp_path: 
 def test_a_route_that_is_declared_is_not_made_again() -> None:
     declared = {"mine": f"FROM /messages/modules/cam/outputs/frames WHERE a = 'b' {feed('count', 'frames')}"}
     both = [ports("cam", "f", outputs="frames"), ports("count", "g", inputs="frames")]
-    assert routing(both, {"cam": declared}).routes == declared
+    assert routing(both, {"cam": OwnRoutes("cam", declared)}).routes == declared
+
+
+def test_a_route_of_one_module_on_the_laptop_leads_from_one_module_to_another_on_the_box() -> None:
+    own = {"toCount": f"FROM /messages/modules/edgefn/outputs/frames {feed('edgefn', 'in')}"}
+    both = [ports("cam", "f", outputs="frames"), ports("count", "g", inputs="in", outputs="sums")]
+    found = routing(both, {"count": OwnRoutes("edgefn", own), "cam": OwnRoutes("edgefn")})
+    assert found.routes == {
+        "toCount": f"FROM /messages/modules/cam/outputs/frames {feed('count', 'in')}",
+        "camFramesToCloud": f"FROM /messages/modules/cam/outputs/frames {CLOUD}",
+    }
 
 
 def test_wrong_routes_of_host_json_are_said_with_their_place(tmp_path: Path) -> None:

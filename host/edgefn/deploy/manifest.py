@@ -59,7 +59,7 @@ def manifest(modules: Sequence[Module], wanted: Wanted) -> Made:
     if wanted.layered and wanted.registry is not None:
         raise EdgefnError("--registry: a layer can not say it; the base deployment has the credentials of registries")
     ends = [each for module in modules for each in module.ports]
-    routes = routing(ends, {module.name: module.routes for module in modules if module.routes})
+    routes = routing(ends, {module.name: module.routes for module in modules})
     if wanted.collector == "iot-hub":
         routes.add("metricsToCloud", f"FROM /messages/modules/{COLLECTOR}/* INTO $upstream")
     order = start_order(ends, routes.routes)

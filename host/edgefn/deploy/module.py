@@ -11,7 +11,7 @@ from edgefn.contracts import Needs
 from edgefn.deploy import files
 from edgefn.deploy.create_options import create_options
 from edgefn.deploy.environment import environment
-from edgefn.deploy.routing import Declared, Ports, own_routes
+from edgefn.deploy.routing import OwnRoutes, Ports, own_routes
 from edgefn.deploy.twin import twin_defaults
 from edgefn.errors import EdgefnError
 from edgefn.function import Function
@@ -44,8 +44,7 @@ class Module:
     image: str
     needs: Needs
     ports: list[Ports]
-    routes: Mapping[str, Declared]
-    """Those that its host.json declares."""
+    routes: OwnRoutes
     environment: Mapping[str, str]
     desired: Mapping[str, Any]
     """The desired properties to begin with."""
@@ -86,7 +85,7 @@ def module_of(app: App, name: str, image: str, box: Box) -> Module:
         image,
         needs,
         ports,
-        own_routes(app, name),
+        own_routes(app),
         environment(app, needs),
         twin_defaults(app, needs),
         tuple(f"{name}: {note}" for note in notes),

@@ -7,7 +7,7 @@ between modules are made in any case, since no app knows of the others.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from edgefn.loader import App
 from edgefn.routes import ModuleInput, RouteError, parse_routes
 
 ANY = "*"
+FLAGS = re.IGNORECASE
 SEPARATED = re.compile(r"[^A-Za-z0-9]+")
 
 Declared = str | Mapping[str, Any]
@@ -33,6 +34,14 @@ class Ports:
     outputs: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class OwnRoutes:
+    """The routes of one app's host.json, and the name that its module has in them."""
+
+    module_id: str
+    routes: Mapping[str, Declared] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class Routing:
     """The routes of a manifest by their names, and what is worth a word about them."""
@@ -46,52 +55,63 @@ class Routing:
             self.routes[_free(name, self.routes)] = route
 
 
-def own_routes(app: App, module: str) -> dict[str, Declared]:
-    """The routes that host.json declares, with the module's name; none where it says nothing. Raises SettingError."""
-    declared = app.config.extension("edgeHub").get("routes")
-    if declared is None:
-        return {}
+def own_routes(app: App) -> OwnRoutes:
+    """The routes that host.json declares; none where it says nothing. Raises SettingError."""
     options = edge_hub_options(app.root, app.config)
+    if app.config.extension("edgeHub").get("routes") is None:
+        return OwnRoutes(options.module_id)
     try:
         parse_routes(options.routes)
     except RouteError as error:
         raise SettingError(f"{app.root / 'host.json'}: extensions.edgeHub.routes: {error}") from None
-    return {name: _renamed(route, options.module_id, module) for name, route in options.routes.items()}
+    return OwnRoutes(options.module_id, options.routes)
 
 
-def _renamed(route: Any, old: str, new: str) -> Declared:
-    """The route with another name of the module in its source and its sink; its condition stays."""
-    if isinstance(route, Mapping):
-        return {**route, "route": _renamed(route["route"], old, new)}
-    name = re.escape(old)
-    source = re.compile(rf"(\bFROM\s+/messages/modules/){name}(?=[/\s])", re.IGNORECASE)
-    sink = re.compile(rf"(\bBrokeredEndpoint\s*\(\s*[\"']\s*/?modules/){name}(?=/)", re.IGNORECASE)
-    return sink.sub(rf"\g<1>{new}", source.sub(rf"\g<1>{new}", str(route)))
-
-
-def routing(ports: Iterable[Ports], declared: Mapping[str, Mapping[str, Declared]]) -> Routing:
-    """The routes of all modules; ``declared`` are those of the modules that declare some."""
+def routing(ports: Iterable[Ports], declared: Mapping[str, OwnRoutes]) -> Routing:
+    """The routes of all modules; ``declared`` are those that each module's app declares."""
     everything = list(ports)
     result = Routing()
-    for module, routes in declared.items():
-        for name, route in routes.items():
-            result.add(name if name not in result.routes else f"{module}{_title(name)}", route)
+    saying = {module for module, own in declared.items() if own.routes}
+    for module, own in declared.items():
+        for name, route in own.routes.items():
+            found = _renamed(route, own.module_id, module, everything)
+            result.add(name if name not in result.routes else f"{module}{_title(name)}", found)
     fed = {_fed(route) for route in result.routes.values()}
-    _feed(everything, declared, fed, result)
+    _feed(everything, saying, fed, result)
     for module, output in _outputs(everything):
-        if not declared.get(module):
+        if module not in saying:
             result.add(f"{_camel(module, output)}ToCloud", f"FROM {_source(module, output)} INTO $upstream")
     return result
 
 
-def _feed(
-    everything: list[Ports], declared: Mapping[str, Mapping[str, Declared]], fed: set[tuple[str, str]], result: Routing
-) -> None:
+def _renamed(route: Any, old: str, new: str, ports: Iterable[Ports]) -> Declared:
+    """The route with the names that its modules have in the manifest; its condition stays.
+
+    On the laptop all functions are one module: an output or input that is another module's now has its name.
+    """
+    if isinstance(route, Mapping):
+        return {**route, "route": _renamed(route["route"], old, new, ports)}
+    outputs = {(each.module, name.lower()) for each in ports for name in each.outputs}
+    inputs = {(each.module, name.lower()) for each in ports for name in each.inputs}
+    source = re.compile(rf"(\bFROM\s+/messages/modules/){re.escape(old)}(?=[/\s])((?:/outputs/([^\s/*]+))?)", FLAGS)
+    sink = re.compile(rf"(\bBrokeredEndpoint\s*\(\s*[\"']\s*/?modules/){re.escape(old)}(/inputs/([^\s/\"']+))", FLAGS)
+    text = source.sub(lambda match: f"{match[1]}{_owner(match[3], new, outputs)}{match[2]}", str(route))
+    return sink.sub(lambda match: f"{match[1]}{_owner(match[3], new, inputs)}{match[2]}", text)
+
+
+def _owner(name: str | None, module: str, ends: Collection[tuple[str, str]]) -> str:
+    """The module that has an output or input: the app's own, or the only other one that has it."""
+    wanted = (name or "").lower()
+    others = [other for other, end in ends if end == wanted and other != module]
+    return others[0] if len(others) == 1 and not {(module, wanted), (module, ANY)} & set(ends) else module
+
+
+def _feed(everything: list[Ports], saying: Collection[str], fed: set[tuple[str, str]], result: Routing) -> None:
     """Leads outputs to inputs of the same name, but for those that would lead back to where they come from."""
     leads: dict[Ports, set[Ports]] = {each: set() for each in everything}
     for giver in everything:
         for taker in everything:
-            if giver.module == taker.module and declared.get(giver.module):
+            if giver.module == taker.module and giver.module in saying:
                 continue
             for output, name in _meeting(giver, taker):
                 source, sink = _source(giver.module, output), ModuleInput(taker.module, name)
