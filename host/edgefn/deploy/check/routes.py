@@ -44,9 +44,9 @@ def route_findings(look: Look, outputs: Names, inputs: Names) -> Iterator[Findin
         is_elsewhere = look.is_layered and "unknown module" in text
         level = Level.ERROR if warning.loses and not is_elsewhere else Level.WARNING
         yield Finding(level, f"{where}: {text}")
-    if look.is_layered:
+    if look.is_layered or errors:
         return
-    if not routes and not errors:
+    if not routes:
         yield look.warning(look.in_hub("routes"), "there are no routes, so edgeHub drops every message")
     elif not any(isinstance(route.sink, Upstream) for route in routes):
         yield look.warning(look.in_hub("routes"), "no route leads INTO $upstream, so nothing reaches IoT Hub")
