@@ -14,6 +14,7 @@ from edgefn.cli.display import counted
 from edgefn.cli.opening import app_root, settings_given, state_of
 from edgefn.deploy.check import Level, Open, check
 from edgefn.deploy.check.findings import errors_of
+from edgefn.deploy.image import usual_tag
 from edgefn.deploy.manifest import Made, Wanted, manifest
 from edgefn.deploy.module import Box, Module, module_of
 from edgefn.deploy.twin import desired_schema
@@ -93,7 +94,7 @@ def opened(asked: Make, box: Box) -> list[Module]:
     names = [name or usual_name(app, alone=len(apps) == 1) for name, app in apps]
     if twice := [name for name, count in Counter(name.lower() for name in names).items() if count > 1]:
         raise EdgefnError(f"module '{twice[0]}': two apps have that name; name one of them: NAME=FOLDER")
-    images = _images(asked, names)
+    images = _images(asked, {name: usual_tag(app.root) for (_, app), name in zip(apps, names, strict=True)})
     return [module_of(app, name, images[name], box) for (_, app), name in zip(apps, names, strict=True)]
 
 
@@ -113,20 +114,21 @@ def usual_name(app: App, *, alone: bool) -> str:
     return options.module_id if alone or "module_id" in options.model_fields_set else app.root.name
 
 
-def _images(asked: Make, names: list[str]) -> dict[str, str]:
-    """The image of each module: ``NAME=IMAGE``, or one pattern for all."""
-    images = dict.fromkeys(names, f"{MODULE}:latest")
+def _images(asked: Make, usual: Mapping[str, str]) -> dict[str, str]:
+    """The image of each module: ``NAME=IMAGE``, or one pattern for all, or what ``edgefn build`` calls it."""
+    pattern: str | None = None
+    named: dict[str, str] = {}
     for text in asked.images:
         name, has_name, image = text.partition("=")
         if not has_name:
-            if MODULE not in text and len(names) > 1:
+            if MODULE not in text and len(usual) > 1:
                 raise EdgefnError(f"--image {text}: several modules; {MODULE} stands for the name, or give NAME=IMAGE")
-            images = {known: value if value != f"{MODULE}:latest" else text for known, value in images.items()}
-        elif name not in images:
-            raise EdgefnError(f"--image {text}: there is no module '{name}'; modules: {listing(names)}")
+            pattern = text
+        elif name not in usual:
+            raise EdgefnError(f"--image {text}: there is no module '{name}'; modules: {listing(usual)}")
         else:
-            images[name] = image
-    return {name: _filled(image, name, asked.arch) for name, image in images.items()}
+            named[name] = image
+    return {name: _filled(named.get(name, pattern or built), name, asked.arch) for name, built in usual.items()}
 
 
 def _filled(image: str, module: str, arch: str | None) -> str:
