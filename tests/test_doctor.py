@@ -23,6 +23,7 @@ from edgefn.doctor.clock import check_clock
 from edgefn.doctor.devices import check_devices
 from edgefn.doctor.folder import check_folder, room
 from edgefn.doctor.functions import check_functions
+from edgefn.doctor.heard import check_speech
 from edgefn.doctor.hub import check_hub
 from edgefn.doctor.memory import check_memory
 from edgefn.doctor.models import check_models
@@ -346,6 +347,35 @@ def test_a_model_on_another_server_is_asked_for(subject: Subjects) -> None:
         (line,) = lines(ADDRESS=server.url, KIND=kind)
         assert (line.state, "Connection refused" in line.found) == (State.WRONG, True)
         assert line.remedy.startswith("start it, or correct 'model'")
+
+
+# --- speech ------------------------------------------------------------------------------------------------------
+
+SPEAK = """
+import edgefn
+app = edgefn.FunctionApp()
+@app.edge_hub_trigger("m", "in")
+@app.speech_output("$return", player="{player}", path="spoken")
+def speak(m):
+    return m
+"""
+
+
+def test_what_is_missing_to_speak_is_told_where_a_function_speaks(
+    subject: Subjects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert list(check_speech(subject())) == []
+    looked = subject({"functions/speak.py": SPEAK.format(player="auto")})
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    maker, player = check_speech(looked)
+    assert (maker.state, maker.remedy) == (State.WRONG, "apt install espeak-ng")
+    assert (player.state, "looked for pw-play, paplay" in player.found) == (State.NOTE, True)
+    (tmp_path / "bin").mkdir()
+    for name in ("espeak-ng", "aplay"):
+        (tmp_path / "bin" / name).touch(0o755)
+    assert [line.state for line in check_speech(looked)] == [State.OK, State.OK]
+    (silent,) = check_speech(subject({"functions/speak.py": SPEAK.format(player="file")}))
+    assert silent.found == f"sounds are made by {tmp_path}/bin/espeak-ng"
 
 
 # --- cameras and sources -----------------------------------------------------------------------------------------

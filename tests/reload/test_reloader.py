@@ -219,6 +219,32 @@ async def test_settings_act_on_the_next_event(folder: Folder) -> None:
         assert (await site.ask("later"))["code"] == 1
 
 
+SPEAK = """
+import edgefn
+app = edgefn.FunctionApp()
+
+@app.edge_hub_trigger("m", "in")
+@app.speech_output("$return", map="words.json", player="none")
+def speak(m):
+    return m
+"""
+
+
+async def test_the_words_of_a_speech_map_act_on_the_next_event(folder: Folder) -> None:
+    async with running(folder, {"functions/speak.py": SPEAK, "words.json": '{"a": "one"}'}) as site:
+
+        def said() -> Any:
+            return site.host.running[0].outputs["$return"].encode("a")
+
+        assert site.reloader.files() == {site.root / "words.json"}
+        assert said() == "one"
+        await site.save(**{"words.json": '{"a": "two"}'})
+        assert said() == "two"
+        await site.save(**{"words.json": "{"})
+        assert "words.json" in site.reloader.errors[0]
+        assert said() == "two"
+
+
 async def test_host_json_acts_where_it_can_and_asks_for_a_new_start_elsewhere(folder: Folder) -> None:
     async with running(folder, APP) as site:
         await site.save(**{"host.json": '{"version": "2.0", "functionTimeout": "00:00:07"}'})

@@ -21,8 +21,9 @@ from edgefn.images import decoded
 from edgefn.loader import load_app
 from edgefn.spool.arrivals import Arrival
 from edgefn.triggers import file as trigger
-from edgefn.triggers.file import FileListener
+from edgefn.triggers.file import FileListener, _readable
 from edgefn.triggers.file_wishes import DELETE, MOVE, fulfil
+from edgefn.triggers.folder import Found
 from tests.conftest import AppIn
 from tests.spool.ports import until
 from tests.ticks import HEAD
@@ -270,6 +271,41 @@ async def f(file: str):
                 await asyncio.sleep(0)
         assert sorted(site.sent) == list(range(400))
         assert most <= 8 + 3
+
+
+async def test_a_file_that_can_not_be_read_is_told_once_and_tried_with_each_look(
+    started: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with started() as site:
+        bad = os.fsencode(site.folder) + b"/\xff.txt"
+        with open(bad, "wb") as file:  # noqa: ASYNC230
+            file.write(b"x")
+        site.put("a")
+        await until(lambda: site.sent == ["a"] and site.status["skipped"] == {"unreadable": 1})
+        assert json.loads(json.dumps(site.status["unreadable"])) == {
+            f"{site.folder}/?.txt": "its name is no text in UTF-8"
+        }
+        site.put("b")
+        await until(lambda: site.sent == ["a", "b"])
+        os.rename(bad, site.folder / "good.txt")
+        await until(lambda: site.sent == ["a", "b", "good.txt"] and "unreadable" not in site.status)
+    assert caplog.text.count("can not be read: its name is no text") == 1
+    assert _readable([Found(str(site.folder), "in", 1, 1)])[0][1] == "Is a directory"
+
+
+async def test_a_folder_that_can_not_be_watched_is_looked_through(
+    started: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise OSError(28, "inotify watch limit reached")
+
+    monkeypatch.setattr("watchdog.observers.api.BaseObserver.schedule", refuse)
+    caplog.set_level("INFO", "edgefn.files")
+    async with started() as site:
+        for name in "abc":
+            site.put(name)
+            await until(lambda name=name: site.sent[-1:] == [name])  # type: ignore[misc]
+    assert caplog.text.count("can not be watched") == 1
 
 
 @pytest.mark.parametrize("on_done", ['on_done="delete"', 'on_done="move", move_to="done"'])

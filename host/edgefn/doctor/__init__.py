@@ -15,6 +15,7 @@ from edgefn.doctor.clock import check_clock
 from edgefn.doctor.devices import check_devices
 from edgefn.doctor.folder import check_folder
 from edgefn.doctor.functions import check_functions
+from edgefn.doctor.heard import check_speech
 from edgefn.doctor.hub import check_hub
 from edgefn.doctor.lines import Line, State, wrong
 from edgefn.doctor.memory import check_memory
@@ -40,6 +41,7 @@ CHECKS: dict[str, Check] = {
     "models": check_models,
     "servers": check_servers,
     "sources": check_sources,
+    "speech": check_speech,
     "state folder": check_folder,
     "spool": check_spool,
     "port": lambda subject: [check_port(subject)],

@@ -37,8 +37,8 @@ LIVE = ("functionTimeout", "retry", "functions", "version", "logging", "$schema"
 """What host.json may change without a new start."""
 KIND_HOOKS = ("edgefn_triggers", "edgefn_inputs", "edgefn_outputs", "edgefn_session_kinds", "edgefn_hub")
 PLACE = re.compile(r"(?m)^(?P<file>[^\s:]+\.\w+):(?P<line>\d+):")
-FILES = ("model", "labels")
-"""Options of inputs that name files."""
+FILES = ("model", "labels", "map")
+"""Options of inputs and outputs that name files."""
 
 
 class NeedsStart(Exception):
@@ -61,10 +61,10 @@ class Reloader:
         self.count = 0
 
     def files(self) -> set[Path]:
-        """Files that functions use besides their code: models, their weights, labels."""
+        """Files that functions use besides their code: models, their weights, labels, words."""
         found: set[Path] = set()
         for running in self._host.running:
-            for binding in running.function.inputs:
+            for binding in running.function.bindings:
                 found.update(_files_of(binding, self._host.app.root))
         return found
 
@@ -275,7 +275,7 @@ class Reloader:
         changed = []
         for running in list(self._host.running):
             function = running.function
-            if not any(_files_of(binding, root) & files for binding in function.inputs):
+            if not any(_files_of(binding, root) & files for binding in function.bindings):
                 continue
             self._refused.pop(function.name, None)
             again = dataclasses.replace(function, errors=[]) if running.state == "error" else function
@@ -326,7 +326,7 @@ def _fixed(before: HostConfig, after: HostConfig) -> str | None:
 
 
 def _files_of(binding: Binding, root: Path) -> set[Path]:
-    """The files that an input names, with the weights beside a model."""
+    """The files that an input or output names, with the weights beside a model."""
     found: set[Path] = set()
     for option in FILES:
         value = getattr(binding.options, option, None)

@@ -238,11 +238,7 @@ class FileListener:
             return  # it is found again when there is room
         noted = self._arrivals.noted(self._function, arrival)
         gone = self._arrivals.forgotten(self._function, forgotten)
-        try:
-            message = message_of(file, self._options.path)
-        except ValueError:
-            self._say_unreadable(file, "its name is no text; rename it")
-            return
+        message = message_of(file, self._options.path)
         try:
             await self._subscription.store(message, lambda connection: (gone(connection), noted(connection)))
         except SpoolError:
@@ -355,7 +351,8 @@ class FileListener:
             return
         self._skip("unreadable")
         if len(self._unreadable) < TOLD:
-            log.warning("%s can not be read: %s; function '%s' gets it when it can", file.path, fault, self._function)
+            path = _as_text(file.path)
+            log.warning("%s can not be read: %s; function '%s' gets it when it can", path, fault, self._function)
         self._unreadable[file.path] = fault
 
     def _say(self, about: str, fault: str) -> None:
@@ -379,8 +376,16 @@ class FileListener:
             "waiting": len(self._whole) + self._subscription.depth,
             "remembered": len(self._seen),
             "skipped": dict(self._skipped),
-            **({"unreadable": dict(islice(self._unreadable.items(), TOLD))} if self._unreadable else {}),
+            **({"unreadable": self._some_unreadable()} if self._unreadable else {}),
         }
+
+    def _some_unreadable(self) -> dict[str, str]:
+        return {_as_text(path): fault for path, fault in islice(self._unreadable.items(), TOLD)}
+
+
+def _as_text(path: str) -> str:
+    """A path as it may be shown, whatever bytes its name is made of."""
+    return path.encode(errors="replace").decode()
 
 
 def _readable(files: Sequence[Found]) -> list[tuple[Found, str]]:
@@ -389,10 +394,13 @@ def _readable(files: Sequence[Found]) -> list[tuple[Found, str]]:
     for file in files:
         fault = ""
         try:
+            file.path.encode()
             with open(file.path, "rb"):
                 pass
         except FileNotFoundError:
             continue
+        except UnicodeEncodeError:
+            fault = "its name is no text in UTF-8"
         except OSError as error:
             fault = error.strerror or str(error)
         tried.append((file, fault))
@@ -414,12 +422,9 @@ def _gone(folder: Path, known: Sequence[Arrival], most: int) -> list[Arrival]:
 
 
 def message_of(file: Found, source: str) -> EdgeMessage:
-    """A file as the inbox keeps it; raises ValueError for one whose name is no text."""
+    """A file as the inbox keeps it."""
     body = {"path": file.path, "name": file.name, "size": file.size, "modified": file.modified}
-    try:
-        return EdgeMessage(orjson.dumps(body), input_name=source, is_json=True)
-    except TypeError as error:
-        raise ValueError(str(error)) from None
+    return EdgeMessage(orjson.dumps(body), input_name=source, is_json=True)
 
 
 def found_of(message: EdgeMessage) -> Found:
