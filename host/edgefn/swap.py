@@ -156,6 +156,8 @@ class Swaps:
         stopping = [plan.running for plan in plans if plan.stops]
         listening = [running for running in stopping if running.task is not None and not running.task.done()]
         await self._host.end(stopping)
+        for plan in plans:
+            self._unsubscribe_former(plan)
         try:
             for plan in plans:
                 if plan.listens:
@@ -166,6 +168,12 @@ class Swaps:
                 running.listener = self._host.listener(running.function)
                 self._host.begin(running)
             raise
+
+    def _unsubscribe_former(self, plan: Plan) -> None:
+        """Messages of a trigger that is of another type now are not for the function any more."""
+        former, new = plan.running.function.trigger, plan.function.trigger
+        if former is not None and new is not None and former.type.lower() != new.type.lower():
+            self._unsubscribe(plan.running.function)
 
     def _made(self, function: Function, trigger: Binding) -> Listener:
         listener: Listener = self._asked(lambda: self._host.listener(function), trigger)

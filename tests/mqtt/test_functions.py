@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from edgefn.contracts import EdgeMessage
 from edgefn.host import Host
 from edgefn.loader import load_app
+from edgefn.reload import Reloader
 from tests.conftest import AppIn
 from tests.hubs.sinks import until
 from tests.mqtt.hosts import FORWARD, KEEP, host_at, seen, standing
-from tests.mqtt.mosquitto import Mosquitto, Peer, peer_of
+from tests.mqtt.mosquitto import Mosquitto, Peer, broker_in, peer_of
+from tests.ticks import HEAD
 
 
 async def test_a_message_runs_the_function_and_its_result_is_published(
@@ -220,6 +223,54 @@ async def test_the_topic_of_a_trigger_may_change_while_the_host_runs(
         peer.publish("second", "3")
         await until(lambda: len(seen(host)) == 2)
     assert [message.text for message in seen(host)] == ["1", "3"]
+
+
+async def test_a_function_that_gets_another_trigger_or_broker_hears_the_former_no_more(
+    tmp_path: Path, broker: Mosquitto, peer: Peer
+) -> None:
+    code = """
+import pathlib
+{trigger}
+def f(m: str):
+    with (pathlib.Path(__file__).parents[1] / "heard").open("a") as file:
+        file.write(m)
+"""
+
+    def heard() -> str:
+        file = tmp_path / "heard"
+        return file.read_text() if file.exists() else ""
+
+    async def swap(trigger: str) -> None:
+        (tmp_path / "functions" / "f.py").write_text(HEAD + code.format(trigger=trigger))
+        await reloader.reload([tmp_path / "functions" / "f.py"])
+        assert list(reloader.errors) == []
+
+    def subscriptions(of: Mosquitto) -> list[str]:
+        return list(host.app.services.brokers.status().get(of.address, {}).get("subscriptions", ()))
+
+    async def sent_by_hub(body: str) -> None:
+        await host.app.services.spool.inbox.on_input(EdgeMessage(body.encode(), input_name="x"))
+
+    with broker_in(tmp_path / "another") as another, peer_of(another) as there:
+        first = '@app.mqtt_trigger("m", "in/#")'
+        async with host_at(tmp_path, broker, code.format(trigger=first)) as host:
+            reloader = Reloader(host)
+            await swap(f'@app.mqtt_trigger("m", "in/#", broker="{another.address}")')
+            await until(lambda: subscriptions(another) and not subscriptions(broker))
+            peer.publish("in/1", "-")
+            there.publish("in/1", "1")
+            await until(lambda: heard() == "1")
+            await swap('@app.edge_hub_trigger("m", "x")')
+            await until(lambda: not subscriptions(another))
+            there.publish("in/1", "-")
+            await sent_by_hub("2")
+            await until(lambda: heard() == "12")
+            await swap(first)
+            await until(lambda: subscriptions(broker))
+            await sent_by_hub("-")
+            peer.publish("in/1", "3")
+            await until(lambda: len(heard()) == 3)
+    assert heard() == "123"
 
 
 @pytest.mark.parametrize(

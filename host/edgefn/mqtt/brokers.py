@@ -123,7 +123,7 @@ class Broker:
         dropped = self._metrics.counter(
             "edgefn_mqtt_dropped", "Messages of a broker that were not kept, by cause", ("broker", "cause")
         )
-        self._intake = Intake(self._spool.inbox, self.name, 2 * self._options.receive_maximum, dropped)
+        self._intake = Intake(self._spool.inbox, self.name, self._options.receive_maximum, dropped)
         self._link = Link(self.address, client_id, self._options, self._remembered, self, self._metrics)
         self._apply()
         self._storing = asyncio.create_task(self._intake.run(), name=f"mqtt inbox {self.name}")
@@ -203,6 +203,21 @@ class Brokers:
         if address not in self._brokers:
             self._brokers[address] = Broker(address, self._options, self._memory, self._spool, self._metrics)
         return self._brokers[address]
+
+    def subscribe(
+        self, text: str, function: str, wanted: str, qos: int, *, retained: bool
+    ) -> tuple[Broker, Subscription]:
+        """The messages of a function from a broker, and from no other any more; raises SettingError."""
+        chosen = self.broker(text)
+        for other in self._brokers.values():
+            if other is not chosen:
+                other.unsubscribe(function)
+        return chosen, chosen.subscribe(function, wanted, qos, retained=retained)
+
+    def unsubscribe(self, function: str) -> None:
+        """Messages that come from now on are not for that function."""
+        for broker in self._brokers.values():
+            broker.unsubscribe(function)
 
     def note(self, text: str) -> str:
         """What somebody who deploys a binding that names a broker should know."""

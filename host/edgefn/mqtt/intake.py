@@ -20,7 +20,8 @@ log = logging.getLogger("edgefn.mqtt")
 
 MOST_WAITING = 1000
 """Messages that wait to be stored; more come only where nothing is acknowledged, and then they are dropped."""
-AT_ONCE = 64
+LEAST_KNOWN = 256
+"""Messages that are known again at least: mosquitto 2.0.11 sends more without acknowledgement than it was allowed."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.2
 
 
@@ -33,10 +34,11 @@ class _Waiting(NamedTuple):
 class Intake:
     """What can not be stored stays unacknowledged and is tried again; the broker sends only so many meanwhile."""
 
-    def __init__(self, inbox: Inbox, source: str, unacknowledged: int, dropped: Any) -> None:
+    def __init__(self, inbox: Inbox, source: str, receive_maximum: int, dropped: Any) -> None:
         self._inbox = inbox
         self._source = source
-        self._unacknowledged = unacknowledged
+        self._at_once = receive_maximum
+        self._known = max(LEAST_KNOWN, 4 * receive_maximum)
         self._dropped = dropped
         self.counts: Counter[str] = Counter()
         """Messages that were not kept, by cause."""
@@ -79,7 +81,7 @@ class Intake:
     def _next(self) -> list[_Waiting]:
         """What waits of one connection; what came by one that has ended comes again, unless it was not to."""
         batch: list[_Waiting] = []
-        while self._waiting and len(batch) < AT_ONCE:
+        while self._waiting and len(batch) < self._at_once:
             one = self._waiting[0]
             if one.connection.lost.done() and one.came.message.qos:
                 self._waiting.popleft()
@@ -90,7 +92,7 @@ class Intake:
         return batch
 
     async def _store(self, batch: Sequence[_Waiting]) -> None:
-        by = Delivered(self._source, batch[0].connection.number, self._unacknowledged)
+        by = Delivered(self._source, batch[0].connection.number, self._known)
         await self._inbox.keep([_coming(one) for one in batch], by)
 
     def _say_failed(self, error: SpoolError) -> None:

@@ -185,7 +185,9 @@ class Inbox:
                     continue
                 stored += self._insert(file, coming, head, size)
                 if coming.mark:
-                    self._remember(file, coming.mark, by)
+                    row = (by.source, coming.mark, f"{self._epoch}.{by.connection}")
+                    file.execute("INSERT INTO seen (source, fingerprint, connection) VALUES (?, ?, ?)", row)
+            _forget(file, by)
             return stored, again
 
         async def put() -> None:
@@ -239,14 +241,6 @@ class Inbox:
         if again:
             file.execute("UPDATE seen SET connection = ? WHERE id = ?", (where, again[0]))
         return bool(again)
-
-    def _remember(self, file: sqlite3.Connection, mark: bytes, by: Delivered) -> None:
-        """Keeps by what a message is known, for as long as it may be delivered again."""
-        row = (by.source, mark, f"{self._epoch}.{by.connection}")
-        file.execute("INSERT INTO seen (source, fingerprint, connection) VALUES (?, ?, ?)", row)
-        too_old = "SELECT id FROM seen WHERE source = ? ORDER BY id DESC LIMIT 1 OFFSET ?"
-        which = (by.source, by.source, by.unacknowledged)
-        file.execute(f"DELETE FROM seen WHERE source = ? AND id <= ({too_old})", which)
 
     async def _room(self, size: int) -> None:
         """Waits, in the order of the calls, until ``size`` bytes fit; raises SpoolError after a while."""
@@ -363,6 +357,13 @@ class Inbox:
     def status(self) -> Mapping[str, Any]:
         waiting = {one.function: one.depth for one in self._subscriptions.values()}
         return {"messages": self._messages, "bytes": self._bytes, "functions": waiting}
+
+
+def _forget(file: sqlite3.Connection, by: Delivered) -> None:
+    """Forgets by what messages are known that can not be delivered again any more."""
+    too_old = "SELECT id FROM seen WHERE source = ? ORDER BY id DESC LIMIT 1 OFFSET ?"
+    which = (by.source, by.source, by.unacknowledged)
+    file.execute(f"DELETE FROM seen WHERE source = ? AND id <= ({too_old})", which)
 
 
 def _count_crash(connection: sqlite3.Connection, function: str, in_hand: int) -> None:

@@ -12,7 +12,9 @@ from edgefn.contracts import EdgeMessage, Event, Needs, Services, TriggerKind
 from edgefn.errors import BindingError, SettingError
 from edgefn.function import Binding, Truth, named
 from edgefn.hookspecs import hookimpl
+from edgefn.mqtt.brokers import Broker
 from edgefn.mqtt.topics import fault_of_filter, fault_of_group, shared
+from edgefn.spool import Subscription
 from edgefn.triggers.edge_hub import MessageListener, TakingOptions, converter
 
 
@@ -68,22 +70,23 @@ class MqttTriggerKind:
         self._subscribed(binding)
 
     def unsubscribe(self, binding: Binding) -> None:
-        self._brokers.broker(_options(binding).broker).unsubscribe(binding.function)
+        self._brokers.unsubscribe(binding.function)
 
     def listener(self, binding: Binding) -> MessageListener:
-        options, broker = _options(binding), self._brokers.broker(_options(binding).broker)
+        options = _options(binding)
+        broker, subscription = self._subscribed(binding)
 
         def about() -> Mapping[str, Any]:
             refusal = broker.refusal(options.filter)
             state = {"broker": broker.name, "state": broker.state}
             return {"topic": options.filter, **state, **({"refused": refusal} if refusal else {})}
 
-        return MessageListener(options, self._subscribed(binding), _fired, about)
+        return MessageListener(options, subscription, _fired, about)
 
-    def _subscribed(self, binding: Binding) -> Any:
+    def _subscribed(self, binding: Binding) -> tuple[Broker, Subscription]:
         options = _options(binding)
-        broker = self._brokers.broker(options.broker)
-        return broker.subscribe(binding.function, options.filter, options.qos, retained=options.retained)
+        wanted = (binding.function, options.filter, options.qos)
+        return self._brokers.subscribe(options.broker, *wanted, retained=options.retained)
 
     def manual(self, binding: Binding, text: str) -> Event:
         """The text as the body of a message of the topic; a wildcard in that stands for itself."""
