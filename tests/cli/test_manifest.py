@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 
 from edgefn.cli.manifest import Make, run_manifest
 from tests.cli.command import app_in, edgefn
-from tests.deploy.apps import agent
+from tests.deploy.apps import ROOT, agent
 
 HUB = """
 import edgefn
@@ -105,3 +107,18 @@ def test_a_file_that_can_not_be_written_is_one_line(tmp_path: Path, capsys: pyte
     folder = app_in(tmp_path / "app", hub=HUB)
     assert run(tmp_path / "no" / "d.json", str(folder)) == 1
     assert "can not be written: No such file or directory; name another file" in capsys.readouterr().err
+
+
+def test_making_and_checking_a_manifest_opens_nothing_and_loads_nothing_of_weight(tmp_path: Path) -> None:
+    code = """
+import sys
+from edgefn.cli.manifest import Make, run_check, run_manifest
+from pathlib import Path
+assert run_manifest(Make((sys.argv[1],), output=Path("d.json"), schema=Path("s.json"))) == 0
+assert run_check(Path("d.json"), (sys.argv[1],), strict=True, as_json=False) == 0
+print(sorted({"cv2", "openvino", "azure.iot", "paho", "uvicorn", "grpc", "cryptography"} & set(sys.modules)))
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", code, str(ROOT)], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.splitlines()[-1] == "[]"

@@ -22,13 +22,18 @@ CPU = {"INPUT": "rtsp://cam/1", "DEVICE": "CPU"}
 
 
 def site(folder: Path) -> Path:
-    """An app with a camera, a GPU and an FPGA card."""
+    """An app with a camera, a GPU, an FPGA card and a loudspeaker."""
     code = CAMERA + CAMERA.replace("see", "look").replace("%DEVICE%", "HETERO:FPGA,CPU").replace("frames", "looks")
     settings = {"INPUT": "cam", "DEVICE": "AUTO:GPU,CPU", "API_KEY": "0123456789abcdef", "Threshold": "0.7"}
     live = """
         @app.timer_trigger("timer", "0 * * * * *")
         @app.setting("threshold", "Threshold", default=0.9)
         def check(timer: func.TimerRequest, threshold: float) -> None: ...
+
+        @app.edge_hub_trigger("m", "names")
+        @app.speech_output("$return", player="aplay", map={"car": "a car"})
+        def say(m: str) -> str:
+            return m
     """
     app_in(folder, code + HTTP + dedent(live), settings)
     (folder / "models").mkdir()

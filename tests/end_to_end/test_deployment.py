@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from edgefn.cli.manifest import Make, run_manifest
-from tests.deploy.apps import ROOT, agent, app_in, options
+from tests.deploy.apps import agent, app_in
+from tests.deploy.test_manifest import GOLDEN
 from tests.faults.box import HostProcess
 from tests.standin.hubs import HubProcess, wait_until
 
@@ -53,9 +56,11 @@ def test_two_apps_become_two_modules_whose_messages_flow_by_the_routes_of_their_
     assert waiting["status"] == "applied"
 
 
-def test_the_manifest_of_the_sample_starts_a_hub(tmp_path: Path) -> None:
-    file = tmp_path / "deployment.json"
-    assert run_manifest(Make((str(ROOT),), output=file)) == 0
+@pytest.mark.parametrize("name", ["sample", "site"])
+def test_a_hub_starts_with_the_manifest_of_an_app_and_its_twin_has_the_desired_properties(
+    tmp_path: Path, name: str
+) -> None:
+    file = GOLDEN / f"{name}-whole.json"
     hub = HubProcess(tmp_path / "hub", "-d", str(file))
     try:
         hub.start()
@@ -63,6 +68,6 @@ def test_the_manifest_of_the_sample_starts_a_hub(tmp_path: Path) -> None:
         log = hub.log
     finally:
         hub.close()
-    assert options(agent(json.loads(file.read_text()))["edgefn"]["settings"])["HostConfig"]["Binds"]
-    assert desired["functions"] == {name: {"disabled": False} for name in ("detect", "light", "passages")}
+    content = json.loads(file.read_text())["modulesContent"]
+    assert desired.items() >= content["edgefn"]["properties.desired"].items()
     assert "warning" not in log.lower()
