@@ -62,10 +62,10 @@ async def fails_and_recovers(host: Host, server: FarServer, mood: str) -> None:
     opened, captured, calls = circuit()["opened"], len(frames), server.calls
     server.leave.clear()
     server.mood = mood
-    await until(lambda: server.calls > calls and len(frames) >= captured + 10)
+    await until(lambda: server.calls > calls and len(frames) >= captured + 4)
     await until(lambda: circuit()["opened"] > opened)
     captured = len(frames)
-    await until(lambda: len(frames) >= captured + 10)
+    await until(lambda: len(frames) >= captured + 4)
     assert circuit()["state"] in ("open", "half-open")
     server.mood = "well"
     server.leave.set()
