@@ -12,7 +12,10 @@ import numpy as np
 import pytest
 
 from tests.conftest import AppIn
+from tests.sessions.conftest import kind, opened
 from tests.web.conftest import Site, served
+
+__all__ = ["kind", "opened"]
 
 SAMPLE = Path(__file__).parents[3] / "sample"
 CODE = f"""

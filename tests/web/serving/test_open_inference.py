@@ -16,8 +16,10 @@ from edgefn.images import encoded
 from edgefn.protocols.open_inference import HEADER_LENGTH, read_reply, write_call
 from edgefn.protocols.tensors import objects
 from tests.conftest import AppIn
+from tests.sessions.conftest import Open
+from tests.sessions.far_server import far_server
 from tests.web.conftest import Site, served
-from tests.web.serving.conftest import CODE, ServeModels, host_json, session
+from tests.web.serving.conftest import CODE, SAMPLE, ServeModels, host_json, session
 
 INFER = "/v2/models/light-classifier/infer"
 HUGE = b"\x89PNG\r\n\x1a\n" + bytes([0, 0, 0, 13]) + b"IHDR" + (30000).to_bytes(4, "big") * 2 + bytes(9)
@@ -228,6 +230,27 @@ async def test_a_function_in_error_leaves_the_other_models_served(serve_models: 
         503,
         "model 'gone' is not ready: function 'street' is in error",
     )
+
+
+async def test_a_model_of_another_server_is_served_on(serve_models: ServeModels, opened: Open, picture: Any) -> None:
+    path = "/v2/models/net/infer"
+    png = {"content": encoded(picture, ".png", 0), "headers": {HEADER_LENGTH: "0"}}
+    code = CODE.replace('.xml", precision="f32", cache=False', '", retries=0, circuit_failures=99', 1)
+    with far_server(opened("sample/light-classifier.xml").tensors) as server:
+        url = f"http://127.0.0.1:{server.port}"
+        expected = server.model.tensors.infer({"image": picture})["probabilities"]  # type: ignore[union-attr]
+        server.mood = "503"
+        site = await serve_models(code=code.replace(f"{SAMPLE}/light-classifier", f"{url}/net"))
+        assert (await site.client.get("/v2/health/ready")).status_code == 200
+        reply = await site.client.post(path, **png)
+        assert (reply.status_code, reply.json()["error"]) == (
+            503,
+            "model 'net' is not ready: the server that it is on was not reached yet",
+        )
+        server.mood = "well"
+        await session(site, "light", "classifier").infer_async(picture)
+        found = (await site.client.post(path, **png)).json()["outputs"][0]["data"]
+    assert found == pytest.approx(expected[0].tolist(), abs=1e-6)
 
 
 async def test_models_are_named_in_host_json(serve_models: ServeModels, caplog: pytest.LogCaptureFixture) -> None:

@@ -116,9 +116,9 @@ class Catalog:
         return Model(name, found.tensors)
 
     def is_ready(self) -> bool:
-        """Whether every model can be asked, apart from those whose function is in error."""
+        """Whether every session is open, apart from those whose function is in error."""
         return self._host.state == "running" and all(
-            self.why_not(each) is None for each in self.served().values() if not each.running.function.errors
+            each.opened is not None for each in self.served().values() if not each.running.function.errors
         )
 
     def why_not(self, served: Served) -> str | None:
