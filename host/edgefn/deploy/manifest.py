@@ -13,7 +13,7 @@ from edgefn.errors import EdgefnError
 from edgefn.web.options import MODULE_PORT
 
 SCHEMA_VERSION = "1.1"
-RUNTIME_VERSION = "1.5"
+RUNTIME_VERSION = "1.6"
 REGISTRY = "mcr.microsoft.com"
 TIME_TO_LIVE = 7200
 """Seconds that edgeHub keeps what can not leave, where nothing else is asked for."""
