@@ -72,10 +72,13 @@ class Caller:
         self._closing = threading.Event()
         self.circuit = circuit
 
-    def call(self, attempt: Callable[[float], T]) -> T:
-        """What ``attempt`` gives, which takes the seconds it has; raises ModelError: Unreached in the end."""
+    def call(self, attempt: Callable[[float], T], retries: int | None = None) -> T:
+        """What ``attempt`` gives, which takes the seconds it has; raises ModelError: Unreached in the end.
+
+        ``retries`` is how many further attempts there are; None for as many as declared.
+        """
         waits = BackOff(self._options.backoff, max(self._options.backoff, 30.0))
-        for left in range(self._options.retries, -1, -1):
+        for left in range(self._options.retries if retries is None else retries, -1, -1):
             self._enter()
             try:
                 found = attempt(self._options.timeout)

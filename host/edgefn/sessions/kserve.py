@@ -107,7 +107,7 @@ class _Opening:
         from edgefn.sessions.tasks import open_session
 
         name = self._place.model
-        said = self._caller.call(self._links[0].metadata)
+        said = self._caller.call(self._links[0].metadata, retries=0)  # the host's start waits for it
         model = remote_model(name, said, self._options, self._caller, self._links, self.facts)
         beside = self._root / f"{name}.model"
         return open_session(model, self._task, self._options, beside, self._root, {})
