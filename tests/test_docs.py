@@ -14,8 +14,10 @@ Each block of Python or a console is marked behind its language:
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -32,6 +34,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = str(Path(cli.__file__).parents[2])
 PLAIN = {"COLUMNS": "100", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 """A terminal of usual width, and pytest as it is without what happens to be installed here."""
+LONGEST = 120
+"""Seconds that a command may take."""
 FROM_DISK = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_QUIET": "1"}
 """What pip installs in a guide comes from nowhere else."""
 BLOCK = re.compile(r"^```(\w+) (run|replay|fails|file=\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -51,6 +55,12 @@ SAMPLE = {
     "CLASSIFIER_XML_PATH": str(ROOT / "sample/light-classifier.xml"),
     "OUTPUT_DIR": "out",
     "MQTT_BROKER": "mqtt://localhost:1",
+    "SPEECH_PROVIDER": "espeak",
+    "SPEECH_KEY": "none",
+    "SPEECH_REGION": "none",
+    "SPEECH_PLAYER": "none",
+    "SPEECH_VOICE": "en",
+    "SPEECH_MAP": "{}",
 }
 
 
@@ -81,7 +91,7 @@ class Reader:
         if command.startswith("cd "):
             self.folder = self.folder / command.removeprefix("cd ")
             return ""
-        ended = subprocess.run(
+        with subprocess.Popen(
             ["bash", "-c", command],
             cwd=self.folder,
             env={
@@ -95,10 +105,15 @@ class Reader:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=120,
-        )
-        assert (ended.returncode != 0) is fails, f"$ {command}\n{ended.stdout}"
-        return ended.stdout
+            start_new_session=True,
+        ) as process:
+            try:
+                printed, _ = process.communicate(timeout=LONGEST)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
+        assert (process.returncode != 0) is fails, f"$ {command}\n{printed}"
+        return printed
 
 
 def steps(block: str) -> Iterator[tuple[str, str]]:
@@ -138,8 +153,11 @@ def programs_in(folder: Path) -> str:
 
 
 @pytest.fixture
-def reader(tmp_path: Path) -> Reader:
-    return reader_in(tmp_path, tmp_path / "work")
+def reader(tmp_path: Path) -> Iterator[Reader]:
+    yield reader_in(tmp_path, tmp_path / "work")
+    for left in tmp_path.rglob("start.pid"):  # a host that a guide has started, where it could not end it itself
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(left.read_text()), signal.SIGKILL)
 
 
 @pytest.mark.long

@@ -26,7 +26,7 @@ TYPED = "shown: it is typed into a terminal, as in tests/cli/test_new.py"
 START = "edgefn start --port 0 > start.log 2>&1 & echo $! > start.pid"
 BREAK = """sed -i 's/"count": len(found)/"count": len(found/' functions/detect.py"""
 MEND = """sed -i 's/"count": len(found/"seen": len(found)/' functions/detect.py"""
-STOP = "kill $(cat start.pid)"
+STOP = "kill $(cat start.pid); rm start.pid"
 TEST = """cat >> tests/test_detect.py <<'END'
 
 
