@@ -192,8 +192,10 @@ class Needs:
     """Folders to write to, as declared."""
     environment: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     """Variables, where the settings do not have them."""
+    variables: tuple[str, ...] = ()
+    """Names of settings that are read where no option names them, as ``%NAME%`` does."""
     settings: Mapping[str, LiveSetting] = field(default_factory=lambda: NOTHING)
-    """Settings by name that are read while the host runs, beside those that options name as ``%NAME%``."""
+    """Settings by name that an operator may change while the host runs."""
     ports: tuple[int, ...] = ()
     """Ports of the container that something outside of the machine's modules calls."""
     inputs: tuple[str, ...] = ()
@@ -208,7 +210,8 @@ class Needs:
         """All that several need, each thing once, in their order."""
         several = list(many)
         values: dict[str, Any] = {}
-        for name in ("devices", "groups", "binds", "reads", "writes", "ports", "inputs", "outputs", "notes"):
+        lists = "devices groups binds reads writes ports variables inputs outputs notes"
+        for name in lists.split():
             values[name] = tuple(dict.fromkeys(item for needs in several for item in getattr(needs, name)))
         for name in ("environment", "settings"):
             values[name] = {key: item for needs in reversed(several) for key, item in getattr(needs, name).items()}

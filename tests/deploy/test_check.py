@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -216,6 +217,34 @@ def test_a_template_may_hold_comments_and_create_options_as_objects(tmp_path: Pa
 )
 def test_a_file_that_is_no_manifest_is_refused(tmp_path: Path, text: str, found: str) -> None:
     assert said(written(tmp_path, text))[0].startswith(found)
+
+
+JUNK: list[Any] = [
+    *(None, 5, -1, 1.5, True, "", "$", "FROM", [], {}, [None], {"": 1}, {"value": None}, "/dev/x", "GPU"),
+    '{"HostConfig":{"Binds":[5,null],"Devices":[5,{"PathOnHost":5}],"PortBindings":{"a":[5],"b":5,"c":[{"HostPort":[]}]}}}',
+    '{"HostConfig":{"Binds":5,"Devices":{},"PortBindings":[1],"Mounts":[5,{"Target":5}]},"Env":[5,null,"A"]}',
+    '{"HostConfig":5}',
+]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    if path:
+        yield path
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from places(inner, (*path, key))
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.json")), ids=lambda path: path.stem)
+def test_whatever_is_damaged_it_is_said_and_nothing_breaks(tmp_path: Path, path: Path) -> None:
+    document = json.loads(path.read_text())
+    chance = random.Random(path.stem)
+    for place in places(document):
+        damaged = deepcopy(document)
+        holder = damaged
+        for key in place[:-1]:
+            holder = holder[key]
+        holder[place[-1]] = deepcopy(chance.choice(JUNK))
+        assert all(finding.text for finding in check(written(tmp_path, damaged)))
 
 
 # --- beside the code of its modules ------------------------------------------------------------------------------

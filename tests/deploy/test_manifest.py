@@ -11,8 +11,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from edgefn.deploy.create_options import in_pieces
-from edgefn.deploy.module import Box
+from edgefn.deploy.module import Box, module_of
 from edgefn.errors import EdgefnError
+from edgefn.loader import load_app
 from edgefn.standin.manifest import read_manifest
 from tests.deploy.apps import CAMERA, COUNTER, HTTP, SAMPLE, agent, app_in, host_config, made, module, options
 from tests.deploy.schemas import LAYERED, WHOLE
@@ -85,6 +86,21 @@ def test_settings_become_the_environment_and_secrets_references(tmp_path: Path) 
 def test_a_name_that_no_twin_takes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EdgefnError, match=r"setting 'a\.b': a deployment takes no name with"):
         module(app_in(tmp_path / "a", COUNTER, {"a.b": "1"}))
+
+
+def test_the_files_and_settings_of_a_broker_are_there(tmp_path: Path) -> None:
+    code = """
+        @app.mqtt_trigger("m", "a/b")
+        def take(m: str) -> None: ...
+    """
+    folder = app_in(tmp_path / "a", dedent(code))
+    (folder / "ca.pem").write_text("x")
+    given = {"MQTT_BROKER": "mqtts://me:0123456789@broker?ca=ca.pem&cert=/etc/mqtt/me.pem&key=/etc/mqtt/me.key"}
+    app = load_app(folder, environment=given)
+    found = module_of(app, "edgefn", "x", Box())
+    assert found.environment == {"MQTT_BROKER": "$MQTT_BROKER"}
+    assert host_config(found)["Binds"] == ["edgefn-state:/state", "/etc/mqtt:/etc/mqtt:ro"]
+    assert any("the broker mqtts://me@broker:8883 should be reached" in note for note in found.notes)
 
 
 # --- create options ----------------------------------------------------------------------------------------------

@@ -90,7 +90,7 @@ class MqttOutputKind:
 
     def needs(self, binding: Binding) -> Needs:
         """Its broker."""
-        return Needs(notes=(self._brokers.note(_options(binding).broker),))
+        return self._brokers.needs(_options(binding).broker)
 
     async def close(self) -> None:
         """Brokers are closed by the host, after what waits for them was sent."""

@@ -33,7 +33,7 @@ def environment(app: App, needs: Needs) -> dict[str, str]:
     Raises SettingError for a name that a twin can not have.
     """
     settings = app.defaults.settings
-    names = [*local_settings(app.root), *app.given, *_named(app), *needs.settings]
+    names = [*local_settings(app.root), *app.given, *_named(app), *needs.settings, *needs.variables]
     found: dict[str, str] = {}
     for name in names:
         value = settings.get(name)
@@ -61,7 +61,8 @@ def _fit(name: str) -> str:
 
 
 def _named(app: App) -> Iterator[str]:
-    """The settings that bindings name as ``%NAME%``."""
+    """The settings that host.json and bindings name as ``%NAME%``."""
+    yield from _references(app.config.document)
     for declared in app.declared.values():
         yield from _references(declared.bindings)
         if isinstance(declared.disabled, str):

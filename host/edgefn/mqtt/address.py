@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from edgefn.contracts import Asset
 from edgefn.errors import SettingError, listing, nearest
 from edgefn.function import SPELLED
 from edgefn.settings import Settings
@@ -25,6 +26,12 @@ HOSTNAME = "AIO_BROKER_HOSTNAME"
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 FILES = ("ca", "cert", "key", "token")
 QUERY = {"ca": "ca", "cert": "cert", "key": "key", "token": "token", "clientId": "client_id"}
+VARIABLES = (
+    *(SETTING, HOSTNAME, "AIO_BROKER_TCP_PORT", "AIO_MQTT_USE_TLS", "AIO_TLS_CA_FILE", "AIO_TLS_CERT_FILE"),
+    *("AIO_TLS_KEY_FILE", "AIO_SAT_FILE", "AIO_MQTT_CLIENT_ID", "AIO_MQTT_SESSION_EXPIRY", "AIO_MQTT_KEEP_ALIVE"),
+    "AIO_MQTT_CLEAN_START",
+)
+"""The settings that may say which broker it is."""
 EXAMPLE = "mqtt://host:1883 or mqtts://host:8883?ca=ca.pem would be right"
 
 
@@ -130,6 +137,15 @@ def _with_files(known: Address, root: Path, names: Mapping[str, str]) -> Address
         name: str(root / Path(path).expanduser()) for name in FILES if (path := getattr(known, name))
     }
     return replace(known, **files)
+
+
+def files_of(address: Address, root: Path) -> Iterator[Asset]:
+    """The files of an address, by their paths from the app root where they lie there."""
+    for name in FILES:
+        if text := getattr(address, name):
+            path = Path(text)
+            declared = path.relative_to(root) if path.is_relative_to(root) else path
+            yield Asset(declared.as_posix(), path if path.exists() else None)
 
 
 def _number(settings: Settings, name: str, default: int, most: int) -> int:

@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgefn.contracts import EdgeMessage, HubState
+from edgefn.contracts import EdgeMessage, HubState, Needs
 from edgefn.errors import NotConnected
 from edgefn.metrics import Metrics
-from edgefn.mqtt.address import Address, address_of
+from edgefn.mqtt.address import VARIABLES, Address, address_of, files_of
 from edgefn.mqtt.intake import Intake
 from edgefn.mqtt.link import Link, failed
 from edgefn.mqtt.options import MqttOptions, mqtt_options
@@ -219,9 +219,11 @@ class Brokers:
         for broker in self._brokers.values():
             broker.unsubscribe(function)
 
-    def note(self, text: str) -> str:
-        """What somebody who deploys a binding that names a broker should know."""
-        return f"the broker {self.address(text).name} should be reached from the machine"
+    def needs(self, text: str) -> Needs:
+        """What a binding that names a broker needs: the way there, the files of its address, the settings of it."""
+        address = self.address(text)
+        note = f"the broker {address.name} should be reached from the machine"
+        return Needs(reads=tuple(files_of(address, self._root)), variables=VARIABLES, notes=(note,))
 
     def status(self) -> Mapping[str, Any]:
         return {broker.name: dict(broker.status()) for broker in self._brokers.values()}
