@@ -21,6 +21,7 @@ LAYERS = [
     {"logs", "contracts", "metrics", "function"},
     {
         "settings",
+        "extensions",
         "spool",
         "hookspecs",
         "values",

@@ -13,7 +13,7 @@ import pytest
 
 from edgefn.contracts import HubState
 from edgefn.errors import ConnectionLost, HubError, NotConnected
-from edgefn.hubs.iot_edge import rivals
+from edgefn.mqtt import rivals
 from edgefn.mqtt.rivals import Rivals
 from tests.hubs.edges import Edge, edge_on, message
 from tests.hubs.sinks import in_thread, until

@@ -142,7 +142,7 @@ async def test_a_redelivery_runs_once_though_the_messages_have_no_ids(tmp_path: 
     """Stored, and the connection ends before the acknowledgement: the broker's word and the packet tell it."""
     async with host_at(tmp_path, broker, KEEP) as host:
         with peer_of(broker) as peer:
-            acknowledge = host.app.services.brokers.broker("")._link._connection._receipts  # type: ignore[union-attr]
+            acknowledge = host.app.services.brokers.broker("")._link._connection._reception.receipts  # type: ignore[union-attr]
             acknowledge._send = lambda packet_id: None
             await in_thread(peer.publish, "in/x", "same", "same", "same")
             await until(lambda: len(seen(host)) == 3)

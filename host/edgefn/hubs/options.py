@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from edgefn.errors import SettingError, nearest
+from edgefn.extensions import read_extension
 from edgefn.function import Seconds
 from edgefn.settings import HostConfig
 
@@ -42,13 +42,4 @@ class EdgeHubOptions(BaseModel):
 
 def edge_hub_options(root: Path, config: HostConfig) -> EdgeHubOptions:
     """The options as host.json declares them; raises SettingError with the place."""
-    try:
-        return EdgeHubOptions.model_validate(dict(config.extension("edgeHub")))
-    except ValidationError as error:
-        fault = error.errors()[0]
-        name = ".".join(str(part) for part in fault["loc"])
-        known = [info.alias or key for key, info in EdgeHubOptions.model_fields.items()]
-        where = f"{root / 'host.json'}: extensions.edgeHub.{name}"
-        raise SettingError(
-            f"{where}: {fault['msg']}{nearest(name, known)}; known options: {', '.join(known)}"
-        ) from None
+    return read_extension(EdgeHubOptions, root, config, "edgeHub")

@@ -14,7 +14,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edgefn.contracts import EdgeMessage
 from edgefn.errors import HubError, NotConnected, Refused, TooLarge
-from edgefn.mqtt.deliveries import Delivery, Receipts
+from edgefn.mqtt.deliveries import Delivery, Reception
 from edgefn.mqtt.driving import Drive
 from edgefn.mqtt.faults import Cause, Fault
 from edgefn.mqtt.flights import Flights
@@ -64,15 +64,12 @@ class Connection:
         self._has_identifiers = True
         self._client = client
         self._who = who
-        self._receive = receive
         self._ack_timeout = ack_timeout
         self._connected: asyncio.Future[None] = self._loop.create_future()
         self._asked: dict[int, asyncio.Future[int]] = {}
-        self._drive = Drive(client, self._deliver, self._broke)
+        self._reception = Reception(client, lambda delivery, packet: receive(self, _came(packet, delivery)))
+        self._drive = Drive(client, self._reception.deliver, self._broke)
         self._flights = Flights(who, ack_timeout, self._drive.read, self._overdue)
-        self._came: list[MQTTMessage] = []
-        self._begun = False
-        self._receipts = Receipts(lambda packet_id: client.ack(packet_id, 1))
         self._adopt()
 
     # --- life ----------------------------------------------------------------------------------------------------
@@ -91,9 +88,8 @@ class Connection:
             raise self.lost.result()
 
     def begin(self) -> None:
-        """Hands over what came and comes. A session goes on before all is subscribed; its messages wait until then."""
-        self._begun = True
-        self._deliver()
+        """Hands over what came and comes."""
+        self._reception.begin()
 
     async def quiet(self) -> None:
         """Returns when no message is on its way any more, or the connection has ended."""
@@ -116,6 +112,7 @@ class Connection:
                 waiting.set_exception(fault)
                 waiting.exception()
         self._flights.fail(fault)
+        self._reception.end()
         self._drive.end()
 
     # --- subscriptions -------------------------------------------------------------------------------------------
@@ -199,27 +196,10 @@ class Connection:
         client.on_publish = self._on_publish
         client.on_subscribe = self._on_answer
         client.on_unsubscribe = self._on_answer
-        client.on_message = lambda *came: self._came.append(came[2])
         self._drive.begin()
 
     def _broke(self, said: str) -> None:
         self.end(Fault(Cause.CLIENT, f"{said}; the broker should speak MQTT 5"))
-
-    def _deliver(self) -> None:
-        """Hands over what came; outside of paho's callbacks, which hold its locks."""
-        if not self._begun:
-            return
-        came, self._came = self._came, []
-        for packet in came:
-            try:
-                topic = packet.topic
-            except UnicodeDecodeError:
-                topic = ""
-            delivery = Delivery(topic, b"", packet.mid, packet.dup, self._receipts)
-            if packet.qos:
-                self._receipts.owe(delivery)
-            if not self.lost.done():
-                self._receive(self, _came(packet, topic, delivery))
 
     def _on_connect(self, client: Client, userdata: Any, flags: Any, code: Any, properties: Properties | None) -> None:
         if code.value >= FAILURE:
@@ -260,11 +240,11 @@ class Connection:
             self.end(Fault(Cause.CLOSED, said))
 
 
-def _came(packet: MQTTMessage, topic: str, delivery: Delivery) -> Came:
+def _came(packet: MQTTMessage, delivery: Delivery) -> Came:
     known = packet.properties
     message = incoming(
-        topic,
-        bytes(packet.payload),
+        delivery.topic,
+        delivery.body,
         properties=getattr(known, "UserProperty", ()),
         content_type=_text(known, "ContentType"),
         correlation=getattr(known, "CorrelationData", b""),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 
 class Delivery:
@@ -55,3 +56,42 @@ class Receipts:
 
     def __len__(self) -> int:
         return len(self._owed)
+
+
+class Reception:
+    """The packets that come by a client of paho, in their order; kept until ``begin``.
+
+    They are handed over by ``deliver``, outside of paho's callbacks, which hold its locks.
+    """
+
+    def __init__(self, client: Any, receive: Callable[[Delivery, Any], None]) -> None:
+        """``receive`` is given each delivery, and paho's packet."""
+        client.on_message = lambda *came: self._came.append(came[2])
+        self.receipts = Receipts(lambda packet_id: client.ack(packet_id, 1))
+        self._receive = receive
+        self._came: list[Any] = []
+        self._begun = self._ended = False
+
+    def begin(self) -> None:
+        """A session goes on before all is subscribed; its messages wait until then."""
+        self._begun = True
+        self.deliver()
+
+    def end(self) -> None:
+        """Hands over nothing any more."""
+        self._ended = True
+
+    def deliver(self) -> None:
+        if not self._begun or self._ended:
+            return
+        came, self._came = self._came, []
+        for packet in came:
+            try:
+                topic = packet.topic
+            except UnicodeDecodeError:
+                topic = ""
+            delivery = Delivery(topic, bytes(packet.payload), packet.mid, packet.dup, self.receipts)
+            if packet.qos:
+                self.receipts.owe(delivery)
+            if not self._ended:
+                self._receive(delivery, packet)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from edgefn.errors import SettingError, nearest
+from edgefn.extensions import read_extension
 from edgefn.function import Seconds
 from edgefn.settings import HostConfig
 
@@ -30,13 +30,4 @@ class MqttOptions(BaseModel):
 
 def mqtt_options(root: Path, config: HostConfig) -> MqttOptions:
     """The options as host.json declares them; raises SettingError with the place."""
-    try:
-        return MqttOptions.model_validate(dict(config.extension("mqtt")))
-    except ValidationError as error:
-        fault = error.errors()[0]
-        name = ".".join(str(part) for part in fault["loc"])
-        known = [info.alias or key for key, info in MqttOptions.model_fields.items()]
-        where = f"{root / 'host.json'}: extensions.mqtt.{name}"
-        raise SettingError(
-            f"{where}: {fault['msg']}{nearest(name, known)}; known options: {', '.join(known)}"
-        ) from None
+    return read_extension(MqttOptions, root, config, "mqtt")

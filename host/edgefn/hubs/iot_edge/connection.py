@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from edgefn.errors import HubError, NotConnected
-from edgefn.mqtt.deliveries import Delivery, Receipts
+from edgefn.mqtt.deliveries import Delivery, Reception
 from edgefn.mqtt.driving import Drive
 from edgefn.mqtt.faults import Cause, Fault
 from edgefn.mqtt.flights import Flights
@@ -36,16 +36,13 @@ class Connection:
         self.unwanted: asyncio.Future[Fault] = self._loop.create_future()
         """Why it should be ended, when somebody wants that."""
         self._client = client
-        self._receive = receive
         self._ack_timeout = ack_timeout
-        self._drive = Drive(client, self._deliver, self._broke)
+        self._reception = Reception(client, lambda delivery, _: receive(self, delivery))
+        self._drive = Drive(client, self._reception.deliver, self._broke)
         self._messages = Flights("iotedge", ack_timeout, self._drive.read, self._overdue)
         self._controls = Flights("iotedge", ack_timeout, self._drive.read, self._overdue)
         self._subscribing: set[int] = set()
         self._step: asyncio.Future[None] = self._loop.create_future()
-        self._came: list[Any] = []
-        self._begun = False
-        self._receipts = Receipts(lambda packet_id: client.ack(packet_id, 1))
         self._adopt()
 
     # --- life ----------------------------------------------------------------------------------------------------
@@ -68,9 +65,8 @@ class Connection:
             raise self.lost.result()
 
     def begin(self) -> None:
-        """Hands over what came and comes. A session goes on before all is subscribed; its messages wait until then."""
-        self._begun = True
-        self._deliver()
+        """Hands over what came and comes."""
+        self._reception.begin()
 
     async def quiet(self) -> None:
         """Returns when no message is on its way any more, or the connection has ended."""
@@ -93,6 +89,7 @@ class Connection:
             self._step.exception()
         self._messages.fail(fault)
         self._controls.fail(fault)
+        self._reception.end()
         self._drive.end()
 
     # --- packets that leave --------------------------------------------------------------------------------------
@@ -145,27 +142,10 @@ class Connection:
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
         client.on_subscribe = self._on_subscribe
-        client.on_message = lambda *came: self._came.append(came[2])
         self._drive.begin()
 
     def _broke(self, said: str) -> None:
         self.end(Fault(Cause.CLIENT, f"{said}; the hub should speak MQTT 3.1.1"))
-
-    def _deliver(self) -> None:
-        """Hands over what came; outside of paho's callbacks, which hold its locks."""
-        if not self._begun or self.lost.done():
-            return
-        came, self._came = self._came, []
-        for packet in came:
-            try:
-                topic = packet.topic
-            except UnicodeDecodeError:
-                topic = ""
-            delivery = Delivery(topic, bytes(packet.payload), packet.mid, packet.dup, self._receipts)
-            if packet.qos:
-                self._receipts.owe(delivery)
-            if not self.lost.done():
-                self._receive(self, delivery)
 
     def _on_connect(self, client: Client, userdata: Any, flags: Any, code: Any) -> None:
         if code:

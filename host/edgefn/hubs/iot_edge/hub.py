@@ -6,10 +6,8 @@ import asyncio
 import contextlib
 import importlib.metadata
 import logging
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from edgefn.contracts import EdgeMessage, HubSink, HubState, Twin
@@ -25,17 +23,14 @@ from edgefn.hubs.iot_edge.twins import TwinRequests
 from edgefn.hubs.options import EdgeHubOptions
 from edgefn.metrics import Metrics
 from edgefn.mqtt.deliveries import Delivery
-from edgefn.mqtt.faults import Cause, Fault, Repetitions
+from edgefn.mqtt.faults import Fault
+from edgefn.mqtt.standing import Standing
 
 log = logging.getLogger("edgefn.hub")
 
 WINDOW = 20
 RELEASE = 1.0
 """Seconds for what is being taken in, and again for what is on its way, before a planned end."""
-LONG = 60.0
-"""Seconds of a connection after which a fault counts as the first of its kind again."""
-TO_BE_MENDED = {Cause.WORKLOAD, Cause.CERTIFICATE, Cause.REFUSED, Cause.RIVAL, Cause.CLIENT}
-"""Causes that hardly go away by themselves."""
 SDK, KNOWN = "azure-iot-device", ("2.15",)
 
 
@@ -46,20 +41,12 @@ class IotEdgeHub:
     window = WINDOW
 
     def __init__(self, identity: Identity, options: EdgeHubOptions, metrics: Metrics) -> None:
-        self.state = HubState.OFFLINE
         self._identity = identity
         self._options = options
-        self._since = datetime.now(UTC)
-        self._generation = 0
-        self._lost = ""
+        self._standing = Standing(identity.host, log, self._told)
         self._connection: Connection | None = None
         self._twins: TwinRequests | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._said = Repetitions()
-        self._news = True
-        """Whether a line says next that all is well."""
-        self._online_since = 0.0
-        self._reconnects: Counter[str] = Counter()
         self._counts = Counter(published=0, received=0)
         self._connected = metrics.gauge("edgefn_hub_connected", "1 while the hub is connected")
         self._connections = metrics.counter("edgefn_hub_connections", "Connections to the hub")
@@ -75,7 +62,7 @@ class IotEdgeHub:
         self._sink = sink
         self._inputs, self._patches, self._methods = Inputs(self.name, sink), Patches(sink), Methods(sink)
         keeper = Keeper(self._identity, self._options, self._receive, self)
-        self._enter(HubState.CONNECTING)
+        self._standing.enter(HubState.CONNECTING)
         self._tasks = [
             asyncio.create_task(_for_ever(part.run), name=f"iotedge {type(part).__name__}")
             for part in (keeper, self._inputs, self._patches)
@@ -92,7 +79,11 @@ class IotEdgeHub:
         await asyncio.wait(tasks, timeout=RELEASE)
         await asyncio.sleep(0)  # the turn of the loop in which the connection says that it ends
         self._connected.set(0)
-        self._enter(HubState.OFFLINE)
+        self._standing.enter(HubState.OFFLINE)
+
+    @property
+    def state(self) -> HubState:
+        return self._standing.state
 
     # --- what functions do -----------------------------------------------------------------------------------------
 
@@ -123,15 +114,11 @@ class IotEdgeHub:
     def status(self) -> Mapping[str, Any]:
         return {
             "name": self.name,
-            "state": self.state,
-            "since": self._since.isoformat(timespec="seconds"),
-            "generation": self._generation,
-            "lost": self._lost,
+            **self._standing.status(),
             "identity": self._identity.name,
             "gateway": self._identity.host,
             "in_flight": self._connection.in_flight if self._connection else 0,
             **self._counts,
-            "reconnects": dict(self._reconnects),
         }
 
     def _requests(self) -> TwinRequests:
@@ -140,7 +127,9 @@ class IotEdgeHub:
         return self._twins
 
     def _not_connected(self) -> NotConnected:
-        return NotConnected(f"iotedge: '{self._identity.name}' is not connected to {self._identity.host}: {self._lost}")
+        return NotConnected(
+            f"iotedge: '{self._identity.name}' is not connected to {self._identity.host}: {self._standing.lost}"
+        )
 
     def _count(self, ended: asyncio.Future[None]) -> None:
         if not ended.cancelled() and ended.exception() is None:
@@ -154,13 +143,9 @@ class IotEdgeHub:
         self._twins = TwinRequests(connection, self._options.twin_timeout)
         # told before those whose messages fail are: they find the state that they are in
         connection.lost.add_done_callback(lambda _: self._leave(connection))
-        self._generation += 1
         self._connections.inc()
         self._connected.set(1)
-        level, self._news = (logging.INFO if self._news else logging.DEBUG), False
-        log.log(level, "Connected to %s as '%s' (%d)", self._identity.host, self._identity.name, self._generation)
-        self._online_since = time.monotonic()
-        self._enter(HubState.ONLINE)
+        self._standing.online(self._identity.name)
 
     async def release(self, connection: Connection) -> None:
         taking = (self._inputs.quiet(connection), self._methods.quiet())
@@ -173,37 +158,17 @@ class IotEdgeHub:
         if self._connection is connection:
             self._connection = None
             self._connected.set(0)
-            self._enter(HubState.CONNECTING)
+            self._standing.enter(HubState.CONNECTING)
 
     def offline(self, fault: Fault) -> None:
         self._losses.labels(fault.cause).inc()
-        self._reconnects[fault.cause.value] += 1
-        if time.monotonic() - self._online_since > LONG:
-            self._said.forget()
-        if fault.cause is not Cause.RENEWAL:
-            self._say(fault)
+        self._standing.ended(fault)
 
     def failed(self, fault: Fault) -> None:
-        self._say(fault)
-        if self.state is HubState.CONNECTING:
-            self._enter(HubState.OFFLINE)
+        self._standing.failed(fault)
 
-    def _say(self, fault: Fault) -> None:
-        self._lost = str(fault)
-        if self._said.worth_a_line(fault):
-            times = self._said.times(fault)
-            level = logging.ERROR if fault.cause in TO_BE_MENDED else logging.WARNING
-            log.log(level, "%s%s", fault, f" ({times} times by now)" if times > 1 else "")
-            self._news = True
-
-    def _enter(self, state: HubState) -> None:
-        if state is not self.state:
-            self.state = state
-            self._since = datetime.now(UTC)
-            try:
-                self._sink.on_state(state)
-            except Exception as error:  # the sink's own fault: the connection is not to suffer from it
-                log.error("iotedge: what was to be done on '%s' failed: %s: %s", state, type(error).__name__, error)
+    def _told(self, state: HubState) -> None:
+        self._sink.on_state(state)
 
     # --- what the hub sends ----------------------------------------------------------------------------------------
 
