@@ -16,11 +16,13 @@ import cv2
 import numpy as np
 import pytest
 
+from edgefn.bindings.backlog import Backlog
 from edgefn.bindings.file import FileOutput, FileOutputKind, FileOutputOptions
 from edgefn.contracts import EdgeMessage, Event, Services, VideoFrame
 from edgefn.errors import EdgefnError
 from edgefn.function import Binding, Direction
 from edgefn.loader import load_app
+from edgefn.logs import CURRENT, Invocation
 from tests.conftest import AppIn
 from tests.spool.ports import until
 from tests.ticks import HEAD
@@ -355,3 +357,18 @@ async def test_a_full_disk_is_said_once_and_what_fits_is_written_again_when_ther
     await output.send(output.encode(bytes(60 * 1024)), Event(frame(6)))
     await output.close()
     assert [path.name for path in small_disk.iterdir()] == ["6.bin"]
+
+
+async def test_what_is_done_later_is_logged_as_of_no_invocation() -> None:
+    seen: list[Any] = []
+
+    async def handle(value: str) -> None:
+        seen.append((value, CURRENT.get()))
+
+    backlog: Backlog[str] = Backlog(2, "block", handle, seen.append)
+    token = CURRENT.set(Invocation("1", "see"))
+    for value in "abc":
+        await backlog.put(value)
+    CURRENT.reset(token)
+    await backlog.close(5.0)
+    assert seen == [("a", None), ("b", None), ("c", None)]

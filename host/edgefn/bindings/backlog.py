@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Generic, Literal, TypeVar
@@ -55,7 +56,8 @@ class Backlog(Generic[T]):
             self._waiting.append(value)
             self._changed.notify_all()
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._work(), name="backlog")
+            # of no invocation: what is handled later would be logged as of the first one
+            self._task = asyncio.create_task(self._work(), name="backlog", context=contextvars.Context())
 
     async def close(self, within: float) -> None:
         """Ends the task, after what waits where that is worked off in so many seconds; the rest is counted as
