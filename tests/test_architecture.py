@@ -1,9 +1,10 @@
-"""The books that tests keep: imports go one way, heavy libraries load where they are used, hooks are described."""
+"""The books that tests keep: imports go one way, heavy libraries load where they are used, hooks and guides are in order."""
 
 from __future__ import annotations
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from edgefn import hookspecs, plugins
+from tests.test_docs import ANY, MARK, PAGES, ROOT
 
 PACKAGE = Path(__file__).parents[1] / "host" / "edgefn"
 DOCS = Path(__file__).parents[1] / "docs"
@@ -197,3 +199,35 @@ def test_taking_a_line_out_of_the_built_ins_removes_that_feature_only() -> None:
         manager, errors = plugins.plugin_manager([name for name in plugins.BUILTINS if name != missing])
         assert errors == []
         assert not manager.has_plugin(missing)
+
+
+def test_each_block_says_how_it_is_run_or_why_not() -> None:
+    pages = [*PAGES, *(ROOT / "sample").glob("*.md"), *(ROOT / "docs" / "bindings").glob("README.md")]
+    marks = [(page.name, mark, MARK.fullmatch(mark)) for page in pages for mark in ANY.findall(page.read_text())]
+    unmarked = [(name, mark) for name, mark, found in marks if found is None]
+    assert unmarked == [], "mark each block of Python or a console: tests/test_docs.py says how"
+    tests = {(name, found["test"]) for name, _, found in marks if found and found["test"]}
+    assert [(name, test) for name, test in tests if name not in (ROOT / test).read_text()] == []
+
+
+def test_each_guide_is_in_the_index_and_no_link_leads_nowhere() -> None:
+    links = [
+        (page, *target.partition("#")[::2])
+        for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"))
+        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text())
+        if "://" not in target
+    ]
+    assert [(page.name, file, anchor) for page, file, anchor in links if not leads(page, file, anchor)] == []
+    index = ROOT / "docs" / "README.md"
+    named = {file for page, file, _ in links if page == index}
+    missing = [path.name for path in (ROOT / "docs").glob("*.md") if path != index and path.name not in named]
+    assert missing == [], "docs/README.md is the index"
+
+
+def leads(page: Path, file: str, anchor: str) -> bool:
+    """Whether a link leads to a file that is there, and to a heading of it."""
+    target = page.parent / file if file else page
+    if not anchor or not target.exists():
+        return target.exists()
+    headings = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE)
+    return anchor in {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

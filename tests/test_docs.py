@@ -193,14 +193,6 @@ def test_the_decorators_of_a_guide_are_without_an_error(
     assert function.errors == []
 
 
-def test_each_block_says_how_it_is_run_or_why_not() -> None:
-    pages = [*PAGES, *(ROOT / "sample").glob("*.md"), *(ROOT / "docs" / "bindings").glob("README.md")]
-    marks = [(page.name, mark, MARK.fullmatch(mark)) for page in pages for mark in ANY.findall(page.read_text())]
-    assert [(name, mark) for name, mark, found in marks if found is None] == []
-    tests = {(name, found["test"]) for name, _, found in marks if found and found["test"]}
-    assert [(name, test) for name, test in tests if name not in (ROOT / test).read_text()] == []
-
-
 def test_the_tutorial_and_the_transcript_are_run() -> None:
     assert {"tutorial", "transcript"} <= {guide.stem for guide in GUIDES}
 
@@ -220,28 +212,6 @@ def test_the_tutorial_and_the_transcript_are_run() -> None:
 )
 def test_an_ellipsis_stands_for_any_text(shown: str, is_right: bool) -> None:
     assert matches("one\ntwo 17\nthree\n", shown) is is_right
-
-
-def test_each_guide_is_in_the_index_and_no_link_leads_nowhere() -> None:
-    links = [
-        (page, *target.partition("#")[::2])
-        for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"))
-        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text())
-        if "://" not in target
-    ]
-    assert [(page.name, file, anchor) for page, file, anchor in links if not leads(page, file, anchor)] == []
-    index = ROOT / "docs" / "README.md"
-    named = {file for page, file, _ in links if page == index}
-    assert [path.name for path in (ROOT / "docs").glob("*.md") if path != index and path.name not in named] == []
-
-
-def leads(page: Path, file: str, anchor: str) -> bool:
-    """Whether a link leads to a file that is there, and to a heading of it."""
-    target = page.parent / file if file else page
-    if not anchor or not target.exists():
-        return target.exists()
-    headings = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE)
-    return anchor in {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_each_figure_of_the_readme_names_the_benchmark_that_gives_it() -> None:
