@@ -1,4 +1,4 @@
-"""The books that tests keep: imports go one way, heavy libraries load where they are used, hooks and guides are in order."""
+"""The books that tests keep: which way imports go, where heavy libraries load, and that hooks and guides are in order."""
 
 from __future__ import annotations
 
