@@ -1,4 +1,4 @@
-"""The books that tests keep: which way imports go, where heavy libraries load, and that hooks and guides are in order."""
+"""The books that tests keep: how imports go, where heavy libraries load, whether hooks and guides are in order."""
 
 from __future__ import annotations
 
