@@ -464,6 +464,23 @@ def test_what_makes_no_sense_is_said_when_the_app_loads(app_of: AppIn, options: 
     assert "abc123secret" not in told
 
 
+@pytest.mark.parametrize(
+    ("options", "devices", "writes", "packages"),
+    [
+        ({"player": "auto", "path": ""}, ("/dev/snd",), (), "espeak-ng alsa-utils"),
+        ({"player": "none"}, (), (), "espeak-ng"),
+        ({"cacheFolder": "cache"}, (), ("said", "cache"), "espeak-ng"),
+        ({**OF_AZURE, "cacheFolder": "none"}, (), ("said",), ""),
+    ],
+)
+def test_a_deployment_is_told_what_it_needs_to_speak(
+    services: Services, options: dict[str, Any], devices: tuple[str, ...], writes: tuple[str, ...], packages: str
+) -> None:
+    needs = SpeechOutputKind(services).needs(binding(Path("said"), **options))
+    assert (needs.devices, needs.writes) == (devices, writes)
+    assert [packages] == [note.partition("'")[2].strip("'") for note in needs.notes] or not packages
+
+
 async def test_voice_and_words_change_in_place(app_of: AppIn, services: Services, tmp_path: Path) -> None:
     async with speaking(services, tmp_path, map={"apple": "One"}) as speaker:
         await speaker.say("apple")

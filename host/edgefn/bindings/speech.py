@@ -376,7 +376,7 @@ class SpeechOutputKind:
             groups=("audio",) if heard else (),
             reads=(Asset(reads, self._around.folder(reads)),) if reads.lower() not in NOT_SET else (),
             writes=tuple(path for path in written if path.lower() not in NOT_SET),
-            notes=(f"the image needs {' and '.join(programs)}, for what is said",) if programs else (),
+            notes=(f"to be heard, build the image with PACKAGES='{' '.join(programs)}'",) if programs else (),
         )
 
     async def open(self, binding: Binding) -> SpeechOutput:
