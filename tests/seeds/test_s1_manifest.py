@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from edgefn.cli import main
 
 MANIFEST = """{
   "modulesContent": {
@@ -46,12 +47,21 @@ MANIFEST = """{
 """
 
 
-def checked(folder: Path, old: str = "", new: str = "") -> tuple[int, str]:
-    """The exit code and the words of the command, for the manifest with a fault in it."""
-    (folder / "deployment.json").write_text(MANIFEST.replace(old, new))
-    command = [sys.executable, "-m", "edgefn", "manifest", "check", "deployment.json"]
-    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
-    return ended.returncode, ended.stdout
+Checked = Callable[[str, str], tuple[int, str]]
+
+
+@pytest.fixture
+def checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Checked:
+    """The exit code and the words of ``edgefn manifest check``, for the manifest with a fault in it."""
+    monkeypatch.chdir(tmp_path)
+
+    def check(old: str, new: str) -> tuple[int, str]:
+        Path("deployment.json").write_text(MANIFEST.replace(old, new))
+        with pytest.raises(SystemExit) as ended:
+            main(["manifest", "check", "deployment.json"])
+        return int(ended.value.code or 0), capsys.readouterr().out
+
+    return check
 
 
 @pytest.mark.parametrize(
@@ -86,18 +96,18 @@ def checked(folder: Path, old: str = "", new: str = "") -> tuple[int, str]:
     ids=["lost $upstream", "leads nowhere", "unknown module", "comma", "create options"],
 )
 def test_s1_10_a_manifest_that_can_not_work_is_refused_with_the_reason(
-    tmp_path: Path, old: str, new: str, reason: str
+    checked: Checked, old: str, new: str, reason: str
 ) -> None:
-    code, printed = checked(tmp_path, old, new)
+    code, printed = checked(old, new)
     assert code == 1
     assert f"error: {reason}" in printed
 
 
-def test_s1_10_a_privileged_container_is_warned_of(tmp_path: Path) -> None:
-    code, printed = checked(tmp_path, '/state\\"]}}"', '/state\\"], \\"Privileged\\": true}}"')
+def test_s1_10_a_privileged_container_is_warned_of(checked: Checked) -> None:
+    code, printed = checked('/state\\"]}}"', '/state\\"], \\"Privileged\\": true}}"')
     assert code == 0
     assert "warning: deployment.json:17: module 'scorer' is privileged" in printed
 
 
-def test_s1_10_a_sound_manifest_is_taken(tmp_path: Path) -> None:
-    assert checked(tmp_path) == (0, "deployment.json: 0 errors, 0 warnings\n")
+def test_s1_10_a_sound_manifest_is_taken(checked: Checked) -> None:
+    assert checked("", "") == (0, "deployment.json: 0 errors, 0 warnings\n")
