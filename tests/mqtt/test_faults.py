@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +31,9 @@ def kept(tmp_path: Path) -> Iterator[Mosquitto]:
 
 HELD = """
 import asyncio
+import base64
+import hashlib
+import json
 go = asyncio.Event()
 @app.mqtt_trigger("m", "in/#")
 @app.mqtt_output("$return", "out/held")
@@ -239,6 +245,55 @@ def f(m: str, a: edgefn.Out[str], b: edgefn.Out[str]):
     assert peer.once() == ["1", "2"]
     assert sorted(text for text, _ in found) == ["1", "2"]
     assert "the broker did not take a message (0x87, not authorised)" in found[0][1]
+
+
+def rules_of_subscriptions(folder: Path, user: str, password: str, allowed: str) -> tuple[str, ...]:
+    """The configuration of a broker that grants a user subscriptions below one topic only."""
+    plugins = list(Path("/usr/lib").glob("*/mosquitto_dynamic_security.so"))
+    if not plugins:
+        pytest.skip("mosquitto's plugin for access rules is not installed")
+    salt, rounds = b"twelve bytes", 101
+    secret = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, rounds)
+    known = {"username": user, "iterations": rounds, "roles": [{"rolename": "reader"}]}
+    hashed = {"password": base64.b64encode(secret).decode(), "salt": base64.b64encode(salt).decode()}
+    rule = {"acltype": "subscribePattern", "topic": allowed, "allow": True}
+    access = {"publishClientSend": True, "publishClientReceive": True, "subscribe": False, "unsubscribe": True}
+    document = {
+        "defaultACLAccess": access,
+        "clients": [{**known, **hashed}],
+        "groups": [],
+        "roles": [{"rolename": "reader", "acls": [rule]}],
+    }
+    folder.mkdir(parents=True)
+    file = folder / "rules.json"
+    file.write_text(json.dumps(document))
+    return f"plugin {plugins[0]}", f"plugin_opt_config_file {file}"
+
+
+async def test_a_subscription_that_is_not_granted_is_said_and_keeps_no_other_function_from_its_messages(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    code = """
+seen = []
+@app.mqtt_trigger("m", "in/fine/+")
+def fine(m: str):
+    seen.append(m)
+@app.mqtt_trigger("m", "in/secret")
+def secret(m: str):
+    seen.append(m)
+"""
+    lines = rules_of_subscriptions(tmp_path / "broker", "host", "pass", "in/fine/#")
+    with broker_in(tmp_path / "broker", *lines, anonymous=False) as strict:
+        there = f"mqtt://host:pass@127.0.0.1:{strict.port}"
+        async with host_at(tmp_path, strict, code, MQTT_BROKER=there) as host:
+            with peer_of(strict, user=("host", "pass")) as peer:
+                peer.publish("in/secret", "no")
+                peer.publish("in/fine/1", "yes")
+                await until(lambda: seen(host) == ["yes"])
+            triggers = {name: one["trigger"] for name, one in host.status()["functions"].items()}
+    assert "refused" not in triggers["fine"]
+    assert triggers["secret"]["refused"] == "0x87, not authorised"
+    assert "does not grant the subscription of 'in/secret' (0x87, not authorised); its access rules" in caplog.text
 
 
 async def test_a_packet_that_is_too_large_makes_a_dead_letter_and_holds_up_nothing(tmp_path: Path) -> None:

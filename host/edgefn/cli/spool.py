@@ -41,7 +41,7 @@ def _show_spool(root: Path | None, state: Path | None, *, as_json: bool) -> None
     if as_json:
         typer.echo(orjson.dumps(boxes, option=orjson.OPT_INDENT_2).decode())
         return
-    names = {"inbox": "inbox (for functions)", "outbox": "outbox (for the hub)", "dead": "dead letters"}
+    names = {"inbox": "inbox (for functions)", "outbox": "outbox (for the hub, and brokers)", "dead": "dead letters"}
     for box, depth in boxes.items():
         oldest = f", the oldest {depth['oldest_seconds']:.0f} s old" if depth["messages"] else ""
         typer.echo(f"{names[box]}: {counted(depth['messages'], 'message')}, {depth['bytes']} bytes{oldest}")

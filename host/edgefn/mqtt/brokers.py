@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgefn.contracts import EdgeMessage, HubState, Needs
-from edgefn.errors import NotConnected
+from edgefn.errors import HubError, NotConnected
 from edgefn.metrics import Metrics
 from edgefn.mqtt.address import VARIABLES, Address, address_of, files_of
 from edgefn.mqtt.intake import Intake
@@ -127,7 +127,10 @@ class Broker:
         self._link = Link(self.address, client_id, self._options, self._remembered, self, self._metrics)
         self._apply()
         self._storing = asyncio.create_task(self._intake.run(), name=f"mqtt inbox {self.name}")
-        self._link.start()
+        try:
+            self._link.start()
+        except HubError as error:
+            log.error("%s: %s", self.name, error)
 
     def on_state(self, state: HubState) -> None:
         if self._sender is not None:

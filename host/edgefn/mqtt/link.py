@@ -189,10 +189,10 @@ class Link:
 
     async def _connect(self) -> tuple[Connection, bytes]:
         """A connection that is ready, and the token that it was made with; raises Fault, and leaves nothing behind."""
-        from edgefn.mqtt.connection import Connection
-
         ends = time.monotonic() + self._options.connect_timeout
         dialled = await self._dial()
+        from edgefn.mqtt.connection import Connection  # paho has been loaded by now, in the thread that has dialled
+
         name, number = self.address.name, next(self._numbers)
         connection = Connection(number, dialled.client, name, self._receive, ack_timeout=self._options.ack_timeout)
         try:
@@ -201,6 +201,7 @@ class Link:
             self._tell_forgotten(connection)
             await self._subscribe(connection, anew=True)
         except Fault as fault:
+            connection.end(fault)
             raise self._placed(fault) from None
         except BaseException:
             connection.end(_stopped())
