@@ -293,6 +293,17 @@ def test_an_input_that_nobody_feeds_is_a_warning(tmp_path: Path, capsys: pytest.
     assert 'no route leads to input "frames" of module "edgefn"; it never gets a message' in text
 
 
+def test_a_module_that_takes_whatever_comes_and_gets_nothing_is_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = app_in(tmp_path / "app", COUNTER.replace('"frames"', '"*"'))
+    document = made(module(folder)).document
+    (text,) = checked(written(tmp_path, document), str(folder), capsys=capsys)[1]
+    assert 'no route leads to an input of module "edgefn"' in text
+    routes(r='FROM /messages/modules/edgefn/* INTO BrokeredEndpoint("/modules/edgefn/inputs/any")')(document)
+    assert checked(written(tmp_path, document), str(folder), capsys=capsys) == (0, [])
+
+
 def test_the_devices_of_the_app_are_asked_for_under_the_settings_of_the_manifest(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

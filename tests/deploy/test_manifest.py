@@ -142,6 +142,12 @@ def test_the_group_of_a_render_node_is_said_to_differ_from_box_to_box(tmp_path: 
     assert host_config(told, box)["GroupAdd"] == ["993"]
 
 
+def test_devices_whose_drivers_are_for_another_processor_are_said(tmp_path: Path) -> None:
+    folder = app_in(tmp_path / "a", CAMERA, {**CPU, "DEVICE": "GPU"})
+    assert any("drivers for amd64 only; on arm64" in note for note in module(folder, box=Box("arm64")).notes)
+    assert not any("amd64" in note for note in module(folder, box=Box("amd64")).notes)
+
+
 def test_a_container_has_a_state_volume_a_read_only_root_and_no_more_rights(tmp_path: Path) -> None:
     found = host_config(module(app_in(tmp_path / "a", COUNTER), "count"))
     assert found["Binds"] == ["count-state:/state"]

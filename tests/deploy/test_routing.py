@@ -81,6 +81,17 @@ def test_modules_feed_each_other_also_where_host_json_declares_routes(tmp_path: 
     }
 
 
+def test_no_routes_at_all_are_a_choice_too() -> None:
+    assert routing([ports("cam", "f", outputs="frames")], {"cam": OwnRoutes("edgefn", {})}).routes == {}
+
+
+def test_all_outputs_of_a_module_stay_its_own() -> None:
+    other = Ports("other", "g", (), ("",))
+    own = {"all": f"FROM /messages/modules/edgefn/* {CLOUD}"}
+    found = routing([ports("cam", "f", outputs="frames"), other], {"cam": OwnRoutes("edgefn", own)})
+    assert found.routes["all"] == f"FROM /messages/modules/cam/* {CLOUD}"
+
+
 def test_a_route_that_is_declared_is_not_made_again() -> None:
     declared = {"mine": f"FROM /messages/modules/cam/outputs/frames WHERE a = 'b' {feed('count', 'frames')}"}
     both = [ports("cam", "f", outputs="frames"), ports("count", "g", inputs="frames")]

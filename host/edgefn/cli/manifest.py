@@ -46,7 +46,7 @@ class Make:
 def run_manifest(asked: Make) -> int:
     """Prints or writes the manifest, and its notes to the standard error; 1 where there is none."""
     try:
-        box = Box(asked.devices, settings_given(asked.groups, "--group"))
+        box = Box(asked.arch or "", asked.devices, settings_given(asked.groups, "--group"))
         modules = opened(asked, box)
         made = manifest(modules, replace(asked.wanted, box=box))
         if asked.schema is not None:

@@ -26,10 +26,16 @@ GROUPS: Mapping[str, str] = {"video": "44", "audio": "29", "render": "109"}
 NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
+INTEL = ("/dev/dri/", "/dev/accel/", "/dev/acl")
+"""How the device files begin whose drivers are for amd64."""
+
+
 @dataclass(frozen=True, slots=True)
 class Box:
     """What is known of the machines that a module is for, beside what its functions say."""
 
+    arch: str = ""
+    """``amd64``, ``arm64``; empty where it is not said."""
     devices: tuple[str, ...] = ()
     groups: Mapping[str, str] = field(default_factory=dict)
     """Numbers of groups by name."""
@@ -78,7 +84,7 @@ def module_of(app: App, name: str, image: str, box: Box) -> Module:
     served = Needs(ports=tuple(serving_options(app.config).ports(MODULE_PORT)))
     needs = Needs.of_all([*each.values(), page, served])
     ports = [Ports(name, function, found.inputs, found.outputs) for function, found in each.items()]
-    notes = [*needs.notes, *files.notes(needs, app.root), *_of_groups(needs, box)]
+    notes = [*needs.notes, *files.notes(needs, app.root), *_of_groups(needs, box), *_of_arch(needs, box)]
     return Module(
         name,
         app,
@@ -97,6 +103,15 @@ def function_needs(function: Function, kinds: KindTable) -> Needs:
     return Needs.of_all(
         asked(binding) for binding in function.bindings if (asked := getattr(kind_of(binding, kinds), "needs", None))
     )
+
+
+def _of_arch(needs: Needs, box: Box) -> list[str]:
+    found = [device for device in needs.devices if device.startswith(INTEL)]
+    if not found or not box.arch.startswith("arm"):
+        return []
+    return [
+        f"{found[0]} is asked for, and Intel's devices have drivers for amd64 only; on {box.arch}, --set DEVICE=CPU"
+    ]
 
 
 def _of_groups(needs: Needs, box: Box) -> list[str]:

@@ -39,7 +39,8 @@ class OwnRoutes:
     """The routes of one app's host.json, and the name that its module has in them."""
 
     module_id: str
-    routes: Mapping[str, Declared] = field(default_factory=dict)
+    routes: Mapping[str, Declared] | None = None
+    """None where it declares none, which is not the same as an empty object."""
 
 
 @dataclass(slots=True)
@@ -56,7 +57,7 @@ class Routing:
 
 
 def own_routes(app: App) -> OwnRoutes:
-    """The routes that host.json declares; none where it says nothing. Raises SettingError."""
+    """The routes that host.json declares; raises SettingError."""
     options = edge_hub_options(app.root, app.config)
     if app.config.extension("edgeHub").get("routes") is None:
         return OwnRoutes(options.module_id)
@@ -71,9 +72,9 @@ def routing(ports: Iterable[Ports], declared: Mapping[str, OwnRoutes]) -> Routin
     """The routes of all modules; ``declared`` are those that each module's app declares."""
     everything = list(ports)
     result = Routing()
-    saying = {module for module, own in declared.items() if own.routes}
+    saying = {module for module, own in declared.items() if own.routes is not None}
     for module, own in declared.items():
-        for name, route in own.routes.items():
+        for name, route in (own.routes or {}).items():
             found = _renamed(route, own.module_id, module, everything)
             result.add(name if name not in result.routes else f"{module}{_title(name)}", found)
     fed = {_fed(route) for route in result.routes.values()}
@@ -101,9 +102,10 @@ def _renamed(route: Any, old: str, new: str, ports: Iterable[Ports]) -> Declared
 
 def _owner(name: str | None, module: str, ends: Collection[tuple[str, str]]) -> str:
     """The module that has an output or input: the app's own, or the only other one that has it."""
-    wanted = (name or "").lower()
-    others = [other for other, end in ends if end == wanted and other != module]
-    return others[0] if len(others) == 1 and not {(module, wanted), (module, ANY)} & set(ends) else module
+    if not name or {(module, name.lower()), (module, ANY)} & set(ends):
+        return module
+    others = [other for other, end in ends if end == name.lower()]
+    return others[0] if len(others) == 1 else module
 
 
 def _feed(everything: list[Ports], saying: Collection[str], fed: set[tuple[str, str]], result: Routing) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 
 from edgefn.deploy.check.findings import Finding, Level, Look, errors_of
 from edgefn.errors import HubError
-from edgefn.routes import Routes, Upstream
+from edgefn.routes import ModuleInput, Routes, Upstream
 from edgefn.standin.manifest import HUB
 
 Names = Collection[tuple[str, str]]
@@ -44,12 +44,22 @@ def route_findings(look: Look, outputs: Names, inputs: Names) -> Iterator[Findin
         is_elsewhere = look.is_layered and "unknown module" in text
         level = Level.ERROR if warning.loses and not is_elsewhere else Level.WARNING
         yield Finding(level, f"{where}: {text}")
+    yield from _unfed(look, routes, inputs)
     if look.is_layered or errors:
         return
     if not routes:
         yield look.warning(look.in_hub("routes"), "there are no routes, so edgeHub drops every message")
     elif not any(isinstance(route.sink, Upstream) for route in routes):
         yield look.warning(look.in_hub("routes"), "no route leads INTO $upstream, so nothing reaches IoT Hub")
+
+
+def _unfed(look: Look, routes: Routes, inputs: Names) -> Iterator[Finding]:
+    """Modules that take whatever comes, and get nothing."""
+    fed = {route.sink.module for route in routes if isinstance(route.sink, ModuleInput)}
+    for module in dict.fromkeys(module for module, name in inputs if name == "*"):
+        if module not in fed:
+            text = f'no route leads to an input of module "{module}"; its function of input "*" never gets a message'
+            yield look.warning(look.in_hub("routes"), text)
 
 
 def good_routes(look: Look) -> Routes:
