@@ -80,6 +80,7 @@ HEAVY = {
         "testing/pictures.py",
     },
     "openvino": {"sessions/openvino.py"},
+    "nncf": {"sessions/int8.py"},
     "azure.iot": {"hubs/iot_edge/sdk.py", "hubs/iot_edge/credentials.py"},
     "paho": {
         "hubs/iot_edge/sdk.py",

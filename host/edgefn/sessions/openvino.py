@@ -140,7 +140,7 @@ class OpenVinoKind:
             if self._closed:
                 raise ModelError("the host is stopping; no model is opened any more")
             if self._core is None:
-                self._core = _new_core()
+                self._core = new_core()
             return self._core
 
 
@@ -152,7 +152,8 @@ def library() -> Any:
     return openvino
 
 
-def _new_core() -> openvino.Core:
+def new_core() -> openvino.Core:
+    """OpenVINO's core, when its binding has made its tables of types."""
     import numpy as np
 
     ov = library()
@@ -169,7 +170,7 @@ def present_devices() -> dict[str, str]:
         return {name: str(core.get_property(name, "FULL_DEVICE_NAME")) for name in core.available_devices}
     except (ImportError, RuntimeError) as error:
         raise ModelError(
-            f"OpenVINO can not be used: {_reason(error)}; pip install --force-reinstall openvino"
+            f"OpenVINO can not be used: {reason_of(error)}; pip install --force-reinstall openvino"
         ) from None
 
 
@@ -181,7 +182,7 @@ def compile_model(core: openvino.Core, recipe: Recipe) -> OpenedModel:
     from edgefn.sessions.opened import OpenedModel
     from edgefn.sessions.requests import Requests
 
-    model = _read(core, recipe.path)
+    model = read_model(core, recipe.path)
     quanta = {name_of(output): quantum for output in model.outputs if (quantum := _quantum(output))}
     picture = _fold(model, recipe) if recipe.prepare else None
     inputs, outputs = list(map(port_of, model.inputs)), list(map(port_of, model.outputs))
@@ -194,7 +195,7 @@ def compile_model(core: openvino.Core, recipe: Recipe) -> OpenedModel:
             slots = [_slot(compiled, inputs, outputs, picture) for _ in range(recipe.requests or int(streams) + SPARE)]
             slots[0].run()
     except RuntimeError as error:
-        raise DeviceError(f"model '{recipe.path.name}' does not run on {recipe.device}: {_reason(error)}") from error
+        raise DeviceError(f"model '{recipe.path.name}' does not run on {recipe.device}: {reason_of(error)}") from error
     facts = {
         "model": recipe.path.name,
         "device": slots[0].device(),
@@ -216,14 +217,15 @@ def compile_model(core: openvino.Core, recipe: Recipe) -> OpenedModel:
     )
 
 
-def _read(core: openvino.Core, path: Path) -> openvino.Model:
+def read_model(core: openvino.Core, path: Path) -> openvino.Model:
+    """The model of a file; raises ModelError for one that OpenVINO does not take."""
     try:
         return core.read_model(path)
     except RuntimeError as error:
         weights = path.with_suffix(".bin")
         if path.suffix.lower() == ".xml" and not weights.exists() and "bin file" in str(error):
             raise ModelError(f"model '{path}' has no weights; '{weights.name}' should lie beside it") from error
-        raise ModelError(f"OpenVINO does not take model '{path}': {_reason(error)}") from error
+        raise ModelError(f"OpenVINO does not take model '{path}': {reason_of(error)}") from error
 
 
 def _config(recipe: Recipe) -> dict[str, Any]:
@@ -266,7 +268,7 @@ def _slot(
         try:
             request.infer(share_outputs=True)
         except RuntimeError as error:
-            raise ModelError(f"inference failed: {_reason(error)}") from error
+            raise ModelError(f"inference failed: {reason_of(error)}") from error
 
     def results() -> Sequence[Any]:
         return fixed if is_fixed else [tensor.data for tensor in request.output_tensors]
@@ -344,7 +346,7 @@ def _reshape(model: openvino.Model, index: int, shape: list[int]) -> None:
     try:
         model.reshape({model.inputs[index]: shape})
     except RuntimeError as error:
-        raise ModelError(f"input {port} can not be made {shape}: {_reason(error)}") from error
+        raise ModelError(f"input {port} can not be made {shape}: {reason_of(error)}") from error
 
 
 def _quantum(output: openvino.Output) -> Quantum | None:
@@ -379,7 +381,7 @@ def _precision(compiled: openvino.CompiledModel) -> str:
     return names.get(kind.get_type_name(), kind.get_type_name()) if kind is not None else "unknown"
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """The telling line of an OpenVINO error, without its trace of C++ files."""
     noise = ("Exception from", "FrontEnd API failed")
     lines = [line.strip() for line in str(error).splitlines()]
