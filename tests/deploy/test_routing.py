@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edgefn.deploy.routing import OwnRoutes, Ports, routing, start_order
 from edgefn.errors import SettingError
+from edgefn.routes import ModuleInput, Routes, Sink, Upstream, parse_routes
 from tests.deploy.apps import CAMERA, COUNTER, app_in, made, module, routes
 
 CLOUD = "INTO $upstream"
@@ -117,3 +120,47 @@ def test_wrong_routes_of_host_json_are_said_with_their_place(tmp_path: Path) -> 
 def test_what_is_fed_starts_before_what_feeds_it() -> None:
     chain = [ports("a", "f", outputs="x"), ports("b", "g", inputs="x", outputs="y"), ports("c", "h", inputs="y")]
     assert start_order(chain, routing(chain, {}).routes) == {"c": 1, "b": 2, "a": 3}
+
+
+NAMES = st.sampled_from("abc")
+FUNCTIONS = st.lists(
+    st.builds(
+        lambda module, ends: (module, *ends),
+        st.sampled_from(["cam", "count", "log"]),
+        st.tuples(st.frozensets(NAMES, max_size=2), st.frozensets(NAMES, max_size=2)),
+    ),
+    max_size=6,
+)
+
+
+@given(FUNCTIONS)
+def test_every_output_reaches_iot_hub_and_no_message_goes_round(
+    functions: list[tuple[str, frozenset[str], frozenset[str]]],
+) -> None:
+    everything = [
+        Ports(module, f"f{number}", tuple(sorted(inputs)), tuple(sorted(outputs)))
+        for number, (module, inputs, outputs) in enumerate(functions)
+    ]
+    routes = parse_routes(routing(everything, {}).routes)
+    for each in everything:
+        for output in each.outputs:
+            assert Upstream() in sinks(routes, each.module, output)
+            assert not comes_back(routes, everything, each, output)
+
+
+def sinks(routes: Routes, module: str, output: str) -> list[Sink]:
+    source = f"/messages/modules/{module}/outputs/{output}"
+    return [route.sink for route in routes if route.takes(source)]
+
+
+def comes_back(routes: Routes, everything: list[Ports], start: Ports, output: str) -> bool:
+    """Whether a message of an output may cause another one of it, if every function answers by all of its outputs."""
+    waiting, seen = [(start.module, output)], set[tuple[str, str]]()
+    while waiting:
+        for sink in sinks(routes, *waiting.pop()):
+            for taker in everything:
+                if isinstance(sink, ModuleInput) and taker.module == sink.module and sink.input in taker.inputs:
+                    caused = {(taker.module, each) for each in taker.outputs} - seen
+                    seen |= caused
+                    waiting += caused
+    return (start.module, output) in seen

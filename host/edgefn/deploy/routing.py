@@ -7,7 +7,7 @@ between modules are made in any case, since no app knows of the others.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,8 @@ ANY = "*"
 FLAGS = re.IGNORECASE
 SEPARATED = re.compile(r"[^A-Za-z0-9]+")
 
+End = tuple[str, str]
+"""An output of a module."""
 Declared = str | Mapping[str, Any]
 """A route as a manifest has it: its text, or an object with a ``route``."""
 
@@ -77,8 +79,7 @@ def routing(ports: Iterable[Ports], declared: Mapping[str, OwnRoutes]) -> Routin
         for name, route in (own.routes or {}).items():
             found = _renamed(route, own.module_id, module, everything)
             result.add(name if name not in result.routes else f"{module}{_title(name)}", found)
-    fed = {_fed(route) for route in result.routes.values()}
-    _feed(everything, saying, fed, result)
+    _feed(everything, saying, result)
     for module, output in _outputs(everything):
         if module not in saying:
             result.add(f"{_camel(module, output)}ToCloud", f"FROM {_source(module, output)} INTO $upstream")
@@ -108,41 +109,47 @@ def _owner(name: str | None, module: str, ends: Collection[tuple[str, str]]) -> 
     return others[0] if len(others) == 1 else module
 
 
-def _feed(everything: list[Ports], saying: Collection[str], fed: set[tuple[str, str]], result: Routing) -> None:
-    """Leads outputs to inputs of the same name, but for those that would lead back to where they come from."""
-    leads: dict[Ports, set[Ports]] = {each: set() for each in everything}
-    for giver in everything:
-        for taker in everything:
-            if giver.module == taker.module and giver.module in saying:
+def _feed(everything: list[Ports], saying: Collection[str], result: Routing) -> None:
+    """Leads outputs to inputs of the same name, but for those whose messages would come back to their source."""
+    outputs = _outputs(everything)
+    declared = list(parse_routes(result.routes))
+    fed = {(_bare(route.source), str(route.sink).lower()) for route in declared}
+    leads: dict[End, set[End]] = {end: set() for end in outputs}
+    for end in outputs:
+        for route in declared:
+            if isinstance(route.sink, ModuleInput) and route.takes(_source(*end)):
+                leads[end] |= _caused(route.sink, everything)
+    for module, output in outputs:
+        for sink in _inputs(everything):
+            if not output or output.lower() != sink.input.lower() or (module == sink.module and module in saying):
                 continue
-            for output, name in _meeting(giver, taker):
-                source, sink = _source(giver.module, output), ModuleInput(taker.module, name)
-                if giver is taker or _reaches(taker, giver, leads):
-                    what = f"output '{output}' of {giver.module}.{giver.function}"
-                    result.notes.append(
-                        f"{what} does not lead to input '{name}' of {taker.module}.{taker.function}: its messages "
-                        "would go round; declare the route in host.json where that is meant"
-                    )
-                    continue
-                leads[giver].add(taker)
-                if (source.lower(), str(sink).lower()) not in fed:
-                    whole = f"{_camel(giver.module, output)}To{_title(_camel(taker.module, name))}"
-                    result.add(whole, f"FROM {source} INTO {sink}")
+            source, caused = _source(module, output), _caused(sink, everything)
+            if (_bare(source), str(sink).lower()) in fed:
+                continue
+            if _reaches(caused, (module, output), leads):
+                text = f"output '{output}' of {module} does not lead to input '{sink.input}' of {sink.module}"
+                result.notes.append(
+                    f"{text}: its messages would go round; host.json may declare the route all the same"
+                )
+                continue
+            leads[module, output] |= caused
+            whole = f"{_camel(module, output)}To{_title(_camel(sink.module, sink.input))}"
+            result.add(whole, f"FROM {source} INTO {sink}")
 
 
-def _meeting(giver: Ports, taker: Ports) -> Iterator[tuple[str, str]]:
-    for output in giver.outputs:
-        for name in taker.inputs:
-            if name != ANY and output and output.lower() == name.lower():
-                yield output, name
+def _caused(sink: ModuleInput, everything: Iterable[Ports]) -> set[End]:
+    """The outputs of the functions that take an input."""
+    wanted = {sink.input.lower(), ANY}
+    takers = [each for each in everything if each.module == sink.module and wanted & {n.lower() for n in each.inputs}]
+    return {(each.module, output) for each in takers for output in each.outputs}
 
 
-def _reaches(start: Ports, end: Ports, leads: Mapping[Ports, set[Ports]]) -> bool:
-    seen: set[Ports] = set()
-    waiting = [start]
+def _reaches(starts: Iterable[End], end: End, leads: Mapping[End, set[End]]) -> bool:
+    seen: set[End] = set()
+    waiting = list(starts)
     while waiting:
         found = waiting.pop()
-        if found == end:
+        if _same(found, end):
             return True
         if found not in seen:
             seen.add(found)
@@ -150,8 +157,18 @@ def _reaches(start: Ports, end: Ports, leads: Mapping[Ports, set[Ports]]) -> boo
     return False
 
 
-def _outputs(everything: Iterable[Ports]) -> list[tuple[str, str]]:
+def _same(one: End, other: End) -> bool:
+    return one[0] == other[0] and one[1].lower() == other[1].lower()
+
+
+def _outputs(everything: Iterable[Ports]) -> list[End]:
     return list(dict.fromkeys((each.module, output) for each in everything for output in each.outputs))
+
+
+def _inputs(everything: Iterable[Ports]) -> list[ModuleInput]:
+    """Those that have a name."""
+    named = (ModuleInput(each.module, name) for each in everything for name in each.inputs if name != ANY)
+    return list(dict.fromkeys(named))
 
 
 def _source(module: str, output: str) -> str:
@@ -159,10 +176,9 @@ def _source(module: str, output: str) -> str:
     return f"/messages/modules/{module}/outputs/{output}" if output else f"/messages/modules/{module}/*"
 
 
-def _fed(route: Declared) -> tuple[str, str]:
-    """Source and sink of a route, to be compared."""
-    (parsed,) = parse_routes({"route": route})
-    return parsed.source.rstrip("/*").lower(), str(parsed.sink).lower()
+def _bare(source: str) -> str:
+    """A source as it is compared."""
+    return source.rstrip("/*").lower()
 
 
 def start_order(ports: Iterable[Ports], routes: Mapping[str, Declared]) -> dict[str, int]:
