@@ -128,6 +128,20 @@ async def test_it_waits_for_a_hub_that_is_away_and_sends_when_that_is_back(tmp_p
         await until(lambda: hub.bodies == bodies)
 
 
+async def test_a_hub_that_comes_and_goes_at_once_does_not_hold_the_event_loop(tmp_path: Path) -> None:
+    hub = ScriptedHub()
+    hub.state, hub.answer = HubState.OFFLINE, lambda message: NotConnected("away")
+    async with spool_in(tmp_path, hub) as spool:
+        bodies = await put(spool, 3)
+        await spool.idle()
+        spool.on_state(HubState.ONLINE)
+        spool.on_state(HubState.OFFLINE)
+        await asyncio.wait_for(asyncio.sleep(0.3), 5)
+        hub.state, hub.answer = HubState.ONLINE, lambda message: None
+        spool.on_state(HubState.ONLINE)
+        await until(lambda: hub.bodies == bodies)
+
+
 async def test_an_adapter_that_breaks_is_no_end_of_sending(tmp_path: Path) -> None:
     hub = ScriptedHub()
     broken = [True]

@@ -194,6 +194,7 @@ class Sender:
         pause, self._pause = self._pause, min(max(PAUSE, self._pause * 2), LONGEST_PAUSE)
         await self._back_within(pause * random.uniform(0.8, 1.2))
         while self._destination.state is not HubState.ONLINE:
+            self._back.clear()  # it was back, and has gone again: without this the loop would never be left, nor wait
             await self._back_within(LONGEST_PAUSE)
         self._resting = False
 
