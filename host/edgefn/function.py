@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 from edgefn.errors import Place
@@ -63,6 +63,10 @@ Truth = BeforeValidator(_truth)
 """For options that are true or false: settings spell that in many ways, and an empty one is false."""
 
 
+SOMETHING = {"type": "string", "pattern": r"^(?!\s*(?:[nN][oO][nN][eE]|[nN][uU][lL][lL])?\s*$)"}
+"""A JSON schema of texts that count as set."""
+
+
 def named(what: str) -> BeforeValidator:
     """For options that have to name something, such as ``what``.
 
@@ -75,7 +79,7 @@ def named(what: str) -> BeforeValidator:
             raise ValueError(f"names nothing: empty and none count as not set; give {what}")
         return value
 
-    return BeforeValidator(check, json_schema_input_type=Annotated[str, Field(min_length=1)])
+    return BeforeValidator(check, json_schema_input_type=Annotated[str, WithJsonSchema(SOMETHING)])
 
 
 class Options(BaseModel):

@@ -34,6 +34,10 @@ def relay(m: dict):
 
 @app.direct_method_trigger("payload", "ask")
 def ask(payload): ...
+
+@app.timer_trigger("timer", "0 * * * * *")
+@app.speech_output("$return", player="none")
+def tick(timer: func.TimerRequest) -> str: ...
 """
 
 
@@ -75,6 +79,9 @@ RIGHT = [
     of("relay", **{"return": {"interval": 60, "onChange": False}}),
     of("relay", maxConcurrency=4, cardinality="one"),
     of("ask", disabled=False),
+    of("tick", schedule="0 0 8 * * 1-5", runOnStartup=True),
+    of("tick", schedule="00:05:00"),
+    of("tick", **{"return": {"voice": "de", "rate": 1.2}}),
     of("hello", disabled=True),
 ]
 WRONG = [
@@ -118,6 +125,11 @@ WRONG = [
     of("relay", maxConcurrency=0),
     of("relay", **{"$return": {}, "back": {}}),
     of("ask", methodName="other"),
+    of("detect", source="none"),
+    of("tick", schedule="often"),
+    of("tick", schedule=5),
+    of("tick", **{"return": {"speechKey": "0123456789abcdef"}}),
+    of("tick", **{"return": {"rate": 9}}),
     of("hello", route="other"),
 ]
 
@@ -153,7 +165,7 @@ def test_what_the_schema_refuses_the_host_refuses(told: Module, document: dict[s
 def test_the_properties_to_begin_with_are_taken_and_change_nothing(told: Module) -> None:
     assert told.desired == {
         "settings": {"Threshold": 0.9, "Mode": "day", "Count": 3},
-        "functions": {name: {"disabled": False} for name in ("ask", "detect", "hello", "relay")},
+        "functions": {name: {"disabled": False} for name in ("ask", "detect", "hello", "relay", "tick")},
     }
     assert fits(told, dict(told.desired))
     laid = overlaid(told.app, told.desired)

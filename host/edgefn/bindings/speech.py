@@ -84,7 +84,7 @@ class SpeechOptions(Options):
     """Relative to the app root; default: one in the state folder. ``none``: sounds are kept in memory only."""
     cache_files: int = Field(default=1000, ge=1)
     cache_bytes: int = Field(default=128 * MIB, ge=1)
-    speech_key: SecretStr | None = None
+    speech_key: SecretStr | None = Field(default=None, json_schema_extra={"pattern": "^%[^%]+%$"})
     speech_region: str = ""
     endpoint: str = ""
     """The address of the service, where it is not that of the region."""

@@ -24,7 +24,7 @@ import azure.functions as func
 import orjson
 from azure.functions.meta import Datum
 from azure.functions.timer import TimerRequestConverter
-from pydantic import PlainValidator
+from pydantic import Field, PlainValidator
 
 from edgefn.contracts import Emit, Event, Feed, Services, TriggerKind
 from edgefn.errors import BindingError, SettingError, nearest
@@ -49,10 +49,14 @@ NEVER = "0001-01-01T00:00:00+00:00"
 """How .NET writes a time that is not set."""
 
 
+FORMS = r"^\s*(?:\S+(?:\s+\S+){4,5}|(?:\d+\.)?\d+:\d+(?::\d+(?:\.\d+)?)?)\s*$"
+"""What a schedule looks like: five or six fields, or a TimeSpan."""
+
+
 class TimerTrigger(Options):
     """The options of ``timerTrigger``."""
 
-    schedule: Annotated[Schedule, PlainValidator(parse)]
+    schedule: Annotated[Schedule, PlainValidator(parse, json_schema_input_type=Annotated[str, Field(pattern=FORMS)])]
     """NCRONTAB of six or five fields, or a TimeSpan."""
     run_on_startup: Annotated[bool, Truth] = False
     """Whether the function also runs when the host starts."""
