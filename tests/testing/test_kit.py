@@ -139,6 +139,20 @@ def f(m: edgefn.EdgeMessage, out: edgefn.Out[list]):
     ]
 
 
+def test_messages_of_a_broker_come_with_its_topic_and_nothing_is_connected_to(loaded: Loaded) -> None:
+    kit = loaded("""
+@app.mqtt_trigger("m", "plant/+", broker="mqtt://no.such.host")
+@app.mqtt_output("$return", "alarms/{topic}", broker="mqtt://no.such.host", retain=True)
+def f(m: edgefn.EdgeMessage):
+    return {"topic": m.topic, "body": m.text}
+""")
+    result = kit.call("f", edgefn.EdgeMessage(b"hot", topic="plant/7"))
+    assert result.value == {"topic": "plant/7", "body": "hot"}
+    (sent,) = result.messages
+    assert (sent.topic, sent.retain, sent.text) == ("alarms/plant/7", True, '{"topic":"plant/7","body":"hot"}')
+    assert kit.call("f", "by hand").value["topic"] == "plant/+"
+
+
 def test_what_does_not_fit_the_annotation_fails_as_in_the_host(loaded: Loaded) -> None:
     kit = loaded("@app.edge_hub_trigger('m', 'in')\ndef f(m: dict): return m")
     result = kit.call("f", "no JSON")

@@ -42,7 +42,7 @@ from edgefn.web.http import Slot
 from edgefn.web.replies import Reply
 
 T = TypeVar("T")
-KEPT = ("edgehub", "eventhub")
+KEPT = ("edgehub", "eventhub", "mqtt")
 """Outputs whose messages the kit's outbox keeps, after their gates."""
 ANSWERS = ("http",)
 LINES: contextvars.ContextVar[list[logging.LogRecord] | None] = contextvars.ContextVar("edgefn_lines", default=None)
@@ -268,7 +268,7 @@ class Kit:
 
 
 class _Kept:
-    """An output of edgeHub whose messages go to the result of their invocation."""
+    """An output of edgeHub, or a broker, whose messages go to the result of their invocation."""
 
     def __init__(self, kit: Kit, name: str, output: Output) -> None:
         self._kit = kit
