@@ -20,6 +20,7 @@ KINDS = {".jpg", ".jpeg", ".png", ".bmp"}
     device="%DEVICE%",
     labels="%CLASSIFIER_LABELS%",
     label_offset="%LABEL_OFFSET%",
+    color_order="%COLOR_ORDER%",
     top_n=1,
 )
 @app.setting(arg_name="folder", name="IMAGE_DIR")

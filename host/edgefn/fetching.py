@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from edgefn.errors import EdgefnError, listing
 
@@ -24,6 +24,8 @@ REDIRECTS = (301, 302, 303, 307, 308)
 MOST = 4
 """Redirects that are followed."""
 CHUNK = 1 << 16
+PLAIN = "/?%:@!$&'()*+,;=~"
+"""What stays as it is in a path and a query."""
 TRANSLATED = ip_network("64:ff9b::/96")
 
 
@@ -78,7 +80,7 @@ class Fetching:
             if parts.scheme == "https":
                 context = ssl.create_default_context()
                 connection.sock = context.wrap_socket(connection.sock, server_hostname=host)
-            target = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
+            target = quote(f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}", safe=PLAIN)
             connection.request("GET", target, headers={"Accept": "*/*", "Connection": "close"})
             response = connection.getresponse()
             if response.status in REDIRECTS and (location := response.getheader("location")):

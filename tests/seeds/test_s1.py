@@ -7,10 +7,13 @@ import shutil
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+import edgefn.testing as edgefn_testing
+from edgefn.cli.new import New, run_new
 from edgefn.host import Host
 from edgefn.web.options import Asked, server_options
 from edgefn.web.server import WebServer
@@ -18,6 +21,10 @@ from tests.cli.command import app_in, command, environment, sent, started
 from tests.end_to_end.apps import MOBILENET, SQUEEZENET, SQUEEZENET_LABELS
 from tests.end_to_end.conftest import HEAD, Load, Play
 from tests.steered import QUICK, steered, until
+from tests.templates import empty_app
+
+TOP_10 = "squeezenet1.1 top-10 [index, name, score]"
+"""What GOLDEN has of a picture."""
 
 
 def test_s1_1_two_models_whose_indexes_differ_by_one_agree_on_the_animals_and_the_bus(play: Play) -> None:
@@ -41,6 +48,28 @@ async def {name}(frame: edgefn.VideoFrame, classifier: edgefn.ClassificationSess
     labels = [{body["image"]: body["label"] for body in played.bodies(name)} for name in ("squeezenet", "mobilenet")]
     agreed = {image for image in labels[0] if labels[0][image] == labels[1][image]}
     assert agreed >= {"dog.jpg", "schoolbus.jpg", "snowleopardgaze.jpg", "tiger.jpg"}
+
+
+def test_s1_1_a_timer_function_over_the_folder_publishes_each_figure_as_a_field_of_its_own(
+    tmp_path: Path, test_data: Path, golden: dict[str, Any]
+) -> None:
+    app = empty_app(tmp_path / "app")
+    assert run_new(New("score-folder", "score", root=app)) == 0
+    told = {}
+    for model, offset, order in ((SQUEEZENET, "0", "bgr"), (MOBILENET, "-1", "rgb")):
+        settings = {"LABEL_OFFSET": offset, "COLOR_ORDER": order, "IMAGE_DIR": str(test_data / "images/seed-001")}
+        settings["CLASSIFIER_XML_PATH"] = model.replace("%DATA%", str(test_data))
+        settings["CLASSIFIER_LABELS"] = SQUEEZENET_LABELS.replace("%DATA%", str(test_data))
+        with edgefn_testing.load(app, settings=settings) as kit:
+            told[model] = {body["image"]: body for body in kit.call("score").outputs["$return"]}
+    assert len(told[SQUEEZENET]) == len(told[MOBILENET]) == 6
+    for image, body in told[SQUEEZENET].items():
+        (_, label, confidence), *_ = golden["images"][f"images/seed-001/{image}"][TOP_10]
+        assert list(body) == ["image", "label", "confidence", "inference_ms", "total_ms"]
+        assert (body["label"], body["confidence"]) == (label, pytest.approx(confidence, abs=0.05))
+        assert 0 < body["inference_ms"] < body["total_ms"]
+    same = [image for image in told[SQUEEZENET] if told[SQUEEZENET][image]["label"] == told[MOBILENET][image]["label"]]
+    assert set(same) >= {"dog.jpg", "schoolbus.jpg", "snowleopardgaze.jpg", "tiger.jpg"}
 
 
 def test_s1_4_the_host_starts_and_scores_with_no_network_at_all(tmp_path: Path, test_data: Path) -> None:

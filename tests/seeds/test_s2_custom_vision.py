@@ -187,6 +187,7 @@ def here(*hosts: str) -> Fetching:
 def test_s2_11_a_picture_comes_from_an_allowed_host_also_by_a_redirect(pictures: str, test_data: Path) -> None:
     picture = (test_data / ORANGE).read_bytes()
     assert here("localhost").fetch(f"{pictures}/a.jpg") == picture
+    assert here("localhost").fetch(f"{pictures}/Äpfel %C3%A4.jpg?x=ü y") == picture
     assert here("localhost").fetch(f"{pictures}/to//a.jpg?x=1") == picture
     assert here("*.0.0.1").fetch(f"{pictures}/a.jpg".replace("localhost", "127.0.0.1")) == picture
 
