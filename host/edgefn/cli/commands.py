@@ -7,7 +7,11 @@ from typing import Annotated, Literal
 
 import typer
 
+from edgefn.cli import running
+from edgefn.cli.arguments import Given, Json, Only, RecordOut, Root, State
+from edgefn.cli.models import model
 from edgefn.cli.shipping import deploy, manifest
+from edgefn.cli.stand_in import hub
 
 commands = typer.Typer(
     name="edgefn",
@@ -17,21 +21,6 @@ commands = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Root = Annotated[
-    Path | None,
-    typer.Option("--script-root", help="The folder with host.json; else AzureWebJobsScriptRoot, else this folder."),
-]
-Only = Annotated[list[str] | None, typer.Option("--functions", metavar="NAME ...", help="Only these functions.")]
-Given = Annotated[
-    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting, over environment and files.")
-]
-RecordOut = Annotated[
-    Path | None, typer.Option("--record-out", help="The file of the recording; else FUNCTION.edgefn.")
-]
-State = Annotated[
-    Path | None, typer.Option("--state", help="The folder for the host's files; else EDGEFN_STATE, else .edgefn.")
-]
 
 FIRST = "video-detection"
 """The template of an app's first function."""
@@ -286,109 +275,6 @@ def build(
     raise typer.Exit(run_build(asked, shown_only=shown_only))
 
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON value.")]
-
-
-@commands.command()
-def send(
-    name: Annotated[str, typer.Argument(metavar="INPUT", help="The input of the module.")],
-    body: Annotated[str, typer.Argument(help="The body of the message.")],
-    properties: Annotated[
-        list[str] | None, typer.Option("--property", metavar="NAME=VALUE", help="A property of the message.")
-    ] = None,
-    root: Root = None,
-    state: State = None,
-) -> None:
-    """Send a message to an input of a running host."""
-    from edgefn.cli import around
-
-    raise typer.Exit(around.send(root, state, name, body, tuple(properties or ())))
-
-
-@commands.command()
-def tail(
-    output: Annotated[str, typer.Argument(help="Only this output.")] = "",
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")] = False,
-    count: Annotated[int, typer.Option("--lines", "-n", min=0, help="The last so many.")] = 10,
-    root: Root = None,
-    state: State = None,
-) -> None:
-    """Show what went to IoT Hub by the local hub."""
-    from edgefn.cli import around
-
-    raise typer.Exit(around.tail(root, state, output, follow=follow, count=count))
-
-
-@commands.command()
-def status(root: Root = None, state: State = None, as_json: Json = False) -> None:
-    """Show how a running host and its functions are."""
-    from edgefn.cli import around
-
-    raise typer.Exit(around.status(root, state, as_json=as_json))
-
-
-@commands.command()
-def health(root: Root = None, state: State = None) -> None:
-    """Ask a running host whether it is ready; 1 when it is not."""
-    from edgefn.cli import around
-
-    raise typer.Exit(around.health(root, state))
-
-
-@commands.command()
-def logs(
-    invocation: Annotated[str, typer.Option("--invocation", help="Only of this invocation.")] = "",
-    function: Annotated[str, typer.Option("--function", help="Only of this function.")] = "",
-    level: Annotated[str, typer.Option("--level", help="From this level on: debug, info, warning, ...")] = "",
-    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="At most so many, the newest.")] = 100,
-    root: Root = None,
-    state: State = None,
-    as_json: Json = False,
-) -> None:
-    """Show the last log lines of a running host."""
-    from edgefn.cli import around
-
-    wanted = {"invocation": invocation, "function": function, "level": level, "lines": lines}
-    raise typer.Exit(around.logs(root, state, wanted, as_json=as_json))
-
-
-@commands.command()
-def invoke(
-    method: Annotated[str, typer.Argument(help="The direct method.")],
-    payload: Annotated[str | None, typer.Argument(help="A JSON value, or a text.")] = None,
-    root: Root = None,
-    state: State = None,
-) -> None:
-    """Call a direct method of a running host."""
-    from edgefn.cli import around
-
-    raise typer.Exit(around.invoke(root, state, method, payload))
-
-
-host_twin = typer.Typer(help="The twin of a running host.", no_args_is_help=True, rich_markup_mode=None)
-commands.add_typer(host_twin, name="twin")
-
-
-@host_twin.command("get")
-def get_host_twin(root: Root = None, state: State = None) -> None:
-    """Show the desired and the reported properties."""
-    from edgefn.cli import around
-
-    raise typer.Exit(around.twin_get(root, state))
-
-
-@host_twin.command("set")
-def set_host_twin(
-    patch: Annotated[str, typer.Argument(help='A JSON object: {"settings": {"NAME": 1}}.')],
-    root: Root = None,
-    state: State = None,
-) -> None:
-    """Change desired properties of the local hub, and see whether they are applied."""
-    from edgefn.cli import around
-
-    raise typer.Exit(around.twin_set(root, state, patch))
-
-
 templates = typer.Typer(help="What edgefn new makes functions of.", no_args_is_help=True, rich_markup_mode=None)
 commands.add_typer(templates, name="templates")
 
@@ -399,117 +285,6 @@ def list_templates(as_json: Json = False) -> None:
     from edgefn.cli import templates as work
 
     raise typer.Exit(work.list_templates(as_json=as_json))
-
-
-model = typer.Typer(help="Look at, convert and time model files.", no_args_is_help=True, rich_markup_mode=None)
-commands.add_typer(model, name="model")
-
-ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="The file: .xml, .onnx, .pb, .tflite, .pdmodel.")]
-SessionOption = Annotated[
-    list[str] | None, typer.Option("--option", metavar="NAME=VALUE", help="An option of the session: color_order=rgb.")
-]
-
-
-@model.command("inspect")
-def inspect_model(file: ModelFile, given: SessionOption = None, as_json: Json = False) -> None:
-    """Show what a model holds, and what a session of it would be."""
-    from edgefn.cli import model as work
-
-    raise typer.Exit(work.inspect(file, tuple(given or ()), as_json=as_json))
-
-
-@model.command("convert")
-def convert_model(
-    file: ModelFile,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write; its weights lie beside it.")],
-    half: Annotated[bool, typer.Option("--fp16/--fp32", help="How weights are written.")] = True,
-    int8: Annotated[bool, typer.Option("--int8", help="Calculate in integers; by edgefn[int8] and pictures.")] = False,
-    pictures: Annotated[
-        Path | None,
-        typer.Option("--calibration", metavar="FOLDER", help="Pictures like those to come, in folders by name."),
-    ] = None,
-    given: SessionOption = None,
-    as_json: Json = False,
-) -> None:
-    """Write a model as OpenVINO IR, and compare both."""
-    from edgefn.cli import model as work
-
-    asked = work.Convert(file, out, half, int8, pictures, tuple(given or ()))
-    raise typer.Exit(work.convert(asked, as_json=as_json))
-
-
-@model.command("bench")
-def bench_model(
-    file: ModelFile,
-    device: Annotated[str, typer.Option("--device", help="CPU, GPU, NPU, AUTO, ...")] = "CPU",
-    picture: Annotated[
-        Path | None, typer.Option("--picture", help="What the session is given; else a drawn frame, 1280x720.")
-    ] = None,
-    seconds: Annotated[float, typer.Option("--seconds", min=0.1, max=60, help="For each of four ways.")] = 5.0,
-    given: SessionOption = None,
-    as_json: Json = False,
-) -> None:
-    """Time a model by a session, beside OpenVINO alone."""
-    from edgefn.cli import model as work
-
-    raise typer.Exit(work.bench(file, device, picture, tuple(given or ()), seconds, as_json=as_json))
-
-
-Numbers = Annotated[list[int] | None, typer.Argument(help="The numbers of dead letters.")]
-Everything = Annotated[bool, typer.Option("--all", help="All of them.")]
-
-
-@commands.command()
-def spool(root: Root = None, state: State = None, as_json: Json = False) -> None:
-    """Show how many messages wait, and since when."""
-    from edgefn.cli.spool import show_spool
-
-    raise typer.Exit(show_spool(root, state, as_json=as_json))
-
-
-dead_letter = typer.Typer(help="Messages that failed for good.", no_args_is_help=True, rich_markup_mode=None)
-commands.add_typer(dead_letter, name="dead-letter")
-
-
-@dead_letter.command("list")
-def list_dead_letters(
-    root: Root = None,
-    state: State = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many, the newest.")] = 50,
-    as_json: Json = False,
-) -> None:
-    """Show dead letters, a line each."""
-    from edgefn.cli.spool import list_letters
-
-    raise typer.Exit(list_letters(root, state, limit, as_json=as_json))
-
-
-@dead_letter.command("show")
-def show_dead_letter(number: int, root: Root = None, state: State = None) -> None:
-    """Show one with its body, reason and traceback."""
-    from edgefn.cli.spool import show_letter
-
-    raise typer.Exit(show_letter(root, state, number))
-
-
-@dead_letter.command("replay")
-def replay_dead_letters(
-    numbers: Numbers = None, everything: Everything = False, root: Root = None, state: State = None
-) -> None:
-    """Put them back: their function, or the hub, gets them again."""
-    from edgefn.cli.spool import replay_letters
-
-    raise typer.Exit(replay_letters(root, state, numbers or [], everything=everything))
-
-
-@dead_letter.command("discard")
-def discard_dead_letters(
-    numbers: Numbers = None, everything: Everything = False, root: Root = None, state: State = None
-) -> None:
-    """Remove them for good."""
-    from edgefn.cli.spool import discard_letters
-
-    raise typer.Exit(discard_letters(root, state, numbers or [], everything=everything))
 
 
 settings = typer.Typer(help="Show and change local.settings.json.", no_args_is_help=True, rich_markup_mode=None)
@@ -543,160 +318,19 @@ def delete_setting(name: str, root: Root = None) -> None:
     raise typer.Exit(app_settings.delete_setting(root, name))
 
 
+for command in (
+    running.send,
+    running.tail,
+    running.status,
+    running.health,
+    running.logs,
+    running.invoke,
+    running.spool,
+):
+    commands.command()(command)
+commands.add_typer(running.host_twin, name="twin")
+commands.add_typer(running.dead_letter, name="dead-letter")
+commands.add_typer(model, name="model")
 commands.add_typer(manifest, name="manifest")
 commands.command("deploy")(deploy)
-
-hub = typer.Typer(help="A stand-in edgeHub, for developers and tests.", no_args_is_help=True, rich_markup_mode=None)
-twin = typer.Typer(help="Show and change twins.", no_args_is_help=True, rich_markup_mode=None)
 commands.add_typer(hub, name="hub")
-hub.add_typer(twin, name="twin")
-
-HubFolder = Annotated[Path | None, typer.Option("--dir", help="The hub's folder; else .edgefn/hub.")]
-
-
-@hub.command("start")
-def start_hub(
-    folder: HubFolder = None,
-    host: Annotated[str, typer.Option("--host", help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Microsoft's SDK knows 8883 only.")] = 8883,
-    gateway: Annotated[str, typer.Option("--gateway", help="The host name for clients; else the address.")] = "",
-    device: Annotated[str, typer.Option("--device-id", help="The id of the IoT Edge device.")] = "edge",
-    deployment: Annotated[
-        Path | None, typer.Option("--deployment", "-d", help="A deployment manifest: routes, modules, twins.")
-    ] = None,
-    ack_timeout: Annotated[
-        float, typer.Option("--ack-timeout", min=0.1, help="Seconds until an input is sent again.")
-    ] = 30.0,
-    max_upstream: Annotated[
-        int, typer.Option("--max-upstream", min=10_000, help="Bytes of upstream messages that are kept.")
-    ] = 100_000_000,
-    faults: Annotated[
-        list[str] | None, typer.Option("--fault", metavar="'NAME KEY=VALUE'", help="A fault from the first moment.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Log lines as JSON objects.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="More log lines.")] = False,
-) -> None:
-    """Serve until Ctrl+C."""
-    from edgefn.cli import hub as work
-
-    asked = work.HubStart(
-        folder=folder,
-        host=host,
-        port=port,
-        gateway=gateway,
-        device=device,
-        deployment=deployment,
-        ack_timeout=ack_timeout,
-        max_upstream=max_upstream,
-        faults=tuple(faults or ()),
-        as_json=as_json,
-        verbose=verbose,
-    )
-    raise typer.Exit(work.start_hub(asked))
-
-
-@hub.command("env")
-def hub_environment(
-    name: Annotated[str, typer.Argument(help="A module, made if it is not there.")],
-    folder: HubFolder = None,
-    connection_string: Annotated[
-        bool, typer.Option("--connection-string", help="As EdgeHubConnectionString, without workload API.")
-    ] = False,
-    device: Annotated[bool, typer.Option("--device", help="A leaf device, as CONNECTIONSTRING.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
-) -> None:
-    """Print the environment of a module: eval "$(edgefn hub env cam)"."""
-    from edgefn.cli import hub as work
-
-    form = "device" if device else "debug" if connection_string else "module"
-    raise typer.Exit(work.show_environment(folder, name, form, as_json=as_json))
-
-
-@hub.command("send")
-def send_to_input(
-    module: str,
-    name: Annotated[str, typer.Argument(metavar="INPUT")],
-    body: str,
-    folder: HubFolder = None,
-    properties: Annotated[
-        list[str] | None, typer.Option("--property", metavar="NAME=VALUE", help="A property of the message.")
-    ] = None,
-    id: Annotated[str, typer.Option("--id", help="The message id.")] = "",
-    content_type: Annotated[str, typer.Option("--content-type", help="What the body is.")] = "",
-    sender: Annotated[str, typer.Option("--from", help="The module it seems to come from.")] = "hub",
-    times: Annotated[int, typer.Option("--times", min=1, help="How often.")] = 1,
-) -> None:
-    """Send a message to an input of a module."""
-    from edgefn.cli import hub as work
-
-    given = work.Given(body, tuple(properties or ()), id, content_type, sender)
-    raise typer.Exit(work.send(folder, module, name, given, times))
-
-
-@hub.command("tail")
-def tail_upstream(
-    folder: HubFolder = None,
-    after: Annotated[int, typer.Option("--after", min=0, help="Only messages after that number.")] = 0,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more, until Ctrl+C.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
-) -> None:
-    """Show what went upstream."""
-    from edgefn.cli import hub as work
-
-    raise typer.Exit(work.tail(folder, after=after, follow=follow, as_json=as_json))
-
-
-@twin.command("get")
-def get_twin(name: Annotated[str, typer.Argument(help="A module or device.")], folder: HubFolder = None) -> None:
-    """Show the twin of a module or device."""
-    from edgefn.cli import hub as work
-
-    raise typer.Exit(work.get_twin(folder, name))
-
-
-@twin.command("set")
-def set_twin(
-    name: Annotated[str, typer.Argument(help="A module or device.")],
-    desired: Annotated[str, typer.Argument(help="A JSON object; null removes a property.")],
-    folder: HubFolder = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Make them exactly these.")] = False,
-) -> None:
-    """Change desired properties."""
-    from edgefn.cli import hub as work
-
-    raise typer.Exit(work.set_twin(folder, name, desired, replace=replace))
-
-
-@hub.command("invoke")
-def invoke_method(
-    name: Annotated[str, typer.Argument(help="A module or device.")],
-    method: str,
-    payload: Annotated[str, typer.Argument(help="JSON.")] = "null",
-    folder: HubFolder = None,
-    connect: Annotated[float, typer.Option("--connect-timeout", min=0, help="Seconds to wait for the module.")] = 10,
-    response: Annotated[float, typer.Option("--response-timeout", min=0, help="Seconds to wait for its answer.")] = 30,
-) -> None:
-    """Call a direct method."""
-    from edgefn.cli import hub as work
-
-    raise typer.Exit(work.invoke(folder, name, method, payload, connect, response))
-
-
-@hub.command("fault")
-def add_fault(
-    words: Annotated[list[str] | None, typer.Argument(metavar="[NAME [KEY=VALUE ...] | clear]")] = None,
-    folder: HubFolder = None,
-    listed: Annotated[bool, typer.Option("--list", help="All there are, with their options.")] = False,
-) -> None:
-    """Let something go wrong, show what does, or clear it."""
-    from edgefn.cli import hub as work
-
-    raise typer.Exit(work.fault(folder, tuple(words or ()), listed=listed))
-
-
-@hub.command("status")
-def hub_status(folder: HubFolder = None) -> None:
-    """Show modules, queues, counters and faults."""
-    from edgefn.cli import hub as work
-
-    raise typer.Exit(work.status(folder))
