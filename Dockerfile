@@ -31,6 +31,8 @@ RUN if [ -f .funcignore ]; then \
 
 # --- the packages, in a virtual environment; a CPU needs no plugins of other devices
 FROM ${PYTHON_IMAGE} AS packages
+ARG PIP_INDEX_URL=
+ARG PIP_NO_INDEX=
 WORKDIR /asked
 COPY --from=app /asked .
 RUN python -m venv --without-pip /opt/edgefn \

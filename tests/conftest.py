@@ -20,8 +20,8 @@ AppIn = Callable[..., App]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long tests begin first, so that none of them is what all wait for in the end."""
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+    """Long tests begin first, so that none of them is what all wait for in the end; the image is built meanwhile."""
+    items.sort(key=lambda item: ("tests/image/" in item.nodeid, item.get_closest_marker("long") is None))
 
 
 @pytest.fixture(scope="session")

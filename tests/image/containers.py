@@ -71,16 +71,16 @@ class Image:
 
 def image() -> Image:
     """The image of this checkout, built once for what it is made of; skips, or fails on CI, where none can be built."""
-    missing = _missing()
-    if missing:
-        pytest.fail(missing) if ON_CI else pytest.skip(missing)
+    if reason := missing():
+        pytest.fail(reason) if ON_CI else pytest.skip(reason)
     CACHE.mkdir(exist_ok=True)
     with (CACHE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # of two test processes one builds, and the other one waits
         return _by_script() if SCRIPT.exists() else _by_engine()
 
 
-def _missing() -> str:
+def missing() -> str:
+    """Why no image can be built and run here; empty when one can."""
     if os.name != "posix" or os.geteuid() != 0:
         return "a container without an engine takes root"
     if SCRIPT.exists():
