@@ -8,6 +8,7 @@ read-only, process 1 of a process namespace of its own, and the network of this 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -186,7 +187,7 @@ class Container:
         """Starts the command of the image, and returns when the process of the app is there."""
         with self._file.open("ab") as log:
             self._process = subprocess.Popen(self.words(), stdout=log, stderr=log)
-        wait_until(lambda: self._first() is not None or self._has_ended())
+        wait_until(lambda: self._first() is not None or self.has_ended())
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -197,6 +198,14 @@ class Container:
         """SIGTERM; the exit code, which has to come in time."""
         self._send(signal.SIGTERM)
         return self.wait(within)
+
+    def terminate(self) -> bool:
+        """SIGTERM, where it still runs; whether it has ended."""
+        first = self._first()
+        if first is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(first, signal.SIGTERM)
+        return self.has_ended()
 
     def wait(self, within: float = LONGEST) -> int:
         assert self._process is not None
@@ -221,7 +230,7 @@ class Container:
             return None
         return int(children[0]) if children else None
 
-    def _has_ended(self) -> bool:
+    def has_ended(self) -> bool:
         return self._process is not None and self._process.poll() is not None
 
 

@@ -74,7 +74,7 @@ class Module(Container):
                     found = json.load(reply)
                     return found if found["hub"] == "online" else None
             except (OSError, urllib.error.HTTPError):
-                assert not self._has_ended(), self.log
+                assert not self.has_ended(), self.log
                 return None
 
         return dict(wait_until(answer))
@@ -114,6 +114,15 @@ def test_a_container_is_a_module_that_survives_a_kill_and_stops_when_told(
         assert module.stop(within=STOPS_WITHIN) == 0
     assert "SIGTERM: draining" in module.log
     assert "Traceback" not in module.log
+
+
+def test_a_container_that_is_told_to_stop_while_it_begins_stops(
+    built: Image, hub: HubProcess, manifest: Path, tmp_path: Path
+) -> None:
+    with running(Module(built, hub, manifest, tmp_path / "state")) as module:
+        wait_until(module.terminate)  # as long as the shell that enters the container is there, it hears nothing
+        assert module.wait() == 0
+    assert "Worker process started" not in module.log
 
 
 def test_the_manifest_asks_for_the_root_and_the_volume_that_the_image_is_made_for(built: Image, manifest: Path) -> None:

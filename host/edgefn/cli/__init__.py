@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ DEBUG_PORT = 5678
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command that the arguments name."""
+    if os.getpid() == 1:  # in a container: the kernel keeps from it each signal that it has no handler for
+        signal.signal(signal.SIGTERM, _told_to_leave)
     sys.excepthook = _crashed  # before Typer comes, which puts its own in front of the one that it finds
     from edgefn.cli.commands import commands
 
@@ -22,6 +25,11 @@ def main(arguments: list[str] | None = None) -> None:
         commands(spread(sys.argv[1:] if arguments is None else arguments), prog_name="edgefn")
     except SystemExit as ended:
         _leave(ended)
+
+
+def _told_to_leave(_number: int, _frame: object) -> None:
+    """SIGTERM while a command begins: nothing is open yet that would have to be closed."""
+    os._exit(0)
 
 
 def _crashed(kind: type[BaseException], error: BaseException, frames: TracebackType | None) -> None:
