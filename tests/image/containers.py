@@ -1,7 +1,5 @@
 """The image of this checkout, and containers of it that need no engine to run.
 
-    python -m tests.image.containers     builds it, so that no test waits for that
-
 The root file system of the image is a folder; a container is a process in it, as the user of the image, with that root
 read-only, process 1 of a process namespace of its own, and the network of this machine. It takes root on Linux.
 """
@@ -242,7 +240,3 @@ def running(container: Container) -> Iterator[Container]:
         yield container
     finally:
         container.close()
-
-
-if __name__ == "__main__":
-    image()
