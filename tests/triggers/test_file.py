@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,7 +24,7 @@ from edgefn.triggers import file_finder
 from edgefn.triggers.file import FileListener
 from edgefn.triggers.file_finder import _readable
 from edgefn.triggers.file_wishes import DELETE, MOVE, fulfil
-from edgefn.triggers.folder import Found
+from edgefn.triggers.folder import Folder, Found
 from tests.conftest import AppIn
 from tests.spool.ports import until
 from tests.ticks import HEAD
@@ -343,6 +344,32 @@ async def test_what_was_to_be_done_with_a_file_when_the_process_was_killed_is_do
         assert other.exists()
 
 
+async def test_what_is_being_done_with_a_file_is_not_begun_a_second_time(
+    started: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long copy by one worker, while another one looks: the second would end with the next file of that name."""
+    go, begun, looks = threading.Event(), [], []
+
+    def slowly(arrival: Arrival) -> None:
+        begun.append(arrival)
+        assert go.wait(20)
+        fulfil(arrival)
+
+    def files(folder: Folder, look: Callable[[Folder], list[Found]] = Folder.files) -> list[Found]:
+        looks.append(len(begun))
+        return look(folder)
+
+    monkeypatch.setattr(file_finder, "fulfil", slowly)
+    monkeypatch.setattr(Folder, "files", files)
+    code = NAMES.replace("interval=0.05", 'interval=0.05, max_concurrency=2, on_done="delete"')
+    async with started(code) as site:
+        path = site.put("a")
+        await until(lambda: len(begun) > 1 or looks.count(1) == 3)
+        go.set()
+        await until(lambda: not path.exists())
+        assert len(begun) == 1
+
+
 def test_a_file_is_moved_over_no_other_one_and_only_once(tmp_path: Path) -> None:
     target = tmp_path / "done" / "a.txt"
     for content in ("one", "two"):
@@ -371,6 +398,21 @@ async def test_no_more_files_are_remembered_than_said_and_none_runs_twice(starte
         await until(lambda: len(site.sent) == 4)
         assert (site.sent[3], site.status["state"], site.status["remembered"]) == ("d", "watching", 3)
         assert set(await site.host.app.services.spool.arrivals.known("f")) == {str(site.folder / n) for n in "acd"}
+
+
+async def test_several_files_for_which_there_is_no_room_only_wait(started: Start, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    known = [tmp_path / "in" / name for name in "abcd"]
+    for path in known:
+        path.write_text("x")
+    code = NAMES.replace("interval=0.05", "interval=0.05, max_files=2")
+    async with started(code) as site:
+        await until(lambda: site.status["state"] == "waiting")
+        await until(lambda: len(site.sent) == 2)
+        known[0].unlink()
+        known[1].unlink()
+        await until(lambda: len(site.sent) == 4)
+        assert site.host.app.services.metrics.function("f").last_error == ""
 
 
 async def test_options_and_annotation_change_in_place(started: Start) -> None:

@@ -52,6 +52,8 @@ class Finder:
         self._seen: dict[str, Arrival] = {}
         self._whole: deque[Found] = deque()
         self._wishes: deque[Arrival] = deque()
+        self._fulfilling: set[str] = set()
+        """The files of wishes that are being fulfilled."""
         self._look_due = 0.0
         self._here = 0
         self._watch: FolderWatch | None = None
@@ -91,8 +93,9 @@ class Finder:
         if self._wishes:
             await self._fulfil(self._wishes.popleft())
         elif self._whole:
-            for _ in range(min(AHEAD, len(self._whole))):
-                await self._arrive(self._whole.popleft())
+            for _ in range(AHEAD):
+                if self._whole:  # where there is no room all of them are left for another look
+                    await self._arrive(self._whole.popleft())
         else:
             await self._look()
 
@@ -137,7 +140,7 @@ class Finder:
         known = self._seen.get(file.path)
         if known is None or (known.size, known.modified) != (file.size, file.modified):
             return True
-        if known.wish and known not in self._wishes:
+        if known.wish and known not in self._wishes and known.path not in self._fulfilling:
             self._wishes.append(known)
         return False
 
@@ -188,12 +191,15 @@ class Finder:
 
     async def _fulfil(self, arrival: Arrival) -> None:
         """Does what is still to be done with a file; where that can not be, it is tried with each look."""
+        self._fulfilling.add(arrival.path)
         try:
             await self._run(partial(fulfil, arrival))
         except OSError as error:
             verb = "deleted" if arrival.wish == DELETE else "moved"
             self._report.fault("wish", f"{arrival.path} can not be {verb}: {error.strerror or error}")
             return
+        finally:
+            self._fulfilling.discard(arrival.path)
         self._report.fault("wish", "")
         self.forget(arrival)
         self._arrivals.forget(self._function, [arrival])
