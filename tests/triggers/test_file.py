@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -26,6 +27,7 @@ from edgefn.triggers.file_finder import _readable
 from edgefn.triggers.file_wishes import DELETE, MOVE, fulfil
 from edgefn.triggers.folder import Folder, Found
 from tests.conftest import AppIn
+from tests.faults.disks import small_disk
 from tests.spool.ports import until
 from tests.ticks import HEAD
 
@@ -384,6 +386,37 @@ def test_a_file_is_moved_over_no_other_one_and_only_once(tmp_path: Path) -> None
     fulfil(arrival)
     assert not (tmp_path / "a.txt").exists(), "it had been copied, when the process was killed"
     assert len(list(target.parent.iterdir())) == 2
+
+
+def test_a_file_of_equal_size_and_time_is_another_one_by_what_is_in_it(tmp_path: Path) -> None:
+    """FAT and FTP know whole seconds, and a camera may write each picture in the same size."""
+    for content in ("one", "two"):
+        path = tmp_path / "a"
+        path.write_text(content)
+        os.utime(path, ns=(0, 10**18))
+        fulfil(Arrival(str(path), 3, 10**18, f"{MOVE}{tmp_path / 'done' / 'a'}"))
+        assert not path.exists()
+    assert {path.name: path.read_text() for path in (tmp_path / "done").iterdir()} == {"a": "one", "a-2": "two"}
+
+
+def test_a_file_that_comes_while_another_one_is_copied_keeps_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over the border of a disk, which takes its time: the name was free when the copy began."""
+    path, target = tmp_path / "a", tmp_path / "done" / "a"
+    path.write_text("mine")
+    known = path.stat()
+
+    def copy(source: Path, part: Path, do: Callable[[Path, Path], Any] = shutil.copy2) -> None:
+        target.write_text("of another function")
+        do(source, part)
+
+    with small_disk(tmp_path / "done"):
+        monkeypatch.setattr(shutil, "copy2", copy)
+        fulfil(Arrival(str(path), known.st_size, known.st_mtime_ns, f"{MOVE}{target}"))
+        found = {path.name: path.read_text() for path in target.parent.iterdir()}
+    assert found == {"a": "of another function", "a-2": "mine"}
+    assert not path.exists()
 
 
 async def test_no_more_files_are_remembered_than_said_and_none_runs_twice(started: Start) -> None:

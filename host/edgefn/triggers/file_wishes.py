@@ -6,10 +6,12 @@ The wish is noted in the transaction that ends the file's message, so that it is
 from __future__ import annotations
 
 import errno
+import filecmp
 import itertools
 import os
 import secrets
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +21,8 @@ from edgefn.spool.arrivals import Arrival
 DELETE = "delete"
 MOVE = "move "
 """Followed by the path that the file is to have."""
+NAMING = threading.Lock()
+"""Held from the look whether a name is free until it is taken: functions may move to one folder."""
 
 
 def fulfil(arrival: Arrival) -> None:
@@ -34,25 +38,36 @@ def fulfil(arrival: Arrival) -> None:
 def _move(arrival: Arrival, wanted: Path) -> None:
     """Moves a file, over the border of a disk too; no other file is written over."""
     wanted.parent.mkdir(parents=True, exist_ok=True)
-    target = next(path for path in _names(wanted) if _is_same(path, arrival) or not os.path.lexists(path))
-    if _is_same(target, arrival):  # it was copied before, by a process that was killed then
-        os.unlink(arrival.path)
-        return
+    source = Path(arrival.path)
     try:
-        os.rename(arrival.path, target)
+        _give_name(source, arrival, wanted)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        _copy(arrival.path, target)
-        os.unlink(arrival.path)
+        _copy(source, arrival, wanted)
+    if _is_same(source, arrival):  # else it was renamed, or there is another one by now
+        source.unlink(missing_ok=True)
 
 
-def _copy(path: str, target: Path) -> None:
-    """Copies a file, whole or not at all."""
-    part = target.with_name(f".{secrets.token_hex(8)}.edgefn-part")
+def _give_name(file: Path, arrival: Arrival, wanted: Path) -> None:
+    """Gives a file the first name that is free; none where it has one, by a process that was killed then."""
+    with NAMING:
+        for target in _names(wanted):
+            if _is_same(target, arrival) and filecmp.cmp(file, target, shallow=False):
+                return
+            if not os.path.lexists(target):
+                file.rename(target)
+                return
+
+
+def _copy(source: Path, arrival: Arrival, wanted: Path) -> None:
+    """Copies a file, whole or not at all, to where a power cut does not lose it."""
+    part = wanted.with_name(f".{secrets.token_hex(8)}.edgefn-part")
     try:
-        shutil.copy2(path, part)
-        part.replace(target)
+        shutil.copy2(source, part)
+        with part.open("rb") as copied:
+            os.fsync(copied.fileno())
+        _give_name(part, arrival, wanted)
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
