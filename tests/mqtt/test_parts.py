@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,11 +15,14 @@ from paho.mqtt.client import topic_matches_sub
 from edgefn.contracts import EdgeMessage
 from edgefn.errors import Refused, SettingError, TooLarge
 from edgefn.mqtt.address import Address, address_of, parsed
-from edgefn.mqtt.connection import _properties_of
+from edgefn.mqtt.connection import Came, _properties_of
+from edgefn.mqtt.deliveries import Delivery, Receipts
+from edgefn.mqtt.intake import Intake
 from edgefn.mqtt.packets import check, outgoing
 from edgefn.mqtt.remembered import Memory
 from edgefn.mqtt.topics import fault_of_filter, fault_of_topic, identifier, matches, shared
 from edgefn.settings import Settings
+from tests.spool.ports import spool_in, until
 
 ROOT = Path("/app")
 LEVELS = st.sampled_from(["a", "b", "", "$SYS", "é"])
@@ -126,3 +131,19 @@ def test_two_state_folders_are_two_clients_and_one_stays_one(tmp_path: Path) -> 
     assert one.client_id("mqtt://x:1883") != two.client_id("mqtt://x:1883")
     assert one.client_id("mqtt://x:1883") != one.client_id("mqtt://y:1883")
     assert Memory(tmp_path / "a.json").client_id("mqtt://x:1883") == one.client_id("mqtt://x:1883")
+
+
+async def test_a_copy_for_another_function_is_no_redelivery_of_the_first(tmp_path: Path) -> None:
+    """A broker sends one for each subscription; the connection may end between the two."""
+    async with spool_in(tmp_path) as spool:
+        first, second = (spool.inbox.subscribe(name, "") for name in ("first", "second"))
+        intake = Intake(spool.inbox, "broker", 20, None)
+        storing = asyncio.create_task(intake.run())
+        message = EdgeMessage(b"x", message_id="1", topic="in/x")
+        for number, (one, identifiers) in enumerate(((first, (7,)), (second, (8,)), (second, (8,)))):
+            came = Came(message, identifiers, Delivery("in/x", b"x", number + 1, True, Receipts(lambda _: None)), True)
+            connection: Any = SimpleNamespace(number=number, lost=asyncio.Future())
+            intake.put(connection, came, [one])
+            await until(lambda came=came: came.delivery.settled)  # type: ignore[misc]
+        assert [len(await one.take(9, 9)) for one in (first, second)] == [1, 1]
+        storing.cancel()

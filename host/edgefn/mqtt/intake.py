@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import zlib
 from collections import Counter, deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -108,10 +109,14 @@ class Intake:
 
 
 def _coming(one: _Waiting) -> Coming:
-    """By its id a message is known whoever sends it again; without one by its packet, where the broker says so."""
+    """By its id a message is known whoever sends it again; without one by its packet, where the broker says so.
+
+    What a broker sends for each of several subscriptions are several messages.
+    """
     message, delivery = one.came.message, one.came.delivery
     if message.message_id:
-        return Coming(message, one.listening, fingerprint(message))
+        subscriptions = zlib.crc32(repr(sorted(one.came.identifiers)).encode())
+        return Coming(message, one.listening, fingerprint(message, subscriptions.to_bytes(4, "big")))
     if not message.qos:
         return Coming(message, one.listening)
     mark = fingerprint(message, delivery.packet_id.to_bytes(2, "big"))
