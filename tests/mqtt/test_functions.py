@@ -299,6 +299,19 @@ def test_a_binding_without_a_broker_says_what_is_missing(app_of: AppIn) -> None:
     assert said in error
 
 
+def test_one_broker_by_two_identities_is_refused(app_of: AppIn) -> None:
+    """They would share a queue, a name and the memory of what came, and each miss what the other one had."""
+    code = """
+@app.mqtt_trigger("m", "in/#", broker="mqtt://host")
+@app.mqtt_output("$return", "out", broker="mqtt://host:1883?clientId=b")
+def f(m):
+    return m
+"""
+    (function,) = app_of({"functions/f.py": HEAD + code}).functions
+    (error,) = function.errors
+    assert "mqtt '$return' of function 'f': the broker mqtt://host:1883 is named in two ways" in error
+
+
 def test_the_topic_of_an_output_has_no_wildcards(app_of: AppIn) -> None:
     bindings = "@app.mqtt_trigger('m', 'in')\n@app.mqtt_output('$return', 'a/+')\n"
     code = f"import edgefn\napp = edgefn.FunctionApp()\n{bindings}def f(m): ...\n"

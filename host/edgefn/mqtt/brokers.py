@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgefn.contracts import EdgeMessage, HubState, Needs
-from edgefn.errors import HubError, NotConnected
+from edgefn.errors import HubError, NotConnected, SettingError
 from edgefn.metrics import Metrics
 from edgefn.mqtt.address import VARIABLES, Address, address_of, files_of
 from edgefn.mqtt.intake import Intake
@@ -195,10 +195,17 @@ class Brokers:
         self._spool = spool
         self._metrics = metrics
         self._brokers: dict[Address, Broker] = {}
+        self._named: dict[str, Address] = {}
 
     def address(self, text: str) -> Address:
-        """What a binding names; raises SettingError."""
-        return address_of(text, self._settings, self._root)
+        """What a binding names; raises SettingError, also where one broker is named in two ways."""
+        found = address_of(text, self._settings, self._root)
+        if self._named.setdefault(found.name, found) != found:
+            raise SettingError(
+                f"the broker {found.name} is named in two ways, with other passwords, client ids or files; one and the "
+                "same address everywhere would be right, or a start of the host anew where it was changed"
+            )
+        return found
 
     def broker(self, text: str) -> Broker:
         """The broker that a binding names, the same for each that names it so; raises SettingError."""
