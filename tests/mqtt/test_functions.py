@@ -309,7 +309,7 @@ def f(m):
 """
     (function,) = app_of({"functions/f.py": HEAD + code}).functions
     (error,) = function.errors
-    assert "mqtt '$return' of function 'f': the broker mqtt://host:1883 is named in two ways" in error
+    assert "of function 'f': the broker mqtt://host:1883 is named in two ways" in error
 
 
 def test_the_topic_of_an_output_has_no_wildcards(app_of: AppIn) -> None:

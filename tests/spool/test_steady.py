@@ -104,3 +104,14 @@ def test_after_a_boot_the_steady_clock_begins_anew_and_tells_nothing(connection:
     clocks.pass_by(100)
     clocks.steady, clocks.boot = 1.0, "the second"
     assert age(connection, clocks.made(connection)) == pytest.approx(100)
+
+
+def test_a_process_that_is_killed_while_times_are_moved_has_moved_none(connection: sqlite3.Connection) -> None:
+    clocks = Clocks(boot="one")
+    store(connection, clocks.made(connection))
+    clocks.wall += HOUR
+    connection.execute("CREATE TRIGGER killed BEFORE INSERT ON meta BEGIN SELECT RAISE(ABORT, 'killed'); END")
+    with pytest.raises(sqlite3.IntegrityError):
+        clocks.made(connection)
+    connection.execute("DROP TRIGGER killed")
+    assert age(connection, clocks.made(connection)) == pytest.approx(0)

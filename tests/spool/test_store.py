@@ -162,6 +162,21 @@ async def test_a_folder_that_can_not_be_made_stops_nothing_and_is_tried_again(tm
         await until(lambda: spool.inbox._epoch == "1")
 
 
+async def test_a_file_that_fails_while_it_is_taken_into_use_is_tried_again(tmp_path: Path) -> None:
+    store, faults = Store(tmp_path, power=False), [sqlite3.OperationalError("disk I/O error")]
+
+    def count(_: sqlite3.Connection) -> None:
+        if faults:
+            raise faults.pop()
+
+    store.opened.append(count)
+    await store.open()
+    assert "disk I/O error" in store.fault
+    await until(lambda: store.fault == "")
+    assert await store.run(lambda connection: 7) == 7
+    await store.close()
+
+
 async def test_a_file_that_another_process_holds_fails_after_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

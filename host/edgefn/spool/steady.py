@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,18 @@ def boot_id() -> str:
     with suppress(OSError):
         return BOOT_ID.read_text().strip()
     return ""
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
 
 
 class SteadyClock:
@@ -59,13 +71,15 @@ class SteadyClock:
             jumped, last = (float(self._value(connection, name)) for name in ("jumped", "last"))
             if last and now - jumped < last - JUMP:
                 jumped = now - last
-        if abs(jumped) > JUMP:
-            connection.execute("UPDATE inbox SET stored = stored + ?, due = due + ?", (jumped, jumped))
-            connection.execute("UPDATE outbox SET stored = stored + ?, expires = expires + ?", (jumped, jumped))
-            connection.execute("UPDATE dead SET stored = stored + ?, died = died + ?", (jumped, jumped))
-            connection.execute("UPDATE arrivals SET seen = seen + ?", (jumped,))
-        connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", [("boot", boot), ("base", self._base)])
-        self._keep(connection, 0.0, now)
+        with _transaction(connection):  # moved twice, by a process that was killed in between, they would be wrong
+            if abs(jumped) > JUMP:
+                connection.execute("UPDATE inbox SET stored = stored + ?, due = due + ?", (jumped, jumped))
+                connection.execute("UPDATE outbox SET stored = stored + ?, expires = expires + ?", (jumped, jumped))
+                connection.execute("UPDATE dead SET stored = stored + ?, died = died + ?", (jumped, jumped))
+                connection.execute("UPDATE arrivals SET seen = seen + ?", (jumped,))
+            rows = [("boot", boot), ("base", self._base)]
+            connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
+            self._keep(connection, 0.0, now)
 
     def keep(self, connection: sqlite3.Connection) -> None:
         """Keeps how far the system's clock is away, when that changed, and now and then the time."""

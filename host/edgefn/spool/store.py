@@ -255,12 +255,21 @@ class Store:
         self._use(fresh)
 
     def _use(self, connection: sqlite3.Connection) -> None:
-        self.clock.open(connection)
-        self._connection = connection
-        self.fault = ""
-        self._version = connection.execute("PRAGMA data_version").fetchone()[0]
-        self._recount(connection)
-        self.measure(connection)
+        """Begins with a file that was opened; where that fails it is opened again later, as one that can not be."""
+        try:
+            self.clock.open(connection)
+            self._version = connection.execute("PRAGMA data_version").fetchone()[0]
+            self._recount(connection)
+            self.measure(connection)
+        except sqlite3.Error as error:
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+            text = f"{self._folder / FILE}: the spool can not be used: {error}; {remedy(error)}"
+            if self.fault != text:
+                log.error("%s", text)
+            self.fault = text
+            return
+        self._connection, self.fault = connection, ""
         self._say_changed()
 
     def _say_changed(self) -> None:
