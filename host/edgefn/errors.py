@@ -90,11 +90,17 @@ class StillRunning(EdgefnError):
     """An event that was refused, because an invocation that timed out still holds its thread."""
 
 
+LONGEST_NAME = 1000
+"""Characters; what is longer, as strangers may send it, is like no name, and takes seconds to be compared."""
+
+
 def nearest(name: str, known: Iterable[str], least: float = 0.6) -> str:
     """The words ``; did you mean 'x'?`` for the known name most like ``name``, or nothing when none is like it.
 
     ``least`` is how much alike they have to be: 1.0 for equal names.
     """
+    if len(name) > LONGEST_NAME:
+        return ""
     match = difflib.get_close_matches(name, list(known), n=1, cutoff=least)
     return f"; did you mean '{match[0]}'?" if match else ""
 

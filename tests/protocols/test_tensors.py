@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import orjson
 import pytest
 
 from edgefn.protocols import open_inference, open_inference_grpc, tensorflow
@@ -82,6 +83,15 @@ def test_some_bytes_do_not_become_gigabytes() -> None:
     for shape in ([0, 1 << 62], [1 << 41], [-1], [0] * 33, [True]):
         with pytest.raises(Malformed, match="right would be a list of whole numbers"):
             shape_of(shape, "x")
+
+
+def test_a_text_among_numbers_is_refused_before_it_is_the_size_of_all() -> None:
+    data = ["x" * 1_000_000, *[""] * 1_000_000]  # a terabyte and more, as an array of texts
+    body = orjson.dumps({"inputs": [{"name": "x", "shape": [1], "datatype": "FP32", "data": [[1.0], data]}]})
+    with pytest.raises(Malformed, match="its data is not all of type FP32"):
+        open_inference.read_call(body, None)
+    with pytest.raises(Malformed, match="its data should be numbers, or objects"):
+        tensorflow.read_prediction(orjson.dumps({"inputs": data}), ["x"])
 
 
 def test_what_is_no_message_is_refused() -> None:

@@ -32,6 +32,8 @@ from edgefn.protocols.tensors import (
 )
 
 HEADER_LENGTH = "inference-header-content-length"
+LONGEST_LENGTH = 20
+"""Digits of that header."""
 UNSUPPORTED = ("classification", "shared_memory_region")
 """Parameters that change what a reply means: refused rather than ignored."""
 
@@ -102,8 +104,9 @@ def read_reply(body: bytes, header_length: str | None) -> dict[str, Array]:
 def _length(declared: str | None, size: int) -> int:
     if declared is None:
         return size
-    if not declared.isdecimal() or int(declared) > size:
-        raise Malformed(f"the header Inference-Header-Content-Length is {declared!r}, and the body has {size} bytes")
+    if not declared.isdecimal() or len(declared) > LONGEST_LENGTH or int(declared) > size:
+        shown = declared[:LONGEST_LENGTH]
+        raise Malformed(f"the header Inference-Header-Content-Length is {shown!r}, and the body has {size} bytes")
     return int(declared)
 
 

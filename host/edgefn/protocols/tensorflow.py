@@ -12,7 +12,7 @@ import numpy as np
 import orjson
 
 from edgefn.protocols.messages import message
-from edgefn.protocols.tensors import Array, Malformed, array_of, objects, shape_of
+from edgefn.protocols.tensors import Array, Malformed, array_in, array_of, objects, shape_of
 
 PREDICTION, MODELS = "tensorflow.serving.PredictionService", "tensorflow.serving.ModelService"
 SIGNATURE, METHOD = "serving_default", "tensorflow/serving/predict"
@@ -239,12 +239,10 @@ def _array(value: Any, name: str) -> Array:
     several = value if isinstance(value, list) else [value]
     if several and all(map(_is_bytes, several)):
         return objects([_decoded(each["b64"], where) for each in several], (len(several),), where)
-    try:
-        found = np.asarray(value)
-    except ValueError:
-        raise Malformed(f"{where}: its data is no list of numbers, nor lists of equal length") from None
+    unfit = f"{where}: its data should be numbers, or objects {{'b64': '...'}}"
+    found = array_in(value, where, unfit)
     if found.dtype.kind not in "biuf":
-        raise Malformed(f"{where}: its data should be numbers, or objects {{'b64': '...'}}")
+        raise Malformed(unfit)
     return found
 
 

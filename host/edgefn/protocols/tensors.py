@@ -111,21 +111,38 @@ def objects(elements: Sequence[bytes], shape: tuple[int, ...], where: str) -> Ar
 
 def numbers(data: Any, dtype: np.dtype[Any], shape: tuple[int, ...], where: str) -> Array:
     """The array of numbers in a list, flat or nested; raises Malformed for values that the type can not hold."""
-    try:
-        found = np.asarray(data)
-    except ValueError:
-        raise Malformed(f"{where}: its data is no list of numbers, nor lists of equal length") from None
+    unfit = f"{where}: its data is not all of type {type_name(dtype)}"
+    found = array_in(data, where, unfit)
     if found.size != math.prod(shape):
         raise Malformed(
             f"{where}: has {found.size} elements; right for shape {_shown(shape)} would be {math.prod(shape)}"
         )
     if found.size and found.dtype.kind not in ("b" if dtype.kind == "b" else "iuf"):
-        raise Malformed(f"{where}: its data is not all of type {type_name(dtype)}")
+        raise Malformed(unfit)
     with np.errstate(all="ignore"):
         array = found.astype(dtype)
         if dtype.kind in "iu" and not np.array_equal(array, found):
             raise Malformed(f"{where}: its data holds a number that type {type_name(dtype)} can not")
     return array.reshape(shape)
+
+
+def array_in(data: Any, where: str, unfit: str) -> Array:
+    """The array in lists; raises Malformed for texts, saying ``unfit``, and for lists that are not of equal length.
+
+    NumPy would make a text of each element beside a text, as long as the longest: terabytes of a few megabytes.
+    """
+    lists = [data] if isinstance(data, list) else []
+    while lists:
+        each = lists.pop()
+        kinds = set(map(type, each))
+        if str in kinds:
+            raise Malformed(unfit)
+        if list in kinds:
+            lists += [inner for inner in each if type(inner) is list]
+    try:
+        return np.asarray(data)
+    except ValueError:
+        raise Malformed(f"{where}: its data is no list of numbers, nor lists of equal length") from None
 
 
 def bytes_of(array: Array) -> bytes:

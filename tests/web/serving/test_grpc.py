@@ -88,6 +88,38 @@ async def test_predict_chooses_outputs_and_knows_versions_and_signatures(
         assert told[0] == code
 
 
+async def test_tensors_that_the_model_has_not_are_refused_before_they_are_read(serve_models: ServeModels) -> None:
+    site = await serve_models(GRPC)
+    request = message("tensorflow", "PredictRequest")()
+    request.model_spec.name = "light-classifier"
+    request.inputs["other"].dtype = 99  # it could not be read; some bytes of another may be a million numbers
+    told = await refused(site, "Predict", request.SerializeToString(), service=tensorflow.PREDICTION)
+    assert told[0] == "INVALID_ARGUMENT"
+    assert "has no input 'other'" in told[1]
+
+
+async def test_a_request_counts_until_it_ends_also_when_its_client_has_left(
+    serve_models: ServeModels, picture: Any
+) -> None:
+    site = await serve_models({"grpcPort": 0, "maxConcurrentRequests": 1})
+    slots = session(site, "light", "classifier")._model.requests
+    held = [slots.take() for _ in slots.slots]  # so that the request waits
+    registry = site.host.app.services.metrics.registry
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{site.web.grpc_port}") as channel:
+        left = channel.unary_unary(f"/{over_grpc.SERVICE}/ModelInfer")(infer(picture))
+        while registry.get_sample_value("edgefn_serving_outstanding") != 1:  # noqa: ASYNC110  it watches other threads
+            await asyncio.sleep(0)
+        left.cancel()
+        labels = {"model": "light-classifier", "protocol": "open-inference-grpc"}
+        while not registry.get_sample_value("edgefn_serving_seconds_count", labels):  # noqa: ASYNC110  gRPC tells it
+            await asyncio.sleep(0)
+    assert (await refused(site, "ModelInfer", infer(picture)))[0] == "RESOURCE_EXHAUSTED"
+    for slot in held:
+        slots.give(slot)
+    while registry.get_sample_value("edgefn_serving_outstanding"):  # noqa: ASYNC110  it watches other threads
+        await asyncio.sleep(0)
+
+
 async def test_too_much_at_once_is_refused(serve_models: ServeModels, picture: Any) -> None:
     site = await serve_models({"grpcPort": 0, "maxConcurrentRequests": 1, "maxRequestBytes": 100_000})
     assert (await refused(site, "ModelInfer", bytes(100_001)))[0] == "RESOURCE_EXHAUSTED"

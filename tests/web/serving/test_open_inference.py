@@ -22,7 +22,10 @@ from tests.web.conftest import Site, served
 from tests.web.serving.conftest import CODE, SAMPLE, ServeModels, host_json, session
 
 INFER = "/v2/models/light-classifier/infer"
-HUGE = b"\x89PNG\r\n\x1a\n" + bytes([0, 0, 0, 13]) + b"IHDR" + (30000).to_bytes(4, "big") * 2 + bytes(9)
+HUGE, LARGE = (
+    b"\x89PNG\r\n\x1a\n" + bytes([0, 0, 0, 13]) + b"IHDR" + side.to_bytes(4, "big") * 2 + bytes(9)
+    for side in (30000, 8000)
+)
 INPUT = "image UINT8 [-1,64,64,3] (whole numbers, 0 to 255, BGR; or BYTES: JPEG, PNG)"
 
 
@@ -126,6 +129,12 @@ UNFIT: list[tuple[Any, str]] = [
         tensor([base64.b64encode(HUGE).decode()], datatype="BYTES", shape=[1], parameters={"content_type": "base64"}),
         "element 0 of input 'image' is a picture of 30000 x 30000 pixels; up to 100000000 in all are decoded",
     ),
+    (
+        tensor(
+            [base64.b64encode(LARGE).decode()] * 2, datatype="BYTES", shape=[2], parameters={"content_type": "base64"}
+        ),
+        "element 1 of input 'image' is a picture of 8000 x 8000 pixels; up to 100000000 in all are decoded",
+    ),
     (tensor([], datatype="BYTES", shape=[0]), "can not be BYTES [0]"),
     (tensor(["x"] * 33, datatype="BYTES", shape=[33]), "the request holds 33 pictures; 32 at once are the most"),
     (
@@ -146,6 +155,7 @@ async def test_what_does_not_fit_is_told_with_what_would(serve_models: ServeMode
 BROKEN: list[tuple[bytes, str | None, str]] = [
     (b"no json", None, "the body is no JSON"),
     (b"{}", "9", "Inference-Header-Content-Length is '9', and the body has 2 bytes"),
+    (b"{}", "1" * 5000, "Inference-Header-Content-Length is '11111111111111111111'"),
     (b"{}", "-1", "Inference-Header-Content-Length is '-1'"),
     (b'{"inputs":[{"name":"image","parameters":{"binary_data_size":9}}]}..', "65", "binary_data_size is 9, and 2"),
     (b'{"inputs":[{"name":"a","shape":[1],"datatype":"BOOL","data":[true]}]}....', "69", "4 bytes behind the JSON"),

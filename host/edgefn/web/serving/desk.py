@@ -6,6 +6,7 @@ function does. So there are few threads: frames of the functions stand behind fe
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Callable
@@ -76,15 +77,15 @@ class Desk:
             raise Fault(Cause.BUSY, f"{self._most} requests for models run or wait already; try again a little later")
         assert self._threads is not None
         self._count(1)
+        future = self._threads.run(work).future
+        future.add_done_callback(lambda _: self._count(-1))
         try:
-            found: T = await self._threads.run(work).future
+            found: T = await asyncio.shield(future)  # whoever asked may leave: what it asked for waits or runs still
             return found
         except Malformed as error:
             raise Fault(Cause.INVALID, str(error)) from None
         except ModelError as error:
             raise Fault(Cause.FAILED, str(error)) from None
-        finally:
-            self._count(-1)
 
     def _count(self, more: int) -> None:
         self._outstanding += more

@@ -17,7 +17,7 @@ from edgefn.web.serving.desk import Desk
 from edgefn.web.serving.faults import Cause, Fault
 from edgefn.web.serving.http import given_to
 from edgefn.web.serving.open_inference import model_described, server_described
-from edgefn.web.serving.scores import scored
+from edgefn.web.serving.scores import check_names, scored
 from edgefn.web.serving.tensorflow import described, state
 
 Method = Callable[[bytes], Awaitable[bytes]]
@@ -156,6 +156,8 @@ class GrpcServer:
             )
 
         def work(model: Model) -> bytes:
+            # first, since a few bytes may stand for a large tensor: there are to be no more of them than the model has
+            check_names(model, asked.inputs, list(asked.output_filter))
             inputs = {name: tensorflow.read_tensor(name, tensor) for name, tensor in asked.inputs.items()}
             outputs = scored(model, inputs, list(asked.output_filter))
             return tensorflow.write_prediction(model.name, VERSION, outputs)

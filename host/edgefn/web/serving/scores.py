@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ MOST_PICTURES = 32
 
 
 MOST_PIXELS = 100_000_000
-"""Of one picture: 300 MB, once it is decoded."""
+"""Of all pictures in one request: 300 MB, once they are decoded."""
 
 
 def scored(model: Model, given: Mapping[str, Array], wanted: Sequence[str] = ()) -> dict[str, Array]:
@@ -28,7 +28,7 @@ def scored(model: Model, given: Mapping[str, Array], wanted: Sequence[str] = ())
     """
     tensors = model.tensors
     ports = {port.name: port for port in tensors.inputs}
-    _check_names(model, given, ports, wanted)
+    check_names(model, given, wanted)
     runs = _runs(model, {name: _values(model, ports[name], array) for name, array in given.items()})
     outputs = [tensors.infer(inputs) for inputs in runs]
     names = wanted or [port.name for port in tensors.outputs]
@@ -50,7 +50,9 @@ def only_input(model: Model, raw: bytes) -> dict[str, Array]:
     return {port.name: array_of(raw, np.dtype(port.dtype), port.shape, where)}
 
 
-def _check_names(model: Model, given: Mapping[str, Array], ports: Mapping[str, Port], wanted: Sequence[str]) -> None:
+def check_names(model: Model, given: Collection[str], wanted: Sequence[str]) -> None:
+    """Raises Malformed for names that the model has not, and for inputs that lack."""
+    ports = [port.name for port in model.tensors.inputs]
     if unknown := [name for name in given if name not in ports]:
         raise Malformed(
             f"model '{model.name}' has no input '{unknown[0]}'{nearest(unknown[0], ports)};"
@@ -86,6 +88,7 @@ def _pictures(model: Model, port: Port, array: Array) -> list[Array]:
     if count > MOST_PICTURES:
         raise Malformed(f"the request holds {count} pictures; {MOST_PICTURES} at once are the most")
     if array.dtype == object:
+        _check_sizes(port, array.reshape(-1))
         return [_decoded(port, number, element) for number, element in enumerate(array.reshape(-1))]
     if array.shape[1:] != port.shape[1:]:
         raise _unfit(model, port, array)
@@ -95,15 +98,22 @@ def _pictures(model: Model, port: Port, array: Array) -> list[Array]:
     return [pictures[number : number + 1] for number in range(len(pictures))]
 
 
+def _check_sizes(port: Port, elements: Iterable[Any]) -> None:
+    """Before any is decoded; raises Malformed."""
+    pixels = 0
+    for number, element in enumerate(elements):
+        size = size_of(element)
+        if size is None:
+            raise Malformed(f"element {number} of input '{port.name}' is no picture: neither JPEG nor PNG")
+        pixels += size[0] * size[1]
+        if pixels > MOST_PIXELS:
+            raise Malformed(
+                f"element {number} of input '{port.name}' is a picture of {size[0]} x {size[1]} pixels; up to"
+                f" {MOST_PIXELS} in all are decoded"
+            )
+
+
 def _decoded(port: Port, number: int, element: Any) -> Array:
-    size = size_of(element)
-    if size is None:
-        raise Malformed(f"element {number} of input '{port.name}' is no picture: neither JPEG nor PNG")
-    if size[0] * size[1] > MOST_PIXELS:
-        raise Malformed(
-            f"element {number} of input '{port.name}' is a picture of {size[0]} x {size[1]} pixels; up to"
-            f" {MOST_PIXELS} in all are decoded"
-        )
     try:
         return decoded(element)
     except ValueError as error:
