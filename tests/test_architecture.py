@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).parents[1] / "host" / "edgefn"
 DOCS = Path(__file__).parents[1] / "docs"
 
 LAYERS = [
-    {"errors", "redaction", "ids", "routes", "scene", "ncrontab"},
+    {"errors", "redaction", "ids", "routes", "scene", "ncrontab", "timely"},
     {"logs", "contracts", "metrics", "function"},
     {
         "settings",

@@ -17,6 +17,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from edgefn.errors import EdgefnError, listing
+from edgefn.timely import Timely
 
 Address = IPv4Address | IPv6Address
 PORTS = {"http": 80, "https": 443}
@@ -27,6 +28,8 @@ CHUNK = 1 << 16
 PLAIN = "/?%:@!$&'()*+,;=~"
 """What stays as it is in a path and a query."""
 TRANSLATED = ip_network("64:ff9b::/96")
+OTHERS = tuple(map(ip_network, ("::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "fec0::/10", "168.63.129.16/32")))
+"""Not of the Internet, though Python takes them for it: old and local forms of IPv4; Azure's own to its machines."""
 
 
 class NotFetched(EdgefnError):
@@ -52,7 +55,7 @@ class Fetching:
         for _ in range(MOST + 1):
             try:
                 content, url = self._get(self._allowed(url), url, deadline)
-            except (OSError, http.client.HTTPException) as error:
+            except (OSError, http.client.HTTPException, ValueError) as error:  # a name, or a redirect, that is none
                 raise NotFetched(f"url: can not be fetched: {type(error).__name__}") from None
             if content is not None:
                 return content
@@ -76,10 +79,10 @@ class Fetching:
         host, port = str(parts.hostname), parts.port or PORTS[parts.scheme]
         connection = http.client.HTTPConnection(host, port)
         try:
-            connection.sock = self._connected(host, port, _left(deadline))
+            sock = self._connected(host, port, deadline)
             if parts.scheme == "https":
-                context = ssl.create_default_context()
-                connection.sock = context.wrap_socket(connection.sock, server_hostname=host)
+                sock = ssl.create_default_context().wrap_socket(sock, server_hostname=host)
+            connection.sock = Timely(sock, deadline)
             target = quote(f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}", safe=PLAIN)
             connection.request("GET", target, headers={"Accept": "*/*", "Connection": "close"})
             response = connection.getresponse()
@@ -87,11 +90,11 @@ class Fetching:
                 return None, urljoin(url, location)
             if response.status != 200:
                 raise NotFetched(f"url: answers {response.status}; 200 would be right")
-            return self._content(response, connection.sock, deadline), url
+            return self._content(response), url
         finally:
             connection.close()
 
-    def _connected(self, host: str, port: int, timeout: float) -> socket.socket:
+    def _connected(self, host: str, port: int, deadline: float) -> socket.socket:
         """A connection to one of the addresses of the host, all of which have been looked at."""
         found = [str(where[0]) for *_, where in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
         if not all(self.may_reach(ip_address(address.partition("%")[0])) for address in found):
@@ -99,20 +102,17 @@ class Fetching:
         reason: OSError = ConnectionError()
         for address in found:
             try:
-                return socket.create_connection((address, port), timeout)
+                return socket.create_connection((address, port), _left(deadline))
             except OSError as error:
                 reason = error
         raise reason
 
-    def _content(self, response: http.client.HTTPResponse, sock: socket.socket | None, deadline: float) -> bytes:
+    def _content(self, response: http.client.HTTPResponse) -> bytes:
         content = bytearray()
         while chunk := response.read1(CHUNK):
             content += chunk
             if len(content) > self.limit:
                 raise NotFetched(f"url: holds more than {self.limit} bytes")
-            left = _left(deadline)
-            if sock is not None and sock.fileno() >= 0:
-                sock.settimeout(left)
         return bytes(content)
 
 
@@ -124,7 +124,7 @@ def is_public(address: Address) -> bool:
             inner = IPv4Address(int(address) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(inner)
-    return address.is_global and not address.is_multicast
+    return address.is_global and not address.is_multicast and not any(address in others for others in OTHERS)
 
 
 def _is_of(host: str, allowed: str) -> bool:

@@ -6,7 +6,8 @@ import json
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
@@ -80,6 +81,16 @@ def test_s2_1_a_detection_has_its_box_in_shares_of_the_picture() -> None:
     assert each["boundingBox"] == {"left": 0.1, "top": 0.2, "width": 0.4, "height": 0.4}
 
 
+HUGE = (
+    b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (30000).to_bytes(4, "big") * 2,
+    b"BM" + bytes(16) + (30000).to_bytes(4, "little") * 2,
+    b"GIF89a" + b"\xff" * 4,
+    b"RIFF....WEBPVP8L",
+    b"II*\0",
+)
+"""Pictures of gigabytes, and of forms that Custom Vision does not know, of which they might be."""
+
+
 async def test_s2_1_what_is_no_picture_is_too_large_or_asked_otherwise_is_refused_in_json(
     tmp_path: Path, test_data: Path
 ) -> None:
@@ -95,6 +106,7 @@ async def test_s2_1_what_is_no_picture_is_too_large_or_asked_otherwise_is_refuse
             (405, await client.get("/image")),
             (405, await client.put("/fruits/image", content=b"x")),
             (404, await client.post("/url", json={"url": "http://127.0.0.1/a.jpg"})),
+            *[(400, await client.post("/image", content=head + bytes(99))) for head in HUGE],
         ]
         for status, answer in refused:
             assert answer.status_code == status
@@ -150,13 +162,19 @@ def test_s2_2_the_other_order_of_colours_gives_other_scores(scores: Scores, gold
 
 
 class Pictures(BaseHTTPRequestHandler):
-    """Gives a picture, leads elsewhere, or never ends."""
+    """Gives a picture, at once or never, or leads elsewhere."""
 
     def do_GET(self) -> None:
         if self.path.startswith("/to/"):
             self.send_response(302)
             self.send_header("Location", self.path.removeprefix("/to/"))
             self.end_headers()
+            return
+        if self.path == "/slow":
+            with suppress(OSError):  # the client leaves
+                while True:
+                    self.wfile.write(b"x")
+                    threading.Event().wait(0.01)
             return
         self.send_response(200 if self.path != "/missing" else 404)
         self.end_headers()
@@ -222,6 +240,10 @@ def test_s2_11_neither_a_redirect_nor_an_answer_leads_out_of_what_is_allowed(
         "http://[64:ff9b::a00:1]/",
         "http://169.254.169.254/metadata",
         "http://192.168.1.1/",
+        "http://168.63.129.16/machine",
+        "http://[::127.0.0.1]/",
+        "http://[fec0::1]/",
+        "http://[64:ff9b:1::a00:1]/",
     ],
 )
 def test_s2_11_private_addresses_are_refused_also_where_their_host_is_allowed(url: str) -> None:
@@ -253,6 +275,16 @@ def test_s2_11_a_name_is_asked_for_once_and_all_of_its_addresses_count(
         True,
         *[False] * 4,
     ]
+
+
+def test_s2_11_an_answer_that_comes_byte_by_byte_is_given_up_in_time(pictures: str) -> None:
+    with pytest.raises(NotFetched, match="can not be fetched: TimeoutError"):
+        replace(here("localhost"), timeout=0.1).fetch(f"{pictures}/slow")
+
+
+def test_s2_11_a_host_that_no_name_could_be_is_said() -> None:
+    with pytest.raises(NotFetched, match="can not be fetched: UnicodeError"):
+        here("*.example.com").fetch(f"http://{'a' * 64}.example.com/")
 
 
 async def test_s2_11_url_is_off_by_default_and_names_the_hosts_when_on(

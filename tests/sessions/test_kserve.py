@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import openvino
+import orjson
 import pytest
 from openvino import opset13 as ops
 
@@ -131,6 +132,26 @@ def test_a_wrong_name_is_an_error_at_start(
 def test_an_address_that_is_none_is_refused(remote: Open, model: str, words: str) -> None:
     with pytest.raises(ModelError, match=words):
         remote(model)
+
+
+@pytest.mark.parametrize("scheme", ["http", "grpc"])
+@pytest.mark.parametrize("headers", [{"Key": "s3cr3t \N{EURO SIGN}"}, {"My key": "s3cr3t"}, {"Key": "s3cr3t\r\nX: 1"}])
+def test_headers_that_can_not_be_sent_are_refused_without_their_values(
+    remote: Open, scheme: str, headers: dict[str, str]
+) -> None:
+    with pytest.raises(ModelError, match=r"headers: .* would be right") as found:
+        remote(f"{scheme}://host/net", headers=headers)
+    assert "s3cr3t" not in str(found.value)
+
+
+@pytest.mark.parametrize("document", [b'{"inputs":[{"name":"a","datatype":5,"shape":[1]}],"outputs":[]}', b"[1]"])
+def test_a_server_that_describes_nothing_is_said(
+    remote: Open, serving: Callable[..., FarServer], document: bytes
+) -> None:
+    server = serving()
+    server.model, server.documents = None, {"/v2/models/net": orjson.loads(document)}
+    with pytest.raises(ModelError, match="does not speak Open Inference"):
+        remote(server.url)
 
 
 @pytest.mark.parametrize(

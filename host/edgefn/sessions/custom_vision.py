@@ -22,7 +22,7 @@ from edgefn.errors import ModelError
 from edgefn.function import Binding, named
 from edgefn.hookspecs import hookimpl
 from edgefn.images import encoded
-from edgefn.sessions.far import Caller, Circuits, FarOptions, Unavailable, Wire, address_of, check_status
+from edgefn.sessions.far import Caller, Circuits, FarOptions, Unavailable, Wire, address_of, check_status, headers_of
 from edgefn.sessions.files import find_labels
 from edgefn.sessions.labels import read_labels
 from edgefn.sessions.machine import labels_file
@@ -81,12 +81,15 @@ class CustomVisionKind:
             address = address_of(options.model)
             if address.scheme not in ("http", "https"):
                 raise ModelError(f"model '{options.model}' is no address of HTTP; right would be http://detector/image")
+            headers = headers_of(options)
             found = find_labels(options.labels, Path(), self._root) if options.labels else None
             names = read_labels(found) if found else {}
         except ModelError as error:
             raise ModelError(f"{binding.where()}: {error}") from None
         caller = self._circuits.caller(f"{address.scheme}://{address.netloc}{address.path}", options)
-        session = CustomVisionSession(address, task, options, caller, {name: index for index, name in names.items()})
+        session = CustomVisionSession(
+            address, headers, task, options, caller, {name: index for index, name in names.items()}
+        )
         self._sessions.add(session)
         return session
 
@@ -105,6 +108,7 @@ class CustomVisionSession:
     def __init__(
         self,
         address: SplitResult,
+        headers: Mapping[str, str],
         task: Task,
         options: CustomVisionOptions,
         caller: Caller,
@@ -116,7 +120,7 @@ class CustomVisionSession:
         self._options = options
         self._caller = caller
         self._indexes = indexes
-        wires = [Wire(address, options.headers) for _ in range(options.requests)]
+        wires = [Wire(address, headers) for _ in range(options.requests)]
         self._requests = Requests(self._name, wires)
         self._end = weakref.finalize(self, _close, caller, wires)
         self._line: Line | None = None

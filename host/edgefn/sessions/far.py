@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import io
-import socket
+import re
 import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, TypeVar, cast
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field
@@ -20,6 +19,7 @@ from edgefn.errors import ModelError
 from edgefn.function import Options, Seconds
 from edgefn.pacing import BackOff
 from edgefn.sessions.circuit import Circuit, CircuitOpen
+from edgefn.timely import Timely
 
 if TYPE_CHECKING:
     from edgefn.metrics import Metrics
@@ -30,6 +30,8 @@ MOST_BYTES = 256 * 1024 * 1024
 """Of one reply."""
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses after which the same call may succeed."""
+HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+"""The name of one."""
 
 
 class Unavailable(Exception):
@@ -153,6 +155,22 @@ def address_of(url: str) -> SplitResult:
     return parts
 
 
+def headers_of(options: FarOptions) -> dict[str, str]:
+    """Headers as they are sent: without blanks around their values, as files of tokens end with one.
+
+    Raises ModelError for what can not be sent; it shows no value, which may be a secret.
+    """
+    found = {name: value.strip() for name, value in options.headers.items()}
+    for name, value in found.items():
+        if HEADER.fullmatch(name) is None:
+            raise ModelError(f"headers: {name!r} is no name of one; letters, digits and - would be right")
+        if not value.isascii() or not value.isprintable():
+            raise ModelError(
+                f"headers: the value of '{name}' holds characters that none can have; printable ASCII would be right"
+            )
+    return found
+
+
 class Wire:
     """One connection, kept open between calls; for one thread at a time."""
 
@@ -215,49 +233,6 @@ class Wire:
         if connection is not None:
             with contextlib.suppress(OSError):
                 connection.close()
-
-
-class Timely:
-    """A socket whose operations all end at one time: http.client alone would wait anew for each piece."""
-
-    def __init__(self, inner: socket.socket) -> None:
-        self._inner = inner
-        self.until = 0.0
-        """Of the monotonic clock."""
-
-    def sendall(self, data: Any) -> None:
-        self.hurry()
-        self._inner.sendall(data)
-
-    def makefile(self, mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_TimelyReader(self, self._inner.makefile(mode, buffering=0)))  # type: ignore[call-overload]
-
-    def hurry(self) -> None:
-        """Gives the next operation the time that is left."""
-        left = self.until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("timed out")
-        self._inner.settimeout(left)
-
-    def close(self) -> None:
-        self._inner.close()
-
-
-class _TimelyReader(io.RawIOBase):
-    def __init__(self, timely: Timely, raw: io.RawIOBase) -> None:
-        self._timely = timely
-        self._raw = raw
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        self._timely.hurry()
-        return self._raw.readinto(buffer)
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
 
 
 def _said(error: Exception, seconds: float | None = None) -> str:

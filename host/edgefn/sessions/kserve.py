@@ -16,7 +16,7 @@ from edgefn.contracts import Needs, Session, SessionKind, Task
 from edgefn.errors import EdgefnError, ModelError
 from edgefn.function import Binding, named
 from edgefn.hookspecs import hookimpl
-from edgefn.sessions.far import Caller, Circuits, FarOptions, Unreached
+from edgefn.sessions.far import Caller, Circuits, FarOptions, Unreached, headers_of
 from edgefn.sessions.machine import labels_file
 from edgefn.sessions.options import ModelOptions
 
@@ -65,7 +65,8 @@ class KserveKind:
         options = cast("KserveOptions", binding.options)
         try:
             place = place_of(options.model)
-            links = [link_to(place, options.headers) for _ in range(options.requests)]
+            headers = headers_of(options)
+            links = [link_to(place, headers) for _ in range(options.requests)]
             caller = self._circuits.caller(str(place), options)
             opening = _Opening(place, task, options, caller, links, self._root)
             session = RemoteSession(caller, links, opening, opening.facts)

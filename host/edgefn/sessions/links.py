@@ -11,7 +11,7 @@ import orjson
 
 from edgefn.errors import ModelError
 from edgefn.protocols import open_inference_grpc as over_grpc
-from edgefn.protocols.messages import grpc_library, message
+from edgefn.protocols.messages import grpc_library, message, parsed
 from edgefn.protocols.open_inference import HEADER_LENGTH, read_reply, write_call
 from edgefn.protocols.tensors import TYPES, Array, Malformed
 from edgefn.sessions.far import MOST_BYTES, Rejected, Unavailable, Wire, address_of, check_status
@@ -109,7 +109,7 @@ class HttpLink:
                 [port_said(port["name"], port["datatype"], port["shape"]) for port in document[key]]
                 for key in ("inputs", "outputs")
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise Rejected(f"{self._place} does not speak Open Inference: no inputs and outputs ({error})") from None
         return Metadata(inputs, outputs)
 
@@ -152,7 +152,10 @@ class GrpcLink:
     def metadata(self, seconds: float) -> Metadata:
         asked = message("inference", "ModelName")(name=self._place.model, version=self._place.version)
         content = self._call("ModelMetadata", asked.SerializeToString(), seconds)
-        model = message("inference", "Model").FromString(content)
+        try:
+            model = parsed(message("inference", "Model"), content)
+        except Malformed as error:
+            raise Rejected(f"{self._place} does not speak Open Inference: {error}") from None
         inputs, outputs = (
             [port_said(port.name, port.datatype, port.shape) for port in ports]
             for ports in (model.inputs, model.outputs)
