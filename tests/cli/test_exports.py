@@ -79,6 +79,20 @@ def test_what_is_no_export_is_refused_with_the_reason(tmp_path: Path, files: dic
         read_export(zipped(tmp_path / "export.zip", files))
 
 
+def test_a_zip_that_is_damaged_is_said_and_one_with_odd_paths_is_read(tmp_path: Path) -> None:
+    export = zipped(tmp_path / "export.zip", {"./model.pb": b"1", "x/.//labels.txt": TAGS})
+    assert read_export(export).files == {"model.pb": b"1", "labels.txt": TAGS}
+    with zipfile.ZipFile(export, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model.pb", bytes(1000))
+    content = bytearray(export.read_bytes())
+    content[38:44] = b"\xff" * 6  # behind the head of the file, which is of 30 bytes, and its name
+    export.write_bytes(content)
+    with zipfile.ZipFile(export, "a") as archive:
+        archive.writestr("labels.txt", TAGS)
+    with pytest.raises(EdgefnError, match="can not be read as a zip"):
+        read_export(export)
+
+
 def test_a_file_that_is_no_zip_or_is_not_there_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "export.zip").write_bytes(b"PK no zip")
     app = empty_app(tmp_path / "app")

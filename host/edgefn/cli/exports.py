@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -54,16 +55,24 @@ class Box:
 def read_export(path: Path) -> Export:
     """The export in a zip or a folder; raises EdgefnError that says what was found instead."""
     if path.is_dir():
-        names = [each.relative_to(path).as_posix() for each in path.rglob("*") if each.is_file()]
-        return _export(Box(str(path), names, lambda name: (path / name).read_bytes()))
+        return _in_folder(path)
     try:
         with zipfile.ZipFile(path) as archive:
-            sizes = {info.filename: info.file_size for info in archive.infolist() if not info.is_dir()}
-            return _export(Box(str(path), [name for name, size in sizes.items() if size <= MOST], archive.read))
+            files = [info for info in archive.infolist() if not info.is_dir() and info.file_size <= MOST]
+            by_name = {str(PurePosixPath(info.filename)): info for info in files}
+            return _export(Box(str(path), list(by_name), lambda name: archive.read(by_name[name])))
     except FileNotFoundError:
         raise EdgefnError(f"{path}: is not there; name the zip or the folder of an export") from None
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, OSError) as error:
         raise EdgefnError(f"{path}: can not be read as a zip: {error}; export the model again") from None
+
+
+def _in_folder(path: Path) -> Export:
+    try:
+        names = [each.relative_to(path).as_posix() for each in path.rglob("*") if each.is_file()]
+        return _export(Box(str(path), names, lambda name: (path / name).read_bytes()))
+    except OSError as error:
+        raise EdgefnError(f"{error.filename or path}: can not be read: {error.strerror or error}") from None
 
 
 def _export(box: Box) -> Export:
