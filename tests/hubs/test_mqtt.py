@@ -11,6 +11,7 @@ from edgefn.errors import SettingError
 from edgefn.host import Host
 from edgefn.hubs.mqtt import MqttHub
 from edgefn.loader import load_app
+from edgefn.mqtt.faults import Cause, Fault
 from tests.hubs.sinks import until
 from tests.mqtt.mosquitto import Peer, broker_in, peer_of
 from tests.ticks import HEAD
@@ -44,6 +45,28 @@ async def test_inputs_and_outputs_are_topics_under_the_prefix(tmp_path: Path) ->
     assert sent == '{"seen":1}'
     reported = json.loads(told(peer, "site/box/reported")[-1])
     assert reported["functions"]["f"]["state"] == "running"
+
+
+async def test_all_that_a_broker_may_deliver_again_is_known_again(tmp_path: Path) -> None:
+    """Unlike edgeHub it has many messages without acknowledgement at a time."""
+    with broker_in(tmp_path / "broker") as broker, peer_of(broker, "site/box/outputs/#") as peer:
+        host = app_at(tmp_path, broker.address, topicPrefix="site/box")
+        await host.start()
+        hub = host.app.services.hub
+        assert isinstance(hub, MqttHub)
+        await until(lambda: hub.state == "online")
+        connection = hub._link._connection  # type: ignore[union-attr]
+        assert connection is not None
+        connection._reception.receipts._send = lambda packet_id: None
+        for n in range(20):
+            peer.publish("site/box/inputs/in", f'{{"n": {n}}}', UserProperty=[("message-id", f"m-{n}")])
+        await until(lambda: len(told(peer, "site/box/outputs/out")) == 20)
+        connection.ask_to_leave(Fault(Cause.CLOSED, "as if it were lost"))
+        await until(lambda: hub.status()["generation"] == 2)
+        peer.publish("site/box/inputs/in", '{"n": 20}', UserProperty=[("message-id", "m-20")])
+        await until(lambda: '{"seen":20}' in told(peer, "site/box/outputs/out"))
+        await host.stop()
+    assert told(peer, "site/box/outputs/out") == [f'{{"seen":{n}}}' for n in range(21)]
 
 
 def told(peer: Peer, topic: str) -> list[str]:

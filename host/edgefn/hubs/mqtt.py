@@ -26,6 +26,7 @@ from edgefn.hubs.inputs import Inputs
 from edgefn.hubs.options import DEFAULT_MODULE, EdgeHubOptions, edge_hub_options
 from edgefn.metrics import Metrics
 from edgefn.mqtt.address import Address, address_of
+from edgefn.mqtt.intake import known_again
 from edgefn.mqtt.link import WINDOW, Link, failed
 from edgefn.mqtt.options import MqttOptions, mqtt_options
 from edgefn.mqtt.remembered import Memory
@@ -49,6 +50,8 @@ class MqttHub:
         self._address = address
         self._prefix = prefix
         self._options = options
+        self.unacknowledged = known_again(options.receive_maximum)
+        """How many messages may be delivered again; edgeHub has one at a time."""
         self._memory = Memory(state / FILE)
         self._metrics = metrics
         self._connected = metrics.gauge("edgefn_hub_connected", "1 while the hub is connected")

@@ -26,6 +26,11 @@ LEAST_KNOWN = 256
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.2
 
 
+def known_again(receive_maximum: int) -> int:
+    """How many messages a broker may deliver again that may send so many before the first is acknowledged."""
+    return max(LEAST_KNOWN, 4 * receive_maximum)
+
+
 class _Waiting(NamedTuple):
     connection: Connection
     came: Came
@@ -39,7 +44,7 @@ class Intake:
         self._inbox = inbox
         self._source = source
         self._at_once = receive_maximum
-        self._known = max(LEAST_KNOWN, 4 * receive_maximum)
+        self._known = known_again(receive_maximum)
         self._dropped = dropped
         self.counts: Counter[str] = Counter()
         """Messages that were not kept, by cause."""

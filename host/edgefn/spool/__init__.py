@@ -21,7 +21,7 @@ from edgefn.metrics import Metrics
 from edgefn.spool import dead_letters
 from edgefn.spool.arrivals import Arrivals
 from edgefn.spool.dead_letters import DeadLetter
-from edgefn.spool.inbox import Inbox, Subscription
+from edgefn.spool.inbox import RECENT, Inbox, Subscription
 from edgefn.spool.lanes import HUB
 from edgefn.spool.lock import FolderLock
 from edgefn.spool.options import SpoolOptions, spool_options
@@ -43,7 +43,7 @@ class Spool:
         self._store = Store(state, power=options.durability == "power")
         self._options = options
         self.outbox = Outbox(self._store, options, hub, metrics)
-        self.inbox = Inbox(self._store, self.outbox, options, metrics)
+        self.inbox = Inbox(self._store, self.outbox, options, metrics, getattr(hub, "unacknowledged", RECENT))
         self.arrivals = Arrivals(self._store)
         self._metrics = metrics
         self.sender = Sender(self.outbox, self.outbox.lanes[HUB], metrics)

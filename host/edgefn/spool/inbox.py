@@ -75,10 +75,14 @@ class Received:
 class Inbox:
     """See the module's text."""
 
-    def __init__(self, store: Store, outbox: Outbox, options: SpoolOptions, metrics: Metrics) -> None:
+    def __init__(
+        self, store: Store, outbox: Outbox, options: SpoolOptions, metrics: Metrics, unacknowledged: int = RECENT
+    ) -> None:
+        """``unacknowledged`` is how many messages the hub may deliver again."""
         self.store = store
         self.outbox = outbox
         self.options = options
+        self._unacknowledged = unacknowledged
         self._subscriptions: dict[str, Subscription] = {}
         self._unheard: set[str] = set()
         self._epoch = ""
@@ -164,7 +168,7 @@ class Inbox:
             return
         mark = fingerprint(message) if message.message_id else b""
         # by which it came: there may be another when there is room
-        await self.keep([Coming(message, listening, mark)], Delivered("", self._connection))
+        await self.keep([Coming(message, listening, mark)], Delivered("", self._connection, self._unacknowledged))
 
     async def keep(self, several: Sequence[Coming], by: Delivered) -> None:
         """Stores messages for those that listen, all of them or none, in their order, and each once.
