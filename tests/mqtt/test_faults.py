@@ -8,6 +8,7 @@ import hashlib
 import json
 import subprocess
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ import pytest
 from edgefn.contracts import HubState
 from edgefn.host import Host
 from edgefn.mqtt.rivals import SUSPICIOUS
+from tests.faults.disks import held, small_disk
 from tests.hubs.sinks import in_thread, until
 from tests.mqtt.cable import Cable
 from tests.mqtt.hosts import FORWARD, KEEP, QUICK, host_at, is_online, seen, standing
-from tests.mqtt.mosquitto import KEPT, Mosquitto, broker_in, peer_of
+from tests.mqtt.mosquitto import KEPT, Mosquitto, Peer, broker_in, peer_of
 
 
 @pytest.fixture
@@ -173,6 +175,44 @@ async def test_messages_stay_with_the_broker_while_the_inbox_is_full(tmp_path: P
             assert host.app.services.spool.inbox.totals()[0] <= 11
             released(host).set()
             await until(lambda: len(peer.bodies) == 40)
+    assert peer.bodies == numbers(0, 40)
+
+
+# --- what the disk says no to ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stops", [False, True])
+async def test_messages_stay_with_the_broker_while_the_disk_is_full(
+    tmp_path: Path, broker: Mosquitto, *, stops: bool
+) -> None:
+    """Also where the host ends and starts meanwhile."""
+    bodies = [f"{number}".ljust(100_000) for number in range(30)]
+    with small_disk(tmp_path / ".edgefn", 32) as disk, peer_of(broker, "out/#") as peer:
+        async with AsyncExitStack() as first:
+            host = await first.enter_async_context(host_at(tmp_path, broker, FORWARD))
+            await in_thread(peer.publish, "in/x", "first")
+            await until(lambda: peer.bodies == ["first"])
+            with disk.full():
+                await in_thread(peer.publish, "in/x", *bodies)
+                await until(lambda: host.status()["spool"]["state"] == "unusable")
+                await until(lambda: host.app.services.brokers.broker("")._intake._failed >= 2)
+                if stops:
+                    await first.aclose()
+                    host = await first.enter_async_context(host_at(tmp_path, broker, FORWARD, waits=False))
+            await until(lambda: len(peer.once()) == 31, within=30)
+    assert peer.once() == ["first", *bodies]
+
+
+async def test_messages_wait_for_a_file_that_another_process_holds(
+    tmp_path: Path, broker: Mosquitto, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgefn.spool.schema.BUSY", 0.05)
+    async with host_at(tmp_path, broker, FORWARD) as host:
+        with held(tmp_path / ".edgefn" / "spool.db"):
+            await in_thread(peer.publish, "in/x", *numbers(0, 40))
+            await until(lambda: host.app.services.brokers.broker("")._intake._failed >= 2)
+            assert peer.bodies == []
+        await until(lambda: len(peer.bodies) == 40)
     assert peer.bodies == numbers(0, 40)
 
 
