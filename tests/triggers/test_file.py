@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -416,6 +419,31 @@ def test_a_file_that_comes_while_another_one_is_copied_keeps_its_name(
         fulfil(Arrival(str(path), known.st_size, known.st_mtime_ns, f"{MOVE}{target}"))
         found = {path.name: path.read_text() for path in target.parent.iterdir()}
     assert found == {"a": "of another function", "a-2": "mine"}
+    assert not path.exists()
+
+
+KILLED = """
+import os, shutil, sys
+from edgefn.spool.arrivals import Arrival
+from edgefn.triggers.file_wishes import fulfil
+def copy(source, part):
+    part.write_text("half")
+    os.kill(os.getpid(), 9)
+shutil.copy2 = copy
+fulfil(Arrival(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]))
+"""
+
+
+def test_a_kill_in_the_middle_of_a_copy_leaves_nothing_behind(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_text("whole")
+    known = path.stat()
+    arrival = Arrival(str(path), known.st_size, known.st_mtime_ns, f"{MOVE}{tmp_path / 'done' / 'a'}")
+    with small_disk(tmp_path / "done"):
+        subprocess.run([sys.executable, "-c", KILLED, *(str(each) for each in astuple(arrival))], check=False)
+        assert len(list((tmp_path / "done").iterdir())) == 1
+        fulfil(arrival)
+        assert [(each.name, each.read_text()) for each in (tmp_path / "done").iterdir()] == [("a", "whole")]
     assert not path.exists()
 
 

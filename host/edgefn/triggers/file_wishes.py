@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import errno
 import filecmp
+import hashlib
 import itertools
 import os
-import secrets
 import shutil
 import threading
 from collections.abc import Iterator
@@ -62,7 +62,8 @@ def _give_name(file: Path, arrival: Arrival, wanted: Path) -> None:
 
 def _copy(source: Path, arrival: Arrival, wanted: Path) -> None:
     """Copies a file, whole or not at all, to where a power cut does not lose it."""
-    part = wanted.with_name(f".{secrets.token_hex(8)}.edgefn-part")
+    mark = hashlib.blake2b(repr(arrival).encode(errors="replace"), digest_size=8).hexdigest()
+    part = wanted.with_name(f".{mark}.edgefn-part")  # the same after a kill: what that left is written over
     try:
         shutil.copy2(source, part)
         with part.open("rb") as copied:
