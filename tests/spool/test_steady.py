@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgefn.spool.schema import open_file
+from edgefn.spool.schema import FILE, open_file, salvage
 from edgefn.spool.steady import SteadyClock
 
 HOUR = 3600.0
@@ -115,3 +115,16 @@ def test_a_process_that_is_killed_while_times_are_moved_has_moved_none(connectio
         clocks.made(connection)
     connection.execute("DROP TRIGGER killed")
     assert age(connection, clocks.made(connection)) == pytest.approx(0)
+
+
+def test_what_is_saved_of_a_damaged_file_has_its_times_moved_too(tmp_path: Path) -> None:
+    """Else a box that had started in 1970 would take all of it for too old."""
+    clocks = Clocks(wall=1000.0, boot="one")
+    damaged, _ = open_file(tmp_path / "damaged", power=False)
+    store(damaged, clocks.made(damaged))
+    damaged.close()
+    clocks.wall += 50 * 365 * 24 * HOUR
+    fresh, _ = open_file(tmp_path / "fresh", power=False)
+    assert salvage(tmp_path / "damaged" / FILE, fresh) == 1
+    assert age(fresh, clocks.made(fresh)) == pytest.approx(0)
+    fresh.close()

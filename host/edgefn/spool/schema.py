@@ -166,7 +166,8 @@ def salvage(damaged: Path, connection: sqlite3.Connection) -> int:
     with contextlib.suppress(sqlite3.Error), contextlib.closing(connect(damaged)) as source:
         for table in TABLES:
             saved += _copied(source, connection, table)
-        _copied(source, connection, "arrivals")
+        for table in ("arrivals", "seen", "meta"):  # what is known, and by which clock times are
+            _copied(source, connection, table)
     return saved
 
 
@@ -175,7 +176,7 @@ def _copied(source: sqlite3.Connection, connection: sqlite3.Connection, table: s
     columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})") if row[1] in known]
     names, marks = ", ".join(columns), ", ".join("?" * len(columns))
     saved = 0
-    for row in _readable(source, f"SELECT {names} FROM {table} ORDER BY id"):
+    for row in _readable(source, f"SELECT {names} FROM {table} ORDER BY 1"):
         with contextlib.suppress(sqlite3.IntegrityError):
             connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", row)
             saved += 1
