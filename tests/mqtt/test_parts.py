@@ -25,6 +25,7 @@ from edgefn.settings import Settings
 from tests.spool.ports import spool_in, until
 
 ROOT = Path("/app")
+MIB = 1024 * 1024
 LEVELS = st.sampled_from(["a", "b", "", "$SYS", "é"])
 TOPICS = st.lists(LEVELS, min_size=1, max_size=4).map("/".join)
 FILTERS = st.lists(st.one_of(LEVELS, st.just("+")), min_size=1, max_size=4).map("/".join)
@@ -131,6 +132,22 @@ def test_two_state_folders_are_two_clients_and_one_stays_one(tmp_path: Path) -> 
     assert one.client_id("mqtt://x:1883") != two.client_id("mqtt://x:1883")
     assert one.client_id("mqtt://x:1883") != one.client_id("mqtt://y:1883")
     assert Memory(tmp_path / "a.json").client_id("mqtt://x:1883") == one.client_id("mqtt://x:1883")
+
+
+async def test_large_messages_are_taken_one_by_one_while_others_are_in_the_inbox(tmp_path: Path) -> None:
+    """All that wait at once may never have room: another function always has a message in hand."""
+    async with spool_in(tmp_path, inbox={"max_bytes": 4 * MIB}) as spool:
+        one, other = (spool.inbox.subscribe(name, "") for name in ("one", "other"))
+        intake = Intake(spool.inbox, "broker", 64, None)
+        connection: Any = SimpleNamespace(number=1, lost=asyncio.Future())
+        receipts = Receipts(lambda _: None)
+        await other.store(EdgeMessage(b"x"), lambda _: None)
+        deliveries = [Delivery("in/x", b"", number, False, receipts) for number in range(8)]
+        for delivery in deliveries:
+            intake.put(connection, Came(EdgeMessage(bytes(MIB), topic="in/x"), (), delivery, False), [one])
+        storing = asyncio.create_task(intake.run())
+        await until(lambda: deliveries[2].settled)
+        storing.cancel()
 
 
 async def test_a_copy_for_another_function_is_no_redelivery_of_the_first(tmp_path: Path) -> None:

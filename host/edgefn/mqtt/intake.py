@@ -21,6 +21,8 @@ log = logging.getLogger("edgefn.mqtt")
 
 MOST_WAITING = 1000
 """Messages that wait to be stored; more come only where nothing is acknowledged, and then they are dropped."""
+TOGETHER = 256 * 1024
+"""Bytes of messages that are stored together; more of them might never have room together."""
 LEAST_KNOWN = 256
 """Messages that are known again at least: mosquitto 2.0.11 sends more without acknowledgement than it was allowed."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.2
@@ -87,7 +89,8 @@ class Intake:
     def _next(self) -> list[_Waiting]:
         """What waits of one connection; what came by one that has ended comes again, unless it was not to."""
         batch: list[_Waiting] = []
-        while self._waiting and len(batch) < self._at_once:
+        size = 0
+        while self._waiting and len(batch) < self._at_once and size < TOGETHER:
             one = self._waiting[0]
             if one.connection.lost.done() and one.came.message.qos:
                 self._waiting.popleft()
@@ -95,6 +98,7 @@ class Intake:
             if batch and one.connection is not batch[0].connection:
                 break
             batch.append(self._waiting.popleft())
+            size += len(one.came.message.body)
         return batch
 
     async def _store(self, batch: Sequence[_Waiting]) -> None:
