@@ -125,7 +125,8 @@ def test_a_wrong_name_is_an_error_at_start(
     [
         ("http://host:8000", "names no model; right would be http://host:8000/name"),
         ("http://:8000/net", "names no host; right would be http://host:port/name"),
-        ("http://host:port/net", "is no address"),
+        ("http://host:port/net", "is no address; right would be http://host:port/name"),
+        ("http://me:secret/secret@host/net", r"model 'http://\*\*\*@host/net' is no address; right would be \S+$"),
         ("http://me:secret@host/net", r"model 'http://\*\*\*@host' holds a password; declare 'headers' instead"),
     ],
 )

@@ -50,14 +50,16 @@ async def test_a_scoring_script_answers_at_azure_mls_addresses_and_takes_edits(f
         assert (await site.client.post("/score", json={"data": [1]})).json()["result"] == [3.0]
 
 
-async def test_an_init_that_raises_is_an_error_of_the_function_with_the_line(folder: Path) -> None:
+@pytest.mark.parametrize("error", ["FileNotFoundError: model.pkl", "SystemExit: no model"])
+async def test_an_init_that_raises_is_an_error_of_the_function_with_the_line(folder: Path, error: str) -> None:
     path = folder / "score.py"
-    path.write_text(path.read_text().replace("global model", "raise FileNotFoundError('model.pkl')"))
+    kind, _, text = error.partition(": ")
+    path.write_text(path.read_text().replace("global model", f"raise {kind}({text!r})"))
     host = Host(load_app(folder, environment={}))
     await host.start()
     functions = host.status()["functions"]
     await host.stop()
-    assert functions["score"]["errors"] == ["score.py:5: init() raised FileNotFoundError: model.pkl"]
+    assert functions["score"]["errors"] == [f"score.py:5: init() raised {error}"]
     assert functions["healthy"]["errors"] == []
 
 

@@ -73,7 +73,8 @@ class ScoringScriptKind:
         log.info("init() of %s, with %s=%s", module.__file__, FOLDER, os.environ[FOLDER])
         try:
             await asyncio.to_thread(module.init)
-        except Exception as error:  # whatever the user's script raises: its function can not run, all others can
+        # whatever the user's script raises, also by sys.exit(): its function can not run, all others can
+        except (Exception, SystemExit) as error:
             lines = [
                 frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == module.__file__
             ]

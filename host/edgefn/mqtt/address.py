@@ -79,8 +79,10 @@ def parsed(text: str, root: Path) -> Address:
     try:
         url = urlsplit(text.strip())
         port, host = url.port, url.hostname
-    except ValueError as error:
-        raise SettingError(f"a broker: the address can not be read ({error}); {EXAMPLE}") from None
+    except ValueError:  # its text would quote what it takes for a port, which may be a part of a password
+        raise SettingError(
+            f"a broker: the address can not be read; {EXAMPLE}, with %2F for a / in a password"
+        ) from None
     if url.scheme not in PORTS:
         hint = nearest(url.scheme, PORTS) if "://" in text else ""
         raise SettingError(f"a broker: the address begins with neither mqtt:// nor mqtts://{hint}; {EXAMPLE}")

@@ -146,8 +146,8 @@ def address_of(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         _ = parts.port
-    except ValueError as error:
-        raise ModelError(f"model '{url}' is no address: {error}") from None
+    except ValueError:  # its text would quote what it takes for a port, which may be a part of a password
+        raise ModelError(f"model '{url}' is no address; right would be http://host:port/name") from None
     if not parts.hostname:
         raise ModelError(f"model '{url}' names no host; right would be {parts.scheme or 'http'}://host:port/name")
     if parts.username or parts.password:
