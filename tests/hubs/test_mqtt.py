@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from edgefn.contracts import EdgeMessage
 from edgefn.errors import SettingError
 from edgefn.host import Host
+from edgefn.hubs.inputs import MOST_WAITING, Inputs
 from edgefn.hubs.mqtt import MqttHub
 from edgefn.loader import load_app
+from edgefn.metrics import Metrics
+from edgefn.mqtt.address import Address
+from edgefn.mqtt.connection import Came
+from edgefn.mqtt.deliveries import Delivery, Receipts
 from edgefn.mqtt.faults import Cause, Fault
+from edgefn.mqtt.options import MqttOptions
 from tests.hubs.sinks import until
 from tests.mqtt.mosquitto import Peer, broker_in, peer_of
 from tests.ticks import HEAD
@@ -67,6 +76,19 @@ async def test_all_that_a_broker_may_deliver_again_is_known_again(tmp_path: Path
         await until(lambda: '{"seen":20}' in told(peer, "site/box/outputs/out"))
         await host.stop()
     assert told(peer, "site/box/outputs/out") == [f'{{"seen":{n}}}' for n in range(21)]
+
+
+async def test_a_flood_of_messages_that_may_be_lost_costs_no_connection(tmp_path: Path) -> None:
+    left: list[Fault] = []
+    hub = MqttHub(Address("host", 1883), "site/box", MqttOptions(), tmp_path, Metrics())
+    hub._inputs = Inputs("mqtt", None)  # type: ignore[arg-type]
+    connection: Any = SimpleNamespace(number=1, ask_to_leave=left.append)
+    message = EdgeMessage(b"x", topic="site/box/inputs/in", qos=0)
+    for number in range(MOST_WAITING + 10):
+        delivery = Delivery(message.topic, b"x", number, False, Receipts(lambda _: None))
+        hub.on_message(connection, Came(message, (), delivery, False))
+    assert left == []
+    assert hub._dropped.labels("mqtt://host:1883", "full")._value.get() == 10
 
 
 def told(peer: Peer, topic: str) -> list[str]:

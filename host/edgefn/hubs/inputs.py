@@ -50,8 +50,13 @@ class Inputs:
         self._free = asyncio.Event()
         self._free.set()
 
+    @property
+    def is_full(self) -> bool:
+        """Whether one more message that waits would cost the connection."""
+        return self._waiting.qsize() >= MOST_WAITING
+
     def put(self, connection: Line, delivery: Delivery, message: EdgeMessage) -> None:
-        if self._waiting.qsize() >= MOST_WAITING:
+        if self.is_full:
             said = f"more than {MOST_WAITING} messages came without waiting for an acknowledgement; edgeHub sends one"
             self._leave(connection, said)
             return

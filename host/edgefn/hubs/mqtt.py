@@ -26,7 +26,7 @@ from edgefn.hubs.inputs import Inputs
 from edgefn.hubs.options import DEFAULT_MODULE, EdgeHubOptions, edge_hub_options
 from edgefn.metrics import Metrics
 from edgefn.mqtt.address import Address, address_of
-from edgefn.mqtt.intake import known_again
+from edgefn.mqtt.intake import dropped_counter, known_again
 from edgefn.mqtt.link import WINDOW, Link, failed
 from edgefn.mqtt.options import MqttOptions, mqtt_options
 from edgefn.mqtt.remembered import Memory
@@ -55,6 +55,7 @@ class MqttHub:
         self._memory = Memory(state / FILE)
         self._metrics = metrics
         self._connected = metrics.gauge("edgefn_hub_connected", "1 while the hub is connected")
+        self._dropped = dropped_counter(metrics)
         self._link: Link | None = None
         self._taking: asyncio.Task[None] | None = None
         self._reported: Mapping[str, Any] = {}
@@ -99,6 +100,9 @@ class MqttHub:
         self._sink.on_state(state)
 
     def on_message(self, connection: Connection, came: Came) -> None:
+        if not came.message.qos and self._inputs.is_full:  # its sender said that it may be lost
+            self._dropped.labels(self._address.name, "full").inc()
+            return
         name = came.message.topic.removeprefix(f"{self._prefix}/inputs/")
         self._inputs.put(connection, came.delivery, dataclasses.replace(came.message, input_name=name))
 

@@ -13,7 +13,7 @@ from edgefn.contracts import EdgeMessage, HubState, Needs
 from edgefn.errors import HubError, NotConnected, SettingError
 from edgefn.metrics import Metrics
 from edgefn.mqtt.address import VARIABLES, Address, address_of, files_of
-from edgefn.mqtt.intake import Intake
+from edgefn.mqtt.intake import Intake, dropped_counter
 from edgefn.mqtt.link import Link, failed
 from edgefn.mqtt.options import MqttOptions, mqtt_options
 from edgefn.mqtt.remembered import FILE, Memory
@@ -120,9 +120,7 @@ class Broker:
         client_id = self.address.client_id or self._memory.client_id(self.name)
         self._remembered = self._memory.of(client_id)
         self._missing = self._of_last_run()
-        dropped = self._metrics.counter(
-            "edgefn_mqtt_dropped", "Messages of a broker that were not kept, by cause", ("broker", "cause")
-        )
+        dropped = dropped_counter(self._metrics)
         self._intake = Intake(self._spool.inbox, self.name, self._options.receive_maximum, dropped)
         self._link = Link(self.address, client_id, self._options, self._remembered, self, self._metrics)
         self._apply()

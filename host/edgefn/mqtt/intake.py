@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgefn.errors import SpoolError
+from edgefn.metrics import Metrics
 from edgefn.spool import Inbox, Subscription
 from edgefn.spool.inbox import Coming, Delivered
 from edgefn.spool.records import fingerprint
@@ -31,6 +32,11 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.2
 def known_again(receive_maximum: int) -> int:
     """How many messages a broker may deliver again that may send so many before the first is acknowledged."""
     return max(LEAST_KNOWN, 4 * receive_maximum)
+
+
+def dropped_counter(metrics: Metrics) -> Any:
+    text = "Messages of a broker that were not kept, by cause"
+    return metrics.counter("edgefn_mqtt_dropped", text, ("broker", "cause"))
 
 
 class _Waiting(NamedTuple):
