@@ -131,7 +131,8 @@ async def _served(host: Host, asked: Start, leaving: Sequence[asyncio.Event]) ->
     log.info("Host lock lease acquired by instance ID '%s'.", f"{INSTANCE:032x}")
     listeners = [running.listener for running in host.running if running.listener is not None]
     if asked.until_end and not any(listener.feed is Feed.FINITE for listener in listeners):
-        log.error("No source runs that could end: %s", _why(app))
+        endless = ", ".join(_endless(host))
+        log.error("No source runs that could end: %s", f"the triggers of {endless} never do" if endless else _why(app))
         await host.stop()
         return 1
     if not listeners:
@@ -189,9 +190,12 @@ async def _until(host: Host, asked: Start, leaving: Sequence[asyncio.Event]) -> 
         task.cancel()
 
 
+def _endless(host: Host) -> list[str]:
+    return [r.function.name for r in host.running if r.listener is not None and r.listener.feed is Feed.ENDLESS]
+
+
 def _warn_of_endless(host: Host) -> None:
-    endless = [r.function.name for r in host.running if r.listener is not None and r.listener.feed is Feed.ENDLESS]
-    if endless:
+    if endless := _endless(host):
         log.warning("--until-end does not wait for %s: their triggers never end", ", ".join(endless))
 
 
