@@ -375,6 +375,32 @@ async def test_what_is_being_done_with_a_file_is_not_begun_a_second_time(
         assert len(begun) == 1
 
 
+async def test_wishes_that_fail_hold_up_no_file_that_arrives(started: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder on a share that is away: each attempt may take as long as that needs to say so."""
+    seen = []
+
+    def fail(arrival: Arrival) -> None:
+        seen.append("wish")
+        raise OSError("the share is away")
+
+    def files(folder: Folder, look: Callable[[Folder], list[Found]] = Folder.files) -> list[Found]:
+        seen.append("look")
+        return look(folder)
+
+    monkeypatch.setattr(file_finder, "fulfil", fail)
+    code = NAMES.replace("interval=0.05", 'interval=0.01, on_done="delete"')
+    async with started(code) as site:
+        for name in "abcdefgh":
+            site.put(name)
+        await until(lambda: len(site.sent) == 8)
+        monkeypatch.setattr(Folder, "files", files)
+        seen.clear()
+        await until(lambda: seen.count("wish") > 30)
+        assert seen.count("look") * 2 > seen.count("wish")
+        monkeypatch.setattr(file_finder, "fulfil", fulfil)
+        await until(lambda: not any(site.folder.iterdir()))
+
+
 def test_a_file_is_moved_over_no_other_one_and_only_once(tmp_path: Path) -> None:
     target = tmp_path / "done" / "a.txt"
     for content in ("one", "two"):

@@ -51,7 +51,7 @@ class Finder:
         self._settling = Settling()
         self._seen: dict[str, Arrival] = {}
         self._whole: deque[Found] = deque()
-        self._wishes: deque[Arrival] = deque()
+        self._wishes: dict[str, Arrival] = {}
         self._fulfilling: set[str] = set()
         """The files of wishes that are being fulfilled."""
         self._look_due = 0.0
@@ -89,10 +89,13 @@ class Finder:
     # --- looking -------------------------------------------------------------------------------------------------
 
     async def find(self) -> None:
-        """Makes messages of the next few files, or waits a while for some."""
-        if self._wishes:
-            await self._fulfil(self._wishes.popleft())
-        elif self._whole:
+        """Makes messages of the next few files, or waits a while for some.
+
+        One wish that fails is enough at a time: it may have taken long.
+        """
+        if self._wishes and await self._fulfil(self._wishes.pop(next(iter(self._wishes)))):
+            return
+        if self._whole:
             for _ in range(AHEAD):
                 if self._whole:  # where there is no room all of them are left for another look
                     await self._arrive(self._whole.popleft())
@@ -140,8 +143,8 @@ class Finder:
         known = self._seen.get(file.path)
         if known is None or (known.size, known.modified) != (file.size, file.modified):
             return True
-        if known.wish and known not in self._wishes and known.path not in self._fulfilling:
-            self._wishes.append(known)
+        if known.wish and known.path not in self._fulfilling:
+            self._wishes[known.path] = known
         return False
 
     # --- arriving ------------------------------------------------------------------------------------------------
@@ -189,20 +192,23 @@ class Finder:
         self._seen[arrival.path] = arrival
         await self._fulfil(arrival)
 
-    async def _fulfil(self, arrival: Arrival) -> None:
-        """Does what is still to be done with a file; where that can not be, it is tried with each look."""
+    async def _fulfil(self, arrival: Arrival) -> bool:
+        """Does what is still to be done with a file; where that can not be, it is tried with each look. Whether it is
+        done.
+        """
         self._fulfilling.add(arrival.path)
         try:
             await self._run(partial(fulfil, arrival))
         except OSError as error:
             verb = "deleted" if arrival.wish == DELETE else "moved"
             self._report.fault("wish", f"{arrival.path} can not be {verb}: {error.strerror or error}")
-            return
+            return False
         finally:
             self._fulfilling.discard(arrival.path)
         self._report.fault("wish", "")
         self.forget(arrival)
         self._arrivals.forget(self._function, [arrival])
+        return True
 
     def forget(self, arrival: Arrival) -> None:
         """A file has not been seen after all, or is not there any more: when it is there, it arrives."""
