@@ -139,10 +139,11 @@ async def test_too_much_at_once_is_refused(serve_models: ServeModels, picture: A
 
 
 async def test_a_key_of_the_host_is_asked_for_where_keys_are(serve_models: ServeModels, picture: Any) -> None:
-    site = await serve_models(GRPC, enable_auth=True)
+    site = await serve_models({**GRPC, "maxRequestBytes": 100_000}, enable_auth=True)
     key = site.web.keys.listed("keys")[0]["value"]  # type: ignore[index]
     assert await ask(site, "ServerReady", b"")
     assert (await refused(site, "ModelInfer", infer(picture)))[0] == "UNAUTHENTICATED"
+    assert (await refused(site, "ModelInfer", bytes(100_001)))[0] == "UNAUTHENTICATED"  # not read, so not too large
     for metadata in (("x-functions-key", key), ("authorization", f"Bearer {key}")):
         assert await ask(site, "ModelInfer", infer(picture), metadata)
 

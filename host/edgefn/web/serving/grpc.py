@@ -57,10 +57,12 @@ class GrpcServer:
             raise SettingError(f"host.json: extensions.serving.grpcPort: {error}") from None
         from grpc import aio
 
-        self._server = aio.server(options=self._options, maximum_concurrent_rpcs=self._most)
+        self._server = aio.server(
+            interceptors=[self._door()], options=self._options, maximum_concurrent_rpcs=self._most
+        )
         for service, methods in self._services().items():
             handlers = {
-                name: self._grpc.unary_unary_rpc_method_handler(self._answering(name, method))
+                name: self._grpc.unary_unary_rpc_method_handler(self._answering(method))
                 for name, method in methods.items()
             }
             self._server.add_generic_rpc_handlers((self._grpc.method_handlers_generic_handler(service, handlers),))
@@ -92,11 +94,9 @@ class GrpcServer:
             tensorflow.MODELS: {"GetModelStatus": self._get_status},
         }
 
-    def _answering(self, name: str, method: Method) -> Callable[[bytes, Any], Awaitable[bytes]]:
+    def _answering(self, method: Method) -> Callable[[bytes, Any], Awaitable[bytes]]:
         async def answer(request: bytes, context: Any) -> bytes:
             try:
-                if name not in OPEN:
-                    self._check_key(dict(context.invocation_metadata() or ()))
                 return await method(request)
             except Malformed as error:
                 fault = Fault(Cause.INVALID, str(error))
@@ -109,9 +109,28 @@ class GrpcServer:
 
         return answer
 
-    def _check_key(self, metadata: Mapping[str, str]) -> None:
-        if self._keys is not None and not self._keys.allow("function", "", given_to(metadata)):
-            raise Fault(Cause.DENIED, "a key of the host is needed, in the metadata x-functions-key")
+    def _door(self) -> Any:
+        """Asks for the key before a message is read: who has none takes no memory."""
+        from grpc import aio
+
+        async def deny(requests: Any, context: Any) -> None:
+            code = getattr(self._grpc.StatusCode, CODE[Cause.DENIED])
+            await context.abort(code, "a key of the host is needed, in the metadata x-functions-key")
+
+        handler = self._grpc.stream_stream_rpc_method_handler(deny)  # one for a single message would read it first
+
+        may_pass = self._may_pass
+
+        class Door(aio.ServerInterceptor):  # type: ignore[misc]
+            async def intercept_service(self, continuation: Any, call: Any) -> Any:
+                return await continuation(call) if may_pass(call) else handler
+
+        return Door()
+
+    def _may_pass(self, call: Any) -> bool:
+        if self._keys is None or call.method.rpartition("/")[2] in OPEN:
+            return True
+        return self._keys.allow("function", "", given_to(dict(call.invocation_metadata or ())))
 
     # --- Open Inference --------------------------------------------------------------------------------------------
 
