@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from edgefn.cli.around import told
 from tests.cli.command import app_in, edgefn, started
 
 ECHO = """
@@ -26,6 +27,13 @@ def echo(m: dict, factor: int):
 def double(payload: int):
     return payload * 2
 """
+
+
+def test_a_command_that_ctrl_c_has_ended_has_not_succeeded() -> None:
+    def run() -> None:
+        raise KeyboardInterrupt
+
+    assert told(run) == 130
 
 
 def test_a_host_is_sent_to_asked_and_steered_from_another_terminal(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,14 +26,14 @@ PATIENCE = 60.0
 
 
 def told(run: Callable[[], None]) -> int:
-    """0, or 1 with the error as one line."""
+    """0; 1 with the error as one line; as a shell has it, 130 where Ctrl+C ended it."""
     try:
         run()
     except EdgefnError as error:
         typer.echo(str(error), err=True)
         return 1
     except KeyboardInterrupt:
-        return 0
+        return 128 + signal.SIGINT
     return 0
 
 
