@@ -89,8 +89,9 @@ class Options(BaseModel):
 
     @classmethod
     def names(cls) -> list[str]:
-        """The options as they are written in JSON."""
-        return [info.alias or name for name, info in cls.model_fields.items()]
+        """The options as they are written in JSON, those that several types have last."""
+        own = sorted(cls.model_fields, key=lambda name: name not in cls.__annotations__)
+        return [cls.model_fields[name].alias or name for name in own]
 
 
 class Direction(enum.StrEnum):

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from edgefn.cli import main
+from edgefn.cli.commands import commands
 
 MANIFEST = """{
   "modulesContent": {
@@ -51,15 +52,14 @@ Checked = Callable[[str, str], tuple[int, str]]
 
 
 @pytest.fixture
-def checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Checked:
+def checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checked:
     """The exit code and the words of ``edgefn manifest check``, for the manifest with a fault in it."""
     monkeypatch.chdir(tmp_path)
 
     def check(old: str, new: str) -> tuple[int, str]:
         Path("deployment.json").write_text(MANIFEST.replace(old, new))
-        with pytest.raises(SystemExit) as ended:
-            main(["manifest", "check", "deployment.json"])
-        return int(ended.value.code or 0), capsys.readouterr().out
+        ended = CliRunner().invoke(commands, ["manifest", "check", "deployment.json"], catch_exceptions=False)
+        return ended.exit_code, ended.stdout
 
     return check
 

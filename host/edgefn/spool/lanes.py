@@ -32,7 +32,6 @@ class ToHub:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self.check = hub.check
 
     @property
     def state(self) -> HubState:
@@ -41,6 +40,9 @@ class ToHub:
     @property
     def window(self) -> int:
         return self._hub.window
+
+    def check(self, message: EdgeMessage) -> None:
+        self._hub.check(message)
 
     def publish(self, message: EdgeMessage, left: float | None) -> Awaitable[None]:
         return self._hub.publish(message)
