@@ -120,6 +120,11 @@ async def test_names_are_legal_on_every_system(services: Services, tmp_path: Pat
     assert len(again) == 3, "files with such names are known as the output's own after a restart"
 
 
+async def test_a_name_in_letters_of_several_bytes_fits_the_file_system(services: Services, tmp_path: Path) -> None:
+    events = [Event(EdgeMessage(b"", topic="測定" * 40))]
+    assert len(await written(services, tmp_path / "out", [{}], events, fileName="{topic}-{topic}")) == 1
+
+
 async def test_two_long_values_that_begin_alike_stay_apart(services: Services, tmp_path: Path) -> None:
     events = [Event(EdgeMessage(b"", topic="a" * 100 + end)) for end in "12"]
     assert len(await written(services, tmp_path / "out", [{}, {}], events, fileName="{topic}")) == 2
@@ -308,7 +313,7 @@ async def test_what_can_not_be_written_is_a_type_error_when_it_is_set(
         ("'out', '{id}.'", "a name can not end so on every system"),
         ("'out', '{'", "'{': Single '{' encountered"),
         ("'out', '{}'", "{} names nothing"),
-        ("'out', 'x{id}{name}{topic}{source}{id}'", "can become 253 characters long; at most 240"),
+        ("'out', 'x{id}{name}{topic}{source}{id}'", "can become 253 bytes long; at most 240"),
         ("'out', max_files=0", "option 'max_files' of file"),
         ("'out', quality=101", "option 'quality' of file"),
         ("'out', when_full='dead_letter'", "Input should be 'drop_oldest', 'drop_newest' or 'block'"),

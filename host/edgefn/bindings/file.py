@@ -41,7 +41,7 @@ ILLEGAL = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f\ud800-\udfff]')
 RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?$", re.IGNORECASE)
 ENDING = re.compile(r"\.\w+$")
 LONGEST_VALUE, LONGEST_NAME = 60, 240
-"""Characters of a value inside of a name, and of a name."""
+"""Bytes of a value inside of a name, and of a name: file systems count these, of which a letter may have several."""
 WIDTHS = {"": 0, "id": 36, "timestamp": 30, "frame_id": 30}
 """Characters of values that are usually shorter."""
 USUAL = (".jpg", ".json", ".txt", ".bin")
@@ -75,11 +75,12 @@ class FileOutputOptions(Options):
                 )
         if self.file_name.endswith((".", " ")):
             raise ValueError(f"fileName '{self.file_name}': a name can not end so on every system; name an ending")
-        longest = sum(len(literal) + WIDTHS.get(name, LONGEST_VALUE) for literal, name, _ in self.pattern.parts)
+        longest = sum(
+            len(literal.encode(errors="replace")) + WIDTHS.get(name, LONGEST_VALUE)
+            for literal, name, _ in self.pattern.parts
+        )
         if longest > LONGEST_NAME:
-            raise ValueError(
-                f"fileName '{self.file_name}' can become {longest} characters long; at most {LONGEST_NAME}"
-            )
+            raise ValueError(f"fileName '{self.file_name}' can become {longest} bytes long; at most {LONGEST_NAME}")
         return self
 
     @property
@@ -101,10 +102,11 @@ class FileOutputOptions(Options):
 def legal(text: str) -> str:
     """A value as it may stand in the name of a file on every system; a long one is cut, and stays apart from others."""
     text = ILLEGAL.sub("_", text)
-    if len(text) <= LONGEST_VALUE:
+    content = text.encode()
+    if len(content) <= LONGEST_VALUE:
         return text
-    mark = hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=4).hexdigest()
-    return f"{text[: LONGEST_VALUE - len(mark) - 1]}~{mark}"
+    mark = hashlib.blake2b(content, digest_size=4).hexdigest()
+    return f"{content[: LONGEST_VALUE - len(mark) - 1].decode(errors='ignore')}~{mark}"
 
 
 def legal_name(name: str) -> str:
