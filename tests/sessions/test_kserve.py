@@ -155,6 +155,40 @@ def test_a_server_that_describes_nothing_is_said(
         remote(server.url)
 
 
+@pytest.mark.parametrize("shape", [[1, 3, 10**6, 10**6], [1, 3, -5, 64]])
+def test_a_shape_that_no_message_could_hold_is_said(
+    remote: Open, serving: Callable[..., FarServer], shape: list[int]
+) -> None:
+    server = serving()
+    port = {"name": "x", "datatype": "FP32", "shape": shape}
+    server.model, server.documents = None, {"/v2/models/net": {"inputs": [port], "outputs": []}}
+    with pytest.raises(ModelError, match=r"'x' has the shape .* which no message could hold"):
+        remote(server.url, "raw")
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        {"datatype": "FP32", "shape": [1, 1, 2, 3], "data": [1] * 6},
+        {"datatype": "BYTES", "shape": [1, 1, 10, 7], "data": ["x"] * 70},
+    ],
+)
+def test_outputs_that_are_not_as_the_server_said_are_an_error(
+    remote: Open, serving: Callable[..., FarServer], output: dict[str, Any]
+) -> None:
+    server = serving()
+    said = {
+        "inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 3, 64, 64]}],
+        "outputs": [{"name": "y", "datatype": "FP32", "shape": [1, 1, 10, 7]}],
+    }
+    reply = {"outputs": [{"name": "y", **output}]}
+    server.model, server.documents = None, {"/v2/models/net": said, "/v2/models/net/infer": reply}
+    with pytest.raises(
+        ModelError, match=r"output 'y' is \S+ .*; right would be y \[1,1,10,7\] f32, as the server said"
+    ):
+        remote(server.url, "detection").infer(STREET)
+
+
 @pytest.mark.parametrize(
     ("url", "prefix", "model", "version"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import SplitResult, quote
@@ -85,10 +86,13 @@ def link_to(place: Place, headers: Mapping[str, str]) -> Link:
 
 
 def port_said(name: str, datatype: str, shape: Sequence[Any]) -> Port:
-    """An input or output as a server describes it."""
+    """An input or output as a server describes it; raises Rejected for a shape that no message could hold."""
+    sizes = tuple(int(n) for n in shape)
+    if any(n < -1 for n in sizes) or math.prod(max(n, 1) for n in sizes) > MOST_BYTES:
+        raise Rejected(f"the server says that '{name}' has the shape {list(sizes)}, which no message could hold")
     dtype = np.dtype(TYPES[datatype]) if datatype in TYPES else None
     word = WORDS.get(datatype) or datatype.lower().replace("uint", "u").replace("int", "i")
-    return Port(str(name), tuple(int(n) for n in shape), word, dtype)
+    return Port(str(name), sizes, word, dtype)
 
 
 class HttpLink:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from edgefn.errors import ModelError, listing
+from edgefn.protocols.tensors import BYTES
 from edgefn.sessions.far import Caller
 from edgefn.sessions.inputs import find_picture, layout_of, picture_shape
 from edgefn.sessions.links import Link, Metadata
@@ -110,7 +112,7 @@ def remote_model(
         inputs=inputs,
         outputs=outputs,
         picture=None if picture is None else inputs[picture],
-        requests=Requests(name, [_slot(link, inputs, outputs, picture, convert, caller) for link in links]),
+        requests=Requests(name, [_slot(link, inputs, said.outputs, picture, convert, caller) for link in links]),
         facts={**facts, "inputs": list(map(str, inputs)), "outputs": list(map(str, outputs))},
     )
 
@@ -139,12 +141,22 @@ def _slot(
         reply = caller.call(lambda seconds: link.infer(sent, names, seconds))
         if missing := [name for name in names if name not in reply]:
             raise ModelError(f"the reply has no output '{missing[0]}'; it has {listing(reply)}")
+        for port in outputs:
+            _check(port, reply[port.name])
         found[:] = [reply[name] for name in names]
 
     def bind(name: str, array: Array) -> None:
         given[name] = array
 
     return Slot(bound, None if named is None else bound[named][0], run, lambda: found, bind, lambda: "remote")
+
+
+def _check(port: Port, found: Array) -> None:
+    """Raises ModelError for an output that is not as the server said, which may have another version by now."""
+    is_known = port.dtype is not None and -1 not in port.shape
+    if (found.dtype == object) != (port.type == "string") or (is_known and found.size != math.prod(port.shape)):
+        given = f"{BYTES if found.dtype == object else found.dtype} {list(found.shape)}"
+        raise ModelError(f"the reply's output '{port.name}' is {given}; right would be {port}, as the server said")
 
 
 def _conversion(own: Port, layout: str, channels: int, options: ModelOptions) -> Convert:
