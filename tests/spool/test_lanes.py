@@ -1,11 +1,14 @@
-"""The outbox with several destinations: each has its order and its sender, all share bounds and dead letters."""
+"""The outbox with several destinations: each has its order, its sender and its bounds; all share dead letters."""
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from edgefn.contracts import EdgeMessage, HubState, Outgoing
 from edgefn.errors import HubError, NotConnected, Refused
@@ -66,6 +69,26 @@ async def test_one_that_is_away_holds_up_no_other_and_gets_all_after_a_restart(t
     async with spool_in(tmp_path, hub) as spool:
         spool.serve(BROKER, back)
         await until(lambda: back.bodies == ["1", "2"])
+
+
+@pytest.mark.parametrize("when_full", ["drop_oldest", "drop_newest", "dead_letter", "block"])
+async def test_a_broker_that_is_away_for_long_costs_the_hub_no_message(tmp_path: Path, when_full: str) -> None:
+    """Also where no function names that broker any more."""
+    bounds = {"max_messages": 5, "when_full": when_full}
+    async with spool_in(tmp_path, outbox=bounds) as spool:
+        broker = ScriptedBroker()
+        broker.state, broker.answer = HubState.OFFLINE, lambda message: NotConnected("away")
+        spool.serve(BROKER, broker)
+        for number in range(5 if when_full == "block" else 9):
+            await spool.outbox.put([to_broker(f"b{number}")])
+        assert spool.outbox.totals.messages == 5
+    for _ in range(2):
+        hub = ScriptedHub()
+        async with spool_in(tmp_path, hub, outbox=bounds) as spool, asyncio.timeout(20):
+            for number in range(9):
+                await spool.outbox.put([out(f"h{number}")])
+                await spool.idle()
+        assert hub.bodies == [f"h{number}".encode() for number in range(9)]
 
 
 async def test_a_destination_is_told_what_is_left_of_the_time_that_was_declared(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ class _Part(BaseModel):
 
 
 class OutboxOptions(_Part):
-    """Bounds of what waits for the hub."""
+    """Bounds of what waits for one destination: the hub, or a broker."""
 
     max_bytes: int = Field(default=256 * MIB, ge=1024)
     max_messages: int = Field(default=100_000, ge=1)

@@ -51,25 +51,33 @@ class Stored:
 
 
 class Totals:
-    """How much waits, by output; kept by the writer's thread inside its transactions."""
+    """How much waits, by output and by destination; kept by the writer's thread inside its transactions."""
 
     def __init__(self) -> None:
         self.by_output: dict[str, list[int]] = {}
+        self.by_destination: dict[str, list[int]] = {}
         self.messages = 0
         self.bytes = 0
 
     def count(self, connection: sqlite3.Connection) -> None:
-        rows = connection.execute("SELECT output, count(*), sum(size) FROM outbox GROUP BY output").fetchall()
-        self.by_output = {output: [messages, bytes_] for output, messages, bytes_ in rows}
-        self.messages = sum(messages for messages, _ in self.by_output.values())
-        self.bytes = sum(bytes_ for _, bytes_ in self.by_output.values())
+        query = "SELECT output, destination, sum(size), count(*) FROM outbox GROUP BY output, destination"
+        fresh = Totals()
+        for output, destination, size, number in connection.execute(query).fetchall():
+            fresh.add(output, destination, size, number)
+        self.by_output, self.by_destination = fresh.by_output, fresh.by_destination
+        self.messages, self.bytes = fresh.messages, fresh.bytes
 
-    def add(self, output: str, size: int, number: int = 1) -> None:
-        known = self.by_output.setdefault(output, [0, 0])
-        known[0] += number
-        known[1] += size
+    def add(self, output: str, destination: str, size: int, number: int = 1) -> None:
+        for known in (self.by_output.setdefault(output, [0, 0]), self.by_destination.setdefault(destination, [0, 0])):
+            known[0] += number
+            known[1] += size
         self.messages += number
         self.bytes += size
+
+    def of(self, destination: str) -> tuple[int, int]:
+        """Messages and bytes that wait for it."""
+        messages, bytes_ = self.by_destination.get(destination, (0, 0))
+        return messages, bytes_
 
 
 class Outbox:
@@ -157,14 +165,16 @@ class Outbox:
             return error
         return None
 
-    def _fits(self, size: int) -> bool:
-        totals, bounds = self.totals, self._bounds
-        return totals.messages < bounds.max_messages and totals.bytes + size <= bounds.max_bytes
+    def _fits(self, size: int, destination: str) -> bool:
+        """Each destination has the bounds for itself: what waits for one that is away costs no other a message."""
+        messages, bytes_ = self.totals.of(destination)
+        return messages < self._bounds.max_messages and bytes_ + size <= self._bounds.max_bytes
 
     def _must_wait(self, outgoing: Outgoing, head: bytes) -> bool:
         policy = outgoing.when_full or self._bounds.when_full
         size = len(head) + len(outgoing.message.body) + ABOUT
-        return policy == "block" and not self._fits(size) and self.totals.messages > 0
+        waits = policy == "block" and not self._fits(size, outgoing.destination)
+        return waits and self.totals.of(outgoing.destination)[0] > 0
 
     def _insert(self, connection: sqlite3.Connection, stored: Stored, outgoing: Outgoing, head: bytes) -> None:
         message, output = outgoing.message, outgoing.message.output_name
@@ -172,11 +182,12 @@ class Outbox:
         policy = outgoing.when_full or self._bounds.when_full
         if policy == "drop_oldest":
             self._make_room(connection, stored, outgoing, size)
-        if not self._fits(size) and policy == "dead_letter":
-            reason = f"the outbox is full: {self.totals.messages} messages, {self.totals.bytes} bytes"
+        if not self._fits(size, outgoing.destination) and policy == "dead_letter":
+            messages, bytes_ = self.totals.of(outgoing.destination)
+            reason = f"the outbox is full: {messages} messages, {bytes_} bytes"
             self._bury_unsent(connection, stored, outgoing, head, reason, "dead_letter")
             return
-        if not self._fits(size) and policy != "block":
+        if not self._fits(size, outgoing.destination) and policy != "block":
             stored.lost[output, "full"] += 1
             return
         now = self._store.clock.now()
@@ -185,18 +196,22 @@ class Outbox:
             "INSERT INTO outbox (output, head, body, size, stored, expires, destination) VALUES (?, ?, ?, ?, ?, ?, ?)",
             (output, head, message.body, size, now, expires, outgoing.destination),
         ).lastrowid
-        self.totals.add(output, size)
+        self.totals.add(output, outgoing.destination, size)
         has_ttl = outgoing.ttl is not None
         stored.rows.append(Waiting(number or 0, output, size, expires, message, outgoing.destination, has_ttl))
 
     def _make_room(self, connection: sqlite3.Connection, stored: Stored, outgoing: Outgoing, size: int) -> None:
         """Removes the oldest messages of an output until one of ``size`` bytes fits, or there are none."""
         output = outgoing.message.output_name
-        oldest = "SELECT id, size FROM outbox WHERE output = ? ORDER BY id LIMIT 1"
-        while not self._fits(size) and (row := connection.execute(oldest, (output,)).fetchone()) is not None:
+        oldest = "SELECT id, size FROM outbox WHERE output = ? AND destination = ? ORDER BY id LIMIT 1"
+        wanted = outgoing.destination
+        while (
+            not self._fits(size, wanted)
+            and (row := connection.execute(oldest, (output, wanted)).fetchone()) is not None
+        ):
             connection.execute("DELETE FROM outbox WHERE id = ?", (row[0],))
-            self.totals.add(output, -row[1], -1)
-            stored.dropped[outgoing.destination].append(row[0])
+            self.totals.add(output, wanted, -row[1], -1)
+            stored.dropped[wanted].append(row[0])
             stored.lost[output, "full"] += 1
 
     def _bury_unsent(
@@ -277,7 +292,7 @@ class Outbox:
         def work(connection: sqlite3.Connection) -> None:
             for row in rows:
                 if connection.execute("DELETE FROM outbox WHERE id = ?", (row.id,)).rowcount:
-                    self.totals.add(row.output, -row.size, -1)
+                    self.totals.add(row.output, row.destination, -row.size, -1)
 
         self._store.run(work).add_done_callback(partial(self._removed, rows))
 
@@ -308,7 +323,7 @@ class Outbox:
         def work(connection: sqlite3.Connection) -> None:
             now = self._store.clock.now()
             if bury_output(connection, row.id, now, attempts, reason):
-                self.totals.add(row.output, -row.size, -1)
+                self.totals.add(row.output, row.destination, -row.size, -1)
             trim(connection, self._options.dead_letters, now)
 
         try:
