@@ -14,6 +14,7 @@ from edgefn.errors import EdgefnError, SpoolError
 from edgefn.spool import FILE, connect
 from edgefn.spool.schema import MIGRATIONS, VERSION, open_file
 from edgefn.spool.store import Store
+from tests.faults.disks import small_disk
 from tests.spool.ports import ScriptedHub, came, out, spool_in, until
 
 
@@ -148,6 +149,17 @@ async def test_a_full_disk_fails_what_needs_it_and_heals(tmp_path: Path, caplog:
         await spool.idle()
         assert spool.status()["state"] == "open"
     assert hub.bodies == [b"y"]
+
+
+async def test_a_start_on_a_full_disk_says_so_and_heals(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        async with spool_in(disk.folder) as spool:
+            await spool.outbox.put([out("a")])
+        with disk.full():
+            await (store := Store(disk.folder, power=False)).open()
+            assert "full" in store.fault
+        await until(lambda: store.fault == "")
+        await store.close()
 
 
 async def test_a_folder_that_can_not_be_made_stops_nothing_and_is_tried_again(tmp_path: Path) -> None:

@@ -194,6 +194,8 @@ def remedy(error: sqlite3.Error | OSError) -> str:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_FULL or getattr(error, "errno", 0) == 28:
         return "make room on that disk: inputs wait at the hub, and nothing is stored meanwhile"
+    if code == sqlite3.SQLITE_IOERR:
+        return "that disk may be full, or damaged: make room, and look at it"
     if code in HELD:
         return "another process holds the file; end it"
     return "make the folder writable for this user, or name another one with --state"
