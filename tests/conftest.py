@@ -19,9 +19,20 @@ ON_CI = os.environ.get("CI", "").lower() == "true"
 AppIn = Callable[..., App]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long tests begin first, so that none of them is what all wait for in the end; the image is built meanwhile."""
-    items.sort(key=lambda item: ("tests/image/" in item.nodeid, item.get_closest_marker("long") is None))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Each worker begins with its share of the long tests, so that none of them is what all wait for in the end; those
+    of the image come last, since it is built meanwhile.
+    """
+    image = [item for item in items if "tests/image/" in item.nodeid]
+    long = [item for item in items if item.get_closest_marker("long") and item not in image]
+    others = [item for item in items if not item.get_closest_marker("long") and item not in image]
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    share = -(-len(others) // workers)
+    items[:] = [
+        item
+        for number in range(workers)
+        for item in (*long[number::workers], *others[number * share : (number + 1) * share])
+    ] + image
 
 
 @pytest.fixture(scope="session")

@@ -277,6 +277,7 @@ async def f(file: str):
             return site.status["arrived"] == 150 and waits[-1] == 0
 
         await until(is_over, 30)
+        await until(lambda: len(site.sent) >= 150)
         assert sorted(site.sent) == list(range(150))
         assert max(waits) <= 8 + 3
 
