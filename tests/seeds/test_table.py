@@ -16,7 +16,7 @@ ROWS = [f"{seed}.{number}" for seed, count in COUNTS.items() for number in range
 def of_each_row() -> dict[str, set[str]]:
     found: dict[str, set[str]] = defaultdict(set)
     for path in FOLDER.glob("test_*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (
                 match := re.match(r"test_(s[0-3a])_(\d+)_", node.name)
             ):
@@ -26,7 +26,7 @@ def of_each_row() -> dict[str, set[str]]:
 
 def lines() -> dict[str, tuple[list[str], str]]:
     """The rows of the table: the tests that each names, and what was seen."""
-    rows = re.findall(r"^\| (S[0-3A]\.\d+) \| (.+?) \| (.+?) \|$", GUIDE.read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| (S[0-3A]\.\d+) \| (.+?) \| (.+?) \|$", GUIDE.read_text("utf-8"), re.MULTILINE)
     return {row: (re.findall(r"`(\w+)`", tests), seen) for row, tests, seen in rows}
 
 
