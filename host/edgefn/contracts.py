@@ -65,6 +65,9 @@ class Settlement(Protocol):
     def put(self, message: Outgoing) -> None:
         """Adds a message that leaves when, and only when, this one is done."""
 
+    def otherwise(self, undo: Callable[[], None]) -> None:
+        """What is to be called where what an attempt has put does not leave, before anything is put anew."""
+
     async def failed(self, error: BaseException, delay: float) -> None:
         """Records an attempt that failed, and that the next one is due in ``delay`` seconds."""
 

@@ -196,3 +196,12 @@ async def test_what_could_not_be_stored_does_not_count_as_sent(options: dict[str
     await out.send(out.encode({"door": "open"}), Event(None))
     assert [orjson.loads(message.body) for message in outbox.messages] == [{"door": "open"}]
     assert out.status()["published"] == 1
+
+
+def test_what_is_taken_back_is_due_by_the_interval_that_counts_by_then() -> None:
+    now = iter([0.0, 100.0, 105.0])
+    gate = Gate(EdgeHubOutputOptions(interval=60), lambda: next(now))
+    assert [gate.admits(b""), gate.admits(b"")] == [1, 1]
+    gate.change(EdgeHubOutputOptions(interval=200))
+    gate.undo(1)
+    assert gate.admits(b"") == 0

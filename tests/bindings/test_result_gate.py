@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -186,19 +185,6 @@ async def test_an_enter_that_could_not_be_stored_is_told_with_the_next_value() -
     outbox.full = False
     await run(out, cars(0.9), cars(0.9))
     assert [message.properties["event"] for message in outbox.messages] == ["enter"]
-
-
-async def test_a_stored_message_that_is_tried_again_opens_the_gate_again() -> None:
-    out, outbox = output(gate="label", threshold=0.5)
-    staged: list[Outgoing] = []
-    settlement = SimpleNamespace(next_id=lambda: "its-own", put=staged.append)
-    event = Event("a message", settlement=settlement)  # type: ignore[arg-type]
-    for _ in range(2):
-        staged.clear()
-        await out.send(out.encode(("banana", 0.9)), event)
-        assert [outgoing.message.message_id for outgoing in staged] == ["its-own"]
-    await out.send(out.encode(("banana", 0.9)), Event("the next one", settlement=settlement))  # type: ignore[arg-type]
-    assert (len(staged), outbox.messages) == (1, [])
 
 
 # --- options -----------------------------------------------------------------------------------------------------

@@ -215,3 +215,50 @@ async def test_the_status_tells_what_waits(app_of: AppIn, tmp_path: Path) -> Non
     await host.stop()
     assert status["state"] == "open"
     assert status["inbox"]["messages"] == status["outbox"]["messages"] == 0
+
+
+SHELF = """
+import edgefn
+from edgefn.function import Options
+
+class Shelf:
+    times = 0
+    type, options = "shelf", Options
+    def check(self, binding): ...
+    async def open(self, binding): return self
+    def encode(self, value): return value
+    async def send(self, encoded, event):
+        self.times += 1
+        if self.times < 4:
+            raise OSError("the shelf is full")
+    def status(self): return {}
+    async def close(self): ...
+
+@edgefn.hookimpl
+def edgefn_outputs(services):
+    return [Shelf()]
+"""
+
+
+@pytest.mark.parametrize("held_back", ["on_change='name'", "interval=60", "rate='1/minute'", "gate='label'"])
+async def test_what_an_output_holds_back_counts_no_message_of_an_attempt_that_failed(
+    app_of: AppIn, held_back: str
+) -> None:
+    code = f"""
+@app.edge_hub_trigger("m", "in")
+@app.generic_output_binding("shelf", "shelf")
+@app.edge_hub_output("label", "out", {held_back})
+{RETRY.format(count=1, delay="00:00:00")}
+def f(m: dict, label: edgefn.Out[dict], shelf: edgefn.Out[dict]):
+    label.set({{"n": m["n"], "name": "apple", "score": 1.0}})
+    shelf.set(m)
+"""
+    host = Host(app_of({"functions/f.py": HEAD + code, "functions/shelf.py": SHELF}))
+    await host.start()
+    await give(host, *(json.dumps({"n": n}) for n in range(4)))
+    await host.app.services.spool.idle()
+    found, status = await letters(host), host.running[0].outputs["label"].status()
+    await host.stop()
+    assert [letter[0] for letter in found] == ['{"n": 0}']  # after two attempts
+    assert [body["n"] for body in upstream(host)] == [1]  # by the second one
+    assert status["published"] == 1

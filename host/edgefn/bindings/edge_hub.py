@@ -155,7 +155,9 @@ class Gate:
         self._limit = options.limit()
         if options.interval != self.interval:
             self.interval = options.interval
-            self._due = None if self._left is None else self._left + options.interval
+            self._due = self._due_after(self._left)
+            last, left, _ = self._before
+            self._before = (last, left, self._due_after(left))
 
     def admits(self, key: bytes, count: int = 1) -> int:
         """How many of the messages of a value may leave now; these count as sent, until ``undo`` says otherwise."""
@@ -183,6 +185,9 @@ class Gate:
         self._last, self._left, self._due = self._before
         for _ in range(min(count, len(self._sent))):
             self._sent.pop()
+
+    def _due_after(self, left: float | None) -> float | None:
+        return None if left is None else left + self.interval
 
     def _next(self, now: float) -> float:
         """The next due time, on a grid from the first message on, so that late frames do not add up to a drift."""
@@ -266,10 +271,16 @@ class MessageOutput:
                 if not encoded.named:
                     message = dataclasses.replace(message, message_id=event.settlement.next_id())
                 event.settlement.put(self._outgoing(message))
+            event.settlement.otherwise(partial(self._take_back, len(messages)))
         else:
             await self._store([self._outgoing(message) for message in messages])
         self._published += len(messages)
         return True
+
+    def _take_back(self, count: int) -> None:
+        """The message that caused these is tried again, or has failed: they do not leave."""
+        self._gate.undo(count)
+        self._published -= count
 
     def _addressed(self, messages: Sequence[EdgeMessage], event: Event) -> list[EdgeMessage]:
         try:

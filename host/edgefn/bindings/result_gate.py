@@ -105,7 +105,6 @@ class ResultGate:
         self._field = options.gate_field
         self._gate = GATES[options.gate].make(**options.of_gate())
         self._before = self._gate
-        self._attempted: Event | None = None
 
     def change(self, options: GatedOptions) -> None:
         """Decides by other options of the same gate from now on; who is there, and what was seen last, counts on."""
@@ -121,10 +120,9 @@ class ResultGate:
 
     def feed(self, results: Sequence[Sighting], event: Event) -> list[Reason]:
         """A reason for each message that the value is worth; none when the gate stays closed."""
-        if event is self._attempted:  # tried again: what the attempt before has put does not leave
-            self.undo()
-        self._attempted = event if event.settlement is not None else None
         self._before = copy.copy(self._gate)
+        if event.settlement is not None:
+            event.settlement.otherwise(self.undo)
         return GATES[self.name].reasons(self._gate.feed(results, media_time(event)))
 
     def undo(self) -> None:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -586,6 +586,7 @@ class MessageSettlement:
     subscription: Subscription
     rows: list[Received]
     outputs: list[Outgoing] = field(default_factory=list)
+    undos: list[Callable[[], None]] = field(default_factory=list)
 
     @property
     def attempts(self) -> int:
@@ -593,9 +594,14 @@ class MessageSettlement:
 
     def begin(self) -> None:
         self.outputs.clear()
+        while self.undos:
+            self.undos.pop()()
 
     def put(self, message: Outgoing) -> None:
         self.outputs.append(message)
+
+    def otherwise(self, undo: Callable[[], None]) -> None:
+        self.undos.append(undo)
 
     def next_id(self) -> str:
         return self.subscription.output_id(self.rows[0], len(self.outputs))
@@ -606,12 +612,19 @@ class MessageSettlement:
         except SpoolError as fault:
             log.warning("A failed attempt can not be kept, and is counted in memory: %s", fault)
 
+    def back(self) -> None:
+        """Gives the messages back: their invocation was cancelled."""
+        self.begin()
+        self.subscription.back(self.rows)
+
     async def end(self, outcome: Outcome, also: Work[Any] | None = None) -> None:
         """Stores how the invocation ended, as often as it takes where nothing can be stored at present.
 
         ``also`` is work that belongs into the transaction of one that ended well. Where the outcome is open the
         messages are given back.
         """
+        if not outcome.ok:
+            self.begin()  # at once: the function's next event is about to put what it causes
         if outcome.is_open:
             self.subscription.back(self.rows)
             if isinstance(outcome.error, StillRunning):

@@ -14,7 +14,7 @@ from edgefn.errors import BindingError
 from edgefn.function import Binding, Options, Word, named
 from edgefn.hookspecs import hookimpl
 from edgefn.spool import Subscription
-from edgefn.spool.inbox import Received
+from edgefn.spool.inbox import MessageSettlement, Received
 from edgefn.values import element_of, message_converter
 from edgefn.workers import work
 
@@ -61,10 +61,11 @@ class MessageListener:
 
     async def listen(self, emit: Emit) -> None:
         async def handle(rows: list[Received]) -> None:
+            settlement = self._subscription.settlement(rows)
             try:
-                await self._handle(rows, emit)
+                await self._handle(settlement, emit)
             except BaseException:
-                self._subscription.back(rows)
+                settlement.back()
                 raise
 
         self._subscription.listen(listening=True)
@@ -78,9 +79,8 @@ class MessageListener:
         self._taken += len(rows)
         return rows
 
-    async def _handle(self, rows: list[Received], emit: Emit) -> None:
-        messages = [row.message for row in rows]
-        settlement = self._subscription.settlement(rows)
+    async def _handle(self, settlement: MessageSettlement, emit: Emit) -> None:
+        messages = [row.message for row in settlement.rows]
         value = messages if self._many else messages[0]
         outcome = await emit(Event(value, self._fired(messages[0]), settlement=settlement))
         await settlement.end(outcome)

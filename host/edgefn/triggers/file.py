@@ -71,10 +71,11 @@ class FileListener:
 
     async def listen(self, emit: Emit) -> None:
         async def handle(row: Received) -> None:
+            settlement = self._subscription.settlement([row])
             try:
-                await self._handle(row, emit)
+                await self._handle(row, settlement, emit)
             except BaseException:
-                self._subscription.back([row])
+                settlement.back()
                 raise
 
         self._subscription.listen(listening=True)
@@ -112,9 +113,8 @@ class FileListener:
 
     # --- working off ---------------------------------------------------------------------------------------------
 
-    async def _handle(self, row: Received, emit: Emit) -> None:
+    async def _handle(self, row: Received, settlement: MessageSettlement, emit: Emit) -> None:
         file = found_of(row.message)
-        settlement = self._subscription.settlement([row])
         try:
             value = await self._read(file, row.id)
         except FileChanged:
