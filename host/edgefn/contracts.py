@@ -126,7 +126,11 @@ class Listener(Protocol):
     def status(self) -> Mapping[str, Any]:
         """Numbers and states to be shown, as JSON values."""
 
-    # A listener may have ``adopt``, as inputs and outputs; see Input.
+    # A listener may have ``adopt``, as inputs and outputs; see Input. One of an endless feed may have
+    #
+    # worked_off() -> Awaitable[bool]
+    #     Where events may lie there already, as files do: returns when those have all been taken; whether any was since
+    #     the call. The invocations for them may still run.
 
 
 # --- what plugins provide ----------------------------------------------------------------------------------------

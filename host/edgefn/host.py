@@ -211,12 +211,15 @@ class Host:
     # --- run -----------------------------------------------------------------------------------------------------
 
     async def wait_for_end(self) -> None:
-        """Returns when every trigger that ends by itself has ended, and the messages that came of it are worked off and
-        sent, or the hub takes none.
+        """Returns when every trigger that ends by itself has ended, what lay there for others is worked off, and so are
+        the messages that came of it, which are sent, or the hub takes none.
         """
         finite = [r for r in self.running if r.listener is not None and r.listener.feed is Feed.FINITE]
         await asyncio.gather(*(r.task for r in finite if r.task is not None), return_exceptions=True)
-        await self.app.services.spool.idle()
+        more = True
+        while more:
+            await self.app.services.spool.idle()
+            more = any(await asyncio.gather(*map(_worked_off, self.running)))
 
     def status(self) -> dict[str, Any]:
         """How the host and its functions are, as JSON values."""
@@ -387,6 +390,24 @@ class Host:
             await closing
         except Exception as error:
             log.warning("Closing failed: %s: %s", type(error).__name__, error)
+
+
+def can_end(listener: Listener) -> bool:
+    """Whether there is an end to wait for: the trigger ends by itself, or what lies there for it can be worked off."""
+    return listener.feed is Feed.FINITE or hasattr(listener, "worked_off")
+
+
+async def _worked_off(running: Running) -> bool:
+    """Waits until what lies there for a function has been taken, or it listens no more; whether there may be more."""
+    listening, call = running.task, getattr(running.listener, "worked_off", None)
+    if call is None or listening is None or listening.done():
+        return False
+    asked = asyncio.ensure_future(call())
+    try:
+        await asyncio.wait((asked, listening), return_when=asyncio.FIRST_COMPLETED)
+        return not asked.done() or asked.result()
+    finally:
+        asked.cancel()
 
 
 def _thread_count(declared: str | None) -> int:

@@ -136,6 +136,26 @@ def test_until_end_says_what_it_does_not_wait_for(tmp_path: Path) -> None:
     assert "WARNING --until-end does not wait for endless: their triggers never end" in ended.stdout
 
 
+FOLDER = """
+import edgefn
+app = edgefn.FunctionApp()
+
+@app.file_trigger("file", path="in")
+@app.edge_hub_output("$return", "frames")
+def scores(file):
+    return file.name
+"""
+
+
+def test_the_end_of_a_folder_is_that_its_files_were_worked_off(tmp_path: Path) -> None:
+    app = app_in(tmp_path / "app", scores=FOLDER)
+    (app / "in").mkdir()
+    (app / "in" / "a.txt").write_text("x")
+    ended = edgefn("start", "--until-end", cwd=app)
+    assert (ended.returncode, sent(app / ".edgefn", "frames")) == (0, ["a.txt"])
+    assert "does not wait" not in ended.stdout
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_drains_and_leaves_with_0(tmp_path: Path, number: signal.Signals) -> None:
     app = app_in(tmp_path / "app", ENDLESS, sleeps=SLEEPS.replace("SECONDS", "0.5"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -111,6 +112,50 @@ async def test_each_file_runs_once_also_after_a_restart(started: Start) -> None:
         await until(lambda: len(site.sent) == 3)
         assert site.status["remembered"] == 3
     assert site.sent == ["a", "b", "c"]
+
+
+PIPELINE = """
+@app.file_trigger("file", path="in", settle=0.2, on_done="delete")
+def f(file):
+    (file.parent / "second").mkdir(exist_ok=True)
+    (file.parent / "second" / file.name).write_text("x")
+
+@app.file_trigger("file", path="in/second", settle=0.2)
+@app.edge_hub_output("$return", "out")
+def second(file):
+    return file.name
+"""
+
+
+async def test_the_end_comes_when_the_files_that_lie_there_and_those_that_come_of_them_have_run(
+    started: Start, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a", "b", "c", "still.part"):
+        (tmp_path / "in" / name).write_text("x")
+    (tmp_path / "in" / "empty").touch()
+    async with started(PIPELINE) as site, asyncio.timeout(30):
+        await site.host.wait_for_end()
+        assert sorted(site.sent) == ["a", "b", "c"]
+        await site.host.wait_for_end()  # nothing is left to wait for
+    assert sorted(path.name for path in (tmp_path / "in").iterdir()) == ["empty", "second", "still.part"]
+
+
+async def test_the_end_does_not_wait_for_a_folder_that_is_not_there_or_has_no_room_or_stops(started: Start) -> None:
+    async with started(folder=False) as site, asyncio.timeout(30):
+        await site.host.wait_for_end()
+    async with started(NAMES.replace("settle=0", "settle=0, max_files=1")) as site, asyncio.timeout(30):
+        site.put("a")
+        site.put("b")
+        await site.host.wait_for_end()
+        assert len(site.sent) == 1
+    async with started(NAMES.replace("settle=0", "settle=3600")) as site, asyncio.timeout(30):
+        site.put("c")
+        waiting = asyncio.create_task(site.host.wait_for_end())
+        await until(lambda: site.status["settling"] > 0)
+        assert not waiting.done()
+        await site.host.end([site.function])
+        await waiting
 
 
 async def test_a_file_that_changed_is_another_one(started: Start) -> None:

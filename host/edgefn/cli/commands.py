@@ -49,7 +49,9 @@ def start(
     only: Only = None,
     given: Given = None,
     state: State = None,
-    until_end: Annotated[bool, typer.Option("--until-end", help="Leave when every source has ended.")] = False,
+    until_end: Annotated[
+        bool, typer.Option("--until-end", help="Leave when every source has ended, and folders are worked off.")
+    ] = False,
     max_seconds: Annotated[
         float | None, typer.Option("--max-seconds", min=0.0, help="Leave after so many seconds.")
     ] = None,

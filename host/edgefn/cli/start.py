@@ -26,7 +26,7 @@ from edgefn.cli.restart import start_anew
 from edgefn.cli.show import lines
 from edgefn.contracts import Feed
 from edgefn.errors import EdgefnError, SettingError
-from edgefn.host import Host
+from edgefn.host import Host, can_end
 from edgefn.loader import App
 from edgefn.logs import UserLevel, logging_to, usual_form
 from edgefn.web.options import MODULE, Asked, server_options
@@ -130,8 +130,8 @@ async def _served(host: Host, asked: Start, leaving: Sequence[asyncio.Event]) ->
     log.info("Worker process started and initialized.")
     log.info("Host lock lease acquired by instance ID '%s'.", f"{INSTANCE:032x}")
     listeners = [running.listener for running in host.running if running.listener is not None]
-    if asked.until_end and not any(listener.feed is Feed.FINITE for listener in listeners):
-        endless = ", ".join(_endless(host))
+    if asked.until_end and not any(map(can_end, listeners)):
+        endless = ", ".join(_endless(host, Feed.ENDLESS, Feed.INBOX))
         log.error("No source runs that could end: %s", f"the triggers of {endless} never do" if endless else _why(app))
         await host.stop()
         return 1
@@ -190,12 +190,14 @@ async def _until(host: Host, asked: Start, leaving: Sequence[asyncio.Event]) -> 
         task.cancel()
 
 
-def _endless(host: Host) -> list[str]:
-    return [r.function.name for r in host.running if r.listener is not None and r.listener.feed is Feed.ENDLESS]
+def _endless(host: Host, *feeds: Feed) -> list[str]:
+    """The functions without an end to wait for."""
+    listening = [(running.function.name, running.listener) for running in host.running]
+    return [name for name, each in listening if each is not None and each.feed in feeds and not can_end(each)]
 
 
 def _warn_of_endless(host: Host) -> None:
-    if endless := _endless(host):
+    if endless := _endless(host, Feed.ENDLESS):
         log.warning("--until-end does not wait for %s: their triggers never end", ", ".join(endless))
 
 

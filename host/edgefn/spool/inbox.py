@@ -400,7 +400,7 @@ class Subscription:
         self._ended = asyncio.Event()
         self.is_heard = False
         """Whether a listener takes its messages."""
-        self._is_waiting = False
+        self.is_waiting = False
         """Whether the next message is not due yet."""
 
     async def _page(self, after: int, count: int) -> list[Received]:
@@ -471,7 +471,7 @@ class Subscription:
         """
         left = row.due - self._store.clock.now()
         if left > 0:
-            self._is_waiting = True
+            self.is_waiting = True
             self._ended.set()
             try:
                 await asyncio.sleep(left)
@@ -479,7 +479,11 @@ class Subscription:
                 self.back([row])
                 raise
             finally:
-                self._is_waiting = False
+                self.is_waiting = False
+
+    def is_early(self, row: Received) -> bool:
+        """Whether a message is to be tried again later, so that ``due`` waits."""
+        return row.due > self._store.clock.now()
 
     async def store(self, message: EdgeMessage, also: Work[Any]) -> None:
         """Stores a message for this function alone; ``also`` is work that belongs into the same transaction.
@@ -565,7 +569,7 @@ class Subscription:
 
     @property
     def is_idle(self) -> bool:
-        return not self.is_heard or self._is_waiting or not (self.tail.has_more or self.tail.out)
+        return not self.is_heard or self.is_waiting or not (self.tail.has_more or self.tail.out)
 
     async def idle(self) -> None:
         """Returns when no message runs or waits, but for those that are to be tried again later."""

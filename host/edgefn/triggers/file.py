@@ -88,6 +88,10 @@ class FileListener:
             self._finder.end()
             self._threads.close()
 
+    async def worked_off(self) -> bool:
+        """Returns when the files that are there have been taken, but for those behind one that is to be tried later."""
+        return False if self._subscription.is_waiting else await self._finder.rest()
+
     async def _run(self, call: Callable[[], Any]) -> Any:
         return await self._threads.run(call).future
 
@@ -101,6 +105,8 @@ class FileListener:
         async with self._turn:
             while (row := await self._stored()) is None:
                 await self._finder.find()
+        if self._subscription.is_early(row):
+            self._finder.rested.set()
         await self._subscription.due(row)
         return row
 

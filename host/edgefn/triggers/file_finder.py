@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import time
 from collections import deque
@@ -55,6 +56,11 @@ class Finder:
         self._fulfilling: set[str] = set()
         """The files of wishes that are being fulfilled."""
         self._look_due = 0.0
+        self._arrived = 0
+        self._is_asked = False
+        """Whether a look at the whole folder was asked for that has not begun yet."""
+        self.rested = asyncio.Event()
+        """Set where there is no file that is about to arrive."""
         self._here = 0
         self._watch: FolderWatch | None = None
         self._run: Run
@@ -86,6 +92,19 @@ class Finder:
             "remembered": len(self._seen),
         }
 
+    async def rest(self) -> bool:
+        """Returns when a look at the whole folder finds nothing that is to arrive; whether any file has since the call.
+
+        Files that are still written are waited for; not those that can not be read, or for which there is no room.
+        """
+        before = self._arrived
+        self._is_asked = True
+        self.rested.clear()
+        if self._watch is not None:
+            self._watch.look_everywhere()
+        await self.rested.wait()
+        return self._arrived > before
+
     # --- looking -------------------------------------------------------------------------------------------------
 
     async def find(self) -> None:
@@ -106,12 +125,16 @@ class Finder:
         """Waits until there may be files, and finds those that are whole."""
         assert self._watch is not None
         quiet = self._options.settle
+        if not self._is_asked and self._settling.due(quiet) == math.inf:
+            self.rested.set()
         pause = min(self._settling.due(quiet), self._look_due - time.monotonic(), PATIENCE)
         told = await self._watch.wait(max(0.0, pause))
         everywhere = told is None or time.monotonic() >= self._look_due
         paths = None if told is None or everywhere else told | self._settling.ripe(quiet)
         if paths is not None and not paths:
             return
+        if paths is None:
+            self._is_asked = False
         found = await self._run(partial(self._found, paths, self._watch))
         new = [file for file in found if self._is_new(file)]
         for file, fault in await self._run(partial(_readable, self._settling.settled(new, paths, quiet))):
@@ -167,6 +190,7 @@ class Finder:
         for each in (arrival, *forgotten):
             self._seen.pop(each.path, None)
         self._seen[file.path] = arrival
+        self._arrived += 1
         self._report.arrived()
 
     async def _room(self) -> list[Arrival] | None:
