@@ -175,6 +175,7 @@ class EdgeDecorators(TriggerApi, BindingApi):
         max_concurrency: int | str | None = None,
         max_files: int | str | None = None,
         max_bytes: int | str | None = None,
+        max_pixels: int | str | None = None,
         **other: Any,
     ) -> Decorator:
         """Runs the function for each file that arrives in the folder ``path``, once, also over restarts.
@@ -191,8 +192,8 @@ class EdgeDecorators(TriggerApi, BindingApi):
             folder ``move_to``.
         max_concurrency
             Files that the function may work on at once: 1, so that they run in order.
-        max_files, max_bytes
-            Files that are remembered; bytes of a file that is read for the function.
+        max_files, max_bytes, max_pixels
+            Files that are remembered; bytes of a file that is read for the function, pixels of one that is decoded.
         """
         options = _given(locals(), "arg_name")
         return cast("Decorator", self.generic_trigger(arg_name, type="fileTrigger", **options))

@@ -7,6 +7,7 @@ decoded to pixels only where somebody wants them. OpenCV is imported when the fi
 from __future__ import annotations
 
 import enum
+import logging
 import math
 import os
 import re
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qsl
 
 from edgefn.errors import SourceError, listing, nearest
+from edgefn.images import decoded
 from edgefn.redaction import redact
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ LINUX = sys.platform == "linux"
 CAM = "cam"
 """The first camera, as ``0`` is."""
 SCHEMES = ("rtsp", "rtsps", "http", "https", "udp", "tcp")
+log = logging.getLogger("edgefn.video")
+
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 CLIPS = frozenset({".mp4", ".mkv", ".avi", ".mov", ".m4v", ".webm", ".ts", ".mpg", ".mpeg", ".wmv", ".flv"})
 PICTURES_A_SECOND = 1.0
@@ -298,6 +302,7 @@ class OpenedFolder:
         self.item = ""
         self._coming = iter(sorted(found, key=natural))
         self._path = folder
+        self._shown = shown
         self._count = 0
 
     def grab(self) -> float | None:
@@ -309,14 +314,11 @@ class OpenedFolder:
         return (self._count - 1) / self.fps
 
     def retrieve(self) -> Image | None:
-        import numpy as np
-
-        cv = _cv2()
         try:
-            content = np.fromfile(self._path, np.uint8)  # imread knows no Unicode paths on Windows
-        except OSError:
+            return decoded(self._path.read_bytes())  # OpenCV's own reading knows no Unicode paths on Windows
+        except (OSError, ValueError) as error:
+            log.debug("%s: %s %s", self._shown, self.item, error)
             return None
-        return cv.imdecode(content, cv.IMREAD_COLOR) if content.size else None
 
     def close(self) -> None: ...
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import struct
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -19,13 +18,11 @@ import azure.functions as func
 
 from edgefn.contracts import Candidate, Detection
 from edgefn.fetching import Fetching, NotFetched
-from edgefn.images import decoded, size_of
+from edgefn.images import decoded
 
 ROUTE = "{*path:regex(^([^/]+/((classify|detect)/iterations/[^/]+/)?)?(image|url)(/nostore)?$)}"
 LIMIT = 4 * 1024 * 1024
 """Bytes of a picture."""
-MOST_PIXELS = 100_000_000
-"""Of a picture: 300 MB, once it is decoded."""
 FORM = 64 * 1024
 """Bytes that a form may have around it."""
 NAMESPACE = uuid.UUID("8a5ac5b3-37a5-4b2c-a6a4-5a3b3a0b6d1f")
@@ -130,23 +127,9 @@ def _fetched(body: bytes, hosts: Sequence[str]) -> bytes:
 
 def _decoded(content: bytes) -> Any:
     try:
-        width, height = _size(content)
-        if width * height > MOST_PIXELS:
-            raise ValueError(f"has {width} x {height} pixels; up to {MOST_PIXELS} in all are decoded")
         return decoded(content)
     except ValueError as error:
         raise Refused(400, "BadRequestImageFormat", f"The picture {error}") from None
-
-
-def _size(content: bytes) -> tuple[int, int]:
-    """Width and height by the head of the file; raises ValueError for what is of none of Custom Vision's formats."""
-    if content[:2] == b"BM" and len(content) >= 26:
-        return struct.unpack_from("<I", content, 18)[0], abs(struct.unpack_from("<i", content, 22)[0])
-    if content[:4] == b"GIF8" and len(content) >= 10:
-        return struct.unpack_from("<HH", content, 6)
-    if (size := size_of(content)) is None:
-        raise ValueError("is no picture, or a damaged one; JPEG, PNG, BMP and GIF can be read")
-    return size
 
 
 def _too_large() -> Refused:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, get_origin
 
 from edgefn.errors import listing
+from edgefn.picture_heads import FORMATS, MOST_PIXELS, size_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,12 +15,6 @@ if TYPE_CHECKING:
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 """What a picture can be written as."""
-
-
-FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-"""Markers of JPEG behind which the size is."""
-ALONE = frozenset({0x01, *range(0xD0, 0xD9)})
-"""Markers of JPEG without a length."""
 
 
 def is_array(annotation: Any) -> bool:
@@ -72,34 +67,29 @@ def is_cut_short(content: bytes) -> bool:
     return False
 
 
-def size_of(content: bytes) -> tuple[int, int] | None:
-    """Width and height that the head of a JPEG or PNG file tells, in pixels; None for what is neither, or is cut off.
+class TooLarge(ValueError):
+    """A picture with more pixels than are decoded."""
 
-    A file of some kilobytes may hold a picture of gigabytes: who takes files of strangers asks first.
+
+def decoded(content: bytes, most: int = MOST_PIXELS) -> Image:
+    """The picture in the bytes of a file, H x W x 3 in BGR, turned as its EXIF data says.
+
+    Raises ValueError for what is no picture, and TooLarge for one of more than ``most`` pixels, which is not decoded.
     """
-    if content[:8] == b"\x89PNG\r\n\x1a\n" and content[12:16] == b"IHDR" and len(content) >= 24:
-        return int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")
-    at = 2 if content[:2] == b"\xff\xd8" else len(content)
-    while at + 9 <= len(content) and content[at] == 0xFF:
-        marker = content[at + 1]
-        if marker in FRAMES:
-            height, width = (int.from_bytes(content[at + n : at + n + 2], "big") for n in (5, 7))
-            return width, height
-        at += 1 if marker == 0xFF else 2 if marker in ALONE else 2 + int.from_bytes(content[at + 2 : at + 4], "big")
-    return None
-
-
-def decoded(content: bytes) -> Image:
-    """The picture in the bytes of a file, H x W x 3 in BGR, turned as its EXIF data says; raises ValueError."""
     import cv2
     import numpy as np
 
+    size = size_of(content)
+    if size is None:
+        raise ValueError(f"is no picture, or a damaged one; {listing(FORMATS)} can be read")
+    if size[0] * size[1] > most:
+        raise TooLarge(f"is a picture of {size[0]} x {size[1]} pixels; up to {most} in all are decoded")
     if is_cut_short(content):
         raise ValueError("is a picture that is cut short; its end is missing")
     try:
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
         raise ValueError(f"is no picture that can be read: {error.err}") from None
     if image is None:
-        raise ValueError(f"is no picture, or a damaged one; files such as {listing(ENDINGS)} can be read")
+        raise ValueError(f"is a damaged picture; {listing(FORMATS)} can be read where they are whole")
     return image  # type: ignore[return-value]

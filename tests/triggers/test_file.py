@@ -200,7 +200,7 @@ def f(file: {annotation}):
 
 
 PICTURES = f"""
-@app.file_trigger("picture", {QUICK}, max_bytes=2000)
+@app.file_trigger("picture", {QUICK}, max_bytes=2000, max_pixels=24 * 32)
 @app.edge_hub_output("$return", "out")
 def f(picture: edgefn.VideoFrame):
     return picture.item
@@ -215,10 +215,11 @@ async def test_what_is_no_picture_is_a_dead_letter_and_the_others_run(
             ("cut.jpg", PICTURE[:-20]),
             ("text.jpg", b"no picture"),
             ("large.jpg", PICTURE + bytes(2000)),
+            ("wide.jpg", b"BM" + bytes(12) + (40).to_bytes(4, "little") + (30_000).to_bytes(4, "little") * 2),
         ):
             site.put(name, content)
         site.put("good.jpg", PICTURE)
-        await until(lambda: site.sent == ["good.jpg"] and site.status["skipped"] == {"unfit": 3})
+        await until(lambda: site.sent == ["good.jpg"] and site.status["skipped"] == {"unfit": 4})
         await until(lambda: site.host.app.services.spool.inbox.totals()[0] == 0)
         reasons = dict(await site.letters())
         site.put("cut.jpg", PICTURE)
@@ -226,7 +227,8 @@ async def test_what_is_no_picture_is_a_dead_letter_and_the_others_run(
     assert reasons["cut.jpg"].endswith("cut.jpg: is a picture that is cut short; its end is missing")
     assert "text.jpg: is no picture, or a damaged one" in reasons["text.jpg"]
     assert "more than maxBytes, 2000; raise it, or take a pathlib.Path" in reasons["large.jpg"]
-    assert caplog.text.count("which is a dead letter") == 3
+    assert "30000 x 30000 pixels; up to 768 in all are decoded; raise maxPixels, or take" in reasons["wide.jpg"]
+    assert caplog.text.count("which is a dead letter") == 4
     assert ".jpg: " in site.host.status()["functions"]["f"]["last_error"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from edgefn.errors import EdgefnError
+from edgefn.images import decoded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,10 +32,7 @@ def png_of(image: Image) -> bytes:
 
 def picture_of(data: bytes, where: str) -> Image:
     """The picture of a PNG; raises EdgefnError, which names ``where``."""
-    import cv2
-    import numpy as np
-
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    if image is None:
-        raise EdgefnError(f"{where}: is no picture that can be decoded; record it again")
-    return cast("Image", image)
+    try:
+        return decoded(data)
+    except ValueError as error:
+        raise EdgefnError(f"{where}: {error}; record it again") from None

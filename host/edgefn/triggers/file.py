@@ -143,7 +143,7 @@ class FileListener:
         """What the function wants of a file as it is declared at the moment at which it runs."""
         while True:
             form, options = self._form, self._options
-            value = await self._run(partial(read, form, file, number, options.path, options.max_bytes))
+            value = await self._run(partial(read, form, file, number, options))
             if form is self._form:
                 return value
 
@@ -226,7 +226,7 @@ class FileTriggerKind:
         known = path.stat()
         file = Found(str(path), path.name, known.st_size, known.st_mtime_ns)
         try:
-            value = read(form_of(binding.annotation), file, 0, options.path, options.max_bytes)
+            value = read(form_of(binding.annotation), file, 0, options)
         except (OSError, FileChanged) as error:
             raise BindingError(f"{binding.where()}: {path} can not be read: {error}") from None
         return Event(value, metadata=_about(file))

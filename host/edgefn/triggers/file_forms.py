@@ -11,7 +11,8 @@ from typing import Any
 
 from edgefn.contracts import EdgeMessage, VideoFrame
 from edgefn.errors import EdgefnError
-from edgefn.images import decoded, is_array
+from edgefn.images import TooLarge, decoded, is_array
+from edgefn.triggers.file_options import FileTrigger
 from edgefn.triggers.folder import Found
 from edgefn.values import first_of_union, message_converter
 
@@ -55,13 +56,13 @@ def converter_of(annotation: Any) -> Callable[[Any], Any] | None:
     return lambda content: convert(EdgeMessage(content))
 
 
-def read(form: Form, file: Found, number: int, source: str, max_bytes: int) -> Any:
+def read(form: Form, file: Found, number: int, options: FileTrigger) -> Any:
     """What the form wants of a file. Takes its time: for a thread.
 
     Raises FileNotFoundError where it is gone, FileChanged where it is another one, OSError where it can not be read,
     and EdgefnError where it is not what is wanted.
     """
-    content = _content(file, max_bytes) if form is not Form.PATH else b""
+    content = _content(file, options.max_bytes) if form is not Form.PATH else b""
     known = os.stat(file.path)  # after the reading, so that what was read is of one piece
     if (known.st_size, known.st_mtime_ns) != (file.size, file.modified):
         raise FileChanged
@@ -70,11 +71,13 @@ def read(form: Form, file: Found, number: int, source: str, max_bytes: int) -> A
     if form is Form.CONTENT:
         return content
     try:
-        image = decoded(content)
+        image = decoded(content, options.max_pixels)
+    except TooLarge as error:
+        raise EdgefnError(f"{file.path}: {error}; raise maxPixels, or take a pathlib.Path") from None
     except ValueError as error:
         raise EdgefnError(f"{file.path}: {error}") from None
     changed = datetime.fromtimestamp(file.modified / 1e9, UTC)
-    return VideoFrame(image, number, changed, 0.0, source, 0.0, file.name)
+    return VideoFrame(image, number, changed, 0.0, options.path, 0.0, file.name)
 
 
 def _content(file: Found, max_bytes: int) -> bytes:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from edgefn.function import Options, Seconds, Truth, Word, named
+from edgefn.picture_heads import MOST_PIXELS
 from edgefn.triggers.folder import Folder, is_unfinished
 
 MIB = 1024 * 1024
@@ -40,6 +41,8 @@ class FileTrigger(Options):
     """Files that are remembered. Where so many are in the folder, no further one is taken."""
     max_bytes: int = Field(default=64 * MIB, ge=1)
     """Of a file that is read for the function."""
+    max_pixels: int = Field(default=MOST_PIXELS, ge=1)
+    """Of a picture that is decoded for the function: three bytes each."""
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:

@@ -54,7 +54,9 @@ def infer(picture: Any, model: str = "light-classifier", name: str = "image") ->
 
 async def test_what_is_wrong_is_told_with_what_would_be_right(serve_models: ServeModels, picture: Any) -> None:
     site = await serve_models(GRPC)
-    listed = "its inputs: image UINT8 [-1,64,64,3] (whole numbers, 0 to 255, BGR; or BYTES: JPEG, PNG)"
+    listed = (
+        "its inputs: image UINT8 [-1,64,64,3] (whole numbers, 0 to 255, BGR; or BYTES: JPEG, PNG, WebP, BMP, GIF, TIFF)"
+    )
     assert await refused(site, "ModelInfer", infer(picture, name="imag")) == (
         "INVALID_ARGUMENT",
         f"model 'light-classifier' has no input 'imag'; did you mean 'image'?; {listed}",

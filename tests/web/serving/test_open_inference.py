@@ -26,7 +26,7 @@ HUGE, LARGE = (
     b"\x89PNG\r\n\x1a\n" + bytes([0, 0, 0, 13]) + b"IHDR" + side.to_bytes(4, "big") * 2 + bytes(9)
     for side in (30000, 8000)
 )
-INPUT = "image UINT8 [-1,64,64,3] (whole numbers, 0 to 255, BGR; or BYTES: JPEG, PNG)"
+INPUT = "image UINT8 [-1,64,64,3] (whole numbers, 0 to 255, BGR; or BYTES: JPEG, PNG, WebP, BMP, GIF, TIFF)"
 
 
 async def call(site: Site, inputs: Any, outputs: Any = (), path: str = INFER) -> dict[str, Any]:
@@ -182,6 +182,19 @@ async def test_other_paths_methods_models_and_versions_are_answered(serve_models
     assert (await site.client.post("/v2/models/light-classifier", json={})).headers["allow"] == "GET, HEAD"
     missing = (await site.client.get("/v2/models/light-classifer")).json()["error"]
     assert missing.startswith("there is no model 'light-classifer'; did you mean 'light-classifier'?; models: light-c")
+
+
+async def test_the_pixels_of_one_request_are_as_many_as_host_json_says(serve_models: ServeModels, picture: Any) -> None:
+    png = encoded(picture, ".png", 0)
+    height, width = picture.shape[:2]
+    site = await serve_models({"http": True, "maxPixels": width * height})
+    assert (await site.client.post(INFER, content=png, headers={HEADER_LENGTH: "0"})).status_code == 200
+    two = tensor(
+        [base64.b64encode(png).decode()] * 2, datatype="BYTES", shape=[2], parameters={"content_type": "base64"}
+    )
+    refused = await site.client.post(INFER, json=two)
+    assert refused.status_code == 400
+    assert f"up to {width * height} in all are decoded" in refused.json()["error"]
 
 
 async def test_too_much_at_once_is_refused_and_counted(serve_models: ServeModels, picture: Any) -> None:

@@ -14,6 +14,7 @@ from edgefn.bindings.inference_session import InferenceSessionOptions
 from edgefn.errors import listing, nearest
 from edgefn.function import Binding
 from edgefn.host import Host, Running
+from edgefn.picture_heads import MOST_PIXELS
 from edgefn.sessions.files import FORMATS
 from edgefn.sessions.ports import Port, Tensors
 from edgefn.web.serving.faults import Cause, Fault
@@ -59,6 +60,8 @@ class Model:
 
     name: str
     tensors: Tensors
+    most_pixels: int = MOST_PIXELS
+    """Of all pictures in one request."""
 
     @property
     def is_batched(self) -> bool:
@@ -74,8 +77,9 @@ class Model:
 class Catalog:
     """The served models of one host, as they are at the moment: functions come, go and are swapped."""
 
-    def __init__(self, host: Host, declared: Mapping[str, str]) -> None:
+    def __init__(self, host: Host, declared: Mapping[str, str], most_pixels: int = MOST_PIXELS) -> None:
         self._host = host
+        self._most_pixels = most_pixels
         self._declared = {session: name for name, session in declared.items()}
 
     def served(self) -> dict[str, Served]:
@@ -113,7 +117,7 @@ class Catalog:
         if (why := self.why_not(found)) is not None:
             raise Fault(Cause.NOT_READY, f"model '{name}' is not ready: {why}")
         assert found.tensors is not None
-        return Model(name, found.tensors)
+        return Model(name, found.tensors, self._most_pixels)
 
     def is_ready(self) -> bool:
         """Whether every session is open, apart from those whose function is in error."""

@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError
 
 from edgefn.errors import SettingError, listing, nearest
 from edgefn.function import Truth, Word
+from edgefn.picture_heads import MOST_PIXELS
 from edgefn.settings import HostConfig
 from edgefn.web.options import MIB, Strict
 
@@ -29,6 +30,8 @@ class ServingOptions(Strict):
     max_concurrent_requests: int = Field(default=64, ge=1)
     """Requests that run or wait; beyond it 503, RESOURCE_EXHAUSTED."""
     max_request_bytes: int = Field(default=16 * MIB, ge=1)
+    max_pixels: int = Field(default=MOST_PIXELS, ge=1)
+    """Of all pictures in one request, which are three bytes each once they are decoded."""
 
     @property
     def is_on(self) -> bool:

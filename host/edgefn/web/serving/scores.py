@@ -8,17 +8,14 @@ from typing import Any
 import numpy as np
 
 from edgefn.errors import listing, nearest
-from edgefn.images import decoded, size_of
+from edgefn.images import decoded
+from edgefn.picture_heads import FORMATS, size_of
 from edgefn.protocols.tensors import BYTES, Array, Malformed, array_of, objects, type_name
 from edgefn.sessions.ports import Port
 from edgefn.web.serving.catalog import Model
 
 MOST_PICTURES = 32
 """Pictures in one request."""
-
-
-MOST_PIXELS = 100_000_000
-"""Of all pictures in one request: 300 MB, once they are decoded."""
 
 
 def scored(model: Model, given: Mapping[str, Array], wanted: Sequence[str] = ()) -> dict[str, Array]:
@@ -88,8 +85,8 @@ def _pictures(model: Model, port: Port, array: Array) -> list[Array]:
     if count > MOST_PICTURES:
         raise Malformed(f"the request holds {count} pictures; {MOST_PICTURES} at once are the most")
     if array.dtype == object:
-        _check_sizes(port, array.reshape(-1))
-        return [_decoded(port, number, element) for number, element in enumerate(array.reshape(-1))]
+        _check_sizes(model, port, array.reshape(-1))
+        return [_decoded(model, port, number, element) for number, element in enumerate(array.reshape(-1))]
     if array.shape[1:] != port.shape[1:]:
         raise _unfit(model, port, array)
     pictures = _whole(array)
@@ -98,24 +95,27 @@ def _pictures(model: Model, port: Port, array: Array) -> list[Array]:
     return [pictures[number : number + 1] for number in range(len(pictures))]
 
 
-def _check_sizes(port: Port, elements: Iterable[Any]) -> None:
+def _check_sizes(model: Model, port: Port, elements: Iterable[Any]) -> None:
     """Before any is decoded; raises Malformed."""
     pixels = 0
     for number, element in enumerate(elements):
         size = size_of(element)
         if size is None:
-            raise Malformed(f"element {number} of input '{port.name}' is no picture: neither JPEG nor PNG")
+            raise Malformed(
+                f"element {number} of input '{port.name}' is no picture, or a damaged one;"
+                f" {listing(FORMATS)} can be read"
+            )
         pixels += size[0] * size[1]
-        if pixels > MOST_PIXELS:
+        if pixels > model.most_pixels:
             raise Malformed(
                 f"element {number} of input '{port.name}' is a picture of {size[0]} x {size[1]} pixels; up to"
-                f" {MOST_PIXELS} in all are decoded"
+                f" {model.most_pixels} in all are decoded"
             )
 
 
-def _decoded(port: Port, number: int, element: Any) -> Array:
+def _decoded(model: Model, port: Port, number: int, element: Any) -> Array:
     try:
-        return decoded(element)
+        return decoded(element, model.most_pixels)
     except ValueError as error:
         raise Malformed(f"element {number} of input '{port.name}' {error}") from None
 
@@ -153,7 +153,7 @@ def listed_inputs(model: Model) -> str:
     """The inputs as errors list them."""
     return listing(
         f"{port.name} {datatype(port)} {_shown(model.shape(port))}"
-        + (f" (whole numbers, 0 to 255, BGR; or {BYTES}: JPEG, PNG)" if port == model.tensors.picture else "")
+        + (f" (whole numbers, 0 to 255, BGR; or {BYTES}: {listing(FORMATS)})" if port == model.tensors.picture else "")
         for port in model.tensors.inputs
     )
 
