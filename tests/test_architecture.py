@@ -90,7 +90,7 @@ HEAVY = {
         "gates/motion.py",
         "testing/pictures.py",
     },
-    "openvino": {"sessions/openvino.py"},
+    "openvino": {"sessions/openvino.py", "sessions/rewrites.py"},
     "nncf": {"sessions/int8.py"},
     "azure.iot": {"hubs/iot_edge/sdk.py", "hubs/iot_edge/credentials.py"},
     "paho": {

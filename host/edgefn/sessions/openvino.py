@@ -27,6 +27,7 @@ from edgefn.sessions.machine import machine_needs
 from edgefn.sessions.options import OpenVinoOptions
 from edgefn.sessions.ports import name_of, port_of
 from edgefn.sessions.recipes import Recipe, recipe_of
+from edgefn.sessions.rewrites import rewrite
 
 if TYPE_CHECKING:
     import openvino
@@ -185,6 +186,8 @@ def compile_model(core: openvino.Core, recipe: Recipe) -> OpenedModel:
     model = read_model(core, recipe.path)
     quanta = {name_of(output): quantum for output in model.outputs if (quantum := _quantum(output))}
     picture = _fold(model, recipe) if recipe.prepare else None
+    if recipe.device == "CPU":
+        rewrite(model, picture)
     inputs, outputs = list(map(port_of, model.inputs)), list(map(port_of, model.outputs))
     began = time.perf_counter()
     try:

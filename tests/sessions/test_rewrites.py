@@ -1,0 +1,149 @@
+"""Models that are written anew for the CPU give what the original ones give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import openvino
+import pytest
+from openvino import opset13 as ops
+from openvino.preprocess import PrePostProcessor
+
+from edgefn.sessions.rewrites import rewrite
+
+Build = Callable[[Any], Any]
+"""What a model makes of its picture."""
+RANDOM = np.random.default_rng(5)
+PICTURE = RANDOM.integers(0, 256, (1, 24, 40, 3), np.uint8)
+MEAN, SCALE = RANDOM.normal(100, 20, (1, 3, 1, 1)), RANDOM.normal(2, 0.5, (1, 3, 1, 1))
+WEIGHTS = RANDOM.normal(0, 1, (8, 3, 3, 3))
+F32, F16 = openvino.Type.f32, openvino.Type.f16
+
+
+def constant(numbers: Any, like: Any) -> Any:
+    return ops.constant(np.asarray(numbers), like.output(0).get_element_type())
+
+
+def convolved(value: Any) -> Any:
+    return ops.relu(ops.convolution(value, constant(WEIGHTS, value), [1, 1], [1, 1], [1, 1], [1, 1]))
+
+
+def normalised(image: Any) -> Any:
+    """By mean and scale of each channel, then by one number for all."""
+    value = ops.divide(ops.subtract(image, constant(MEAN, image)), constant(SCALE, image))
+    return ops.add(ops.multiply(value, constant(2, value)), constant([[[1]]], value))
+
+
+def taking_pictures(build: Build, kind: Any = F32, layout: str = "NCHW") -> openvino.Model:
+    """A model with [1,24,40,3] u8 as its input, as a session makes it, and with an output named ``found``."""
+    image = ops.parameter([1, 3, 24, 40] if layout == "NCHW" else [1, 24, 40, 3], kind.to_dtype())
+    output = build(image)
+    output.output(0).set_names({"found"})
+    prepare = PrePostProcessor(openvino.Model([output], [image]))
+    prepare.input(0).tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
+    prepare.input(0).model().set_layout(openvino.Layout(layout))
+    return prepare.build()
+
+
+def found_by(model: openvino.Model, given: Any = PICTURE) -> Any:
+    compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return compiled([given])["found"].copy()
+
+
+def before(model: openvino.Model, kind: str) -> list[str]:
+    """The kinds of the nodes between the input and the first node of a kind, along the first input of each."""
+    node = next(each for each in model.get_ordered_ops() if each.get_type_name() == kind)
+    kinds: list[str] = []
+    while (node := node.input_value(0).get_node()).get_type_name() != "Parameter":
+        kinds.insert(0, node.get_type_name())
+    return kinds
+
+
+ARITHMETIC = ["Subtract", "Multiply", "Multiply", "Add"]
+"""Mean and scale of ``normalised``, as OpenVINO keeps them."""
+
+
+def test_mean_and_scale_come_before_the_change_of_axes_on_whole_rows_and_the_results_stay() -> None:
+    model = taking_pictures(lambda image: convolved(normalised(image)))
+    expected = found_by(model)
+    rewrite(model, 0)
+    assert before(model, "Convolution") == ["Reshape", "Convert", *ARITHMETIC, "Reshape", "Transpose"]
+    assert model.input(0).shape == PICTURE.shape
+    np.testing.assert_array_equal(found_by(model), expected)
+
+
+def test_a_model_in_half_precision_counts_in_the_same_types_as_before() -> None:
+    model = taking_pictures(lambda image: convolved(normalised(image)), F16)
+    expected = found_by(model)
+    rewrite(model, 0)
+    assert "Subtract" in before(model, "Transpose")
+    np.testing.assert_allclose(found_by(model), expected, rtol=1e-6)
+
+
+def test_a_model_with_channels_last_gets_whole_rows_too() -> None:
+    model = taking_pictures(lambda image: ops.relu(image - constant([1.5, 2, 3], image)), layout="NHWC")
+    expected = found_by(model)
+    rewrite(model, 0)
+    assert before(model, "Result") == ["Reshape", "Convert", "Subtract", "Reshape", "Relu"]
+    np.testing.assert_array_equal(found_by(model), expected)
+
+
+def test_what_asks_for_the_shape_of_a_picture_is_still_told_that_of_the_model() -> None:
+    def shape_beside(image: Any) -> Any:
+        value = normalised(image)
+        size = ops.convert(ops.reduce_sum(ops.shape_of(value), 0, keep_dims=False), "f32")
+        return ops.add(convolved(value), size)
+
+    model = taking_pictures(shape_beside)
+    expected = found_by(model)
+    rewrite(model, 0)
+    assert before(model, "ShapeOf")[-1] == "Transpose"
+    np.testing.assert_array_equal(found_by(model), expected)
+
+
+LEFT: dict[str, Build] = {
+    "numbers for each place": lambda image: image - constant(RANDOM.normal(0, 1, (1, 3, 24, 40)), image),
+    "numbers for each column": lambda image: image - constant(RANDOM.normal(0, 1, (1, 1, 1, 40)), image),
+    "numbers that are computed": lambda image: image - ops.reduce_mean(image, [0, 1, 2, 3], keep_dims=True),
+    "a number that is divided": lambda image: ops.divide(constant(1, image), image),
+    "two that read it": lambda image: ops.concat([image, image * constant(2, image)], 1),
+    "another axis more": lambda image: constant(RANDOM.normal(0, 1, (2, 1, 3, 1, 1)), image) * image,
+    "no arithmetic": lambda image: convolved(image),
+}
+
+
+@pytest.mark.parametrize("case", LEFT)
+def test_what_is_not_by_channel_is_left_as_it_is(case: str) -> None:
+    model = taking_pictures(LEFT[case])
+    expected = found_by(model)
+    rewrite(model, 0)
+    assert "Reshape" not in [node.get_type_name() for node in model.get_ops()]
+    np.testing.assert_array_equal(found_by(model), expected)
+
+
+def boxes(*shape: int, axis: int = -1) -> openvino.Model:
+    given = ops.parameter(shape, np.float32)
+    output = ops.softmax(given, axis)
+    output.output(0).set_names({"found"})
+    return openvino.Model([output], [given])
+
+
+@pytest.mark.parametrize("shape", [(1, 300, 2), (1, 256, 15), (4, 300, 3), (2, 2, 300, 4), (300, 2)])
+def test_a_softmax_of_many_rows_over_few_classes_takes_rows_at_once(shape: tuple[int, ...]) -> None:
+    model, given = boxes(*shape), RANDOM.normal(0, 4, shape).astype(np.float32)
+    expected = found_by(model, given)
+    rewrite(model, None)
+    assert before(model, "Result") == ["Transpose", "Softmax", "Transpose"]
+    assert model.output(0).names == {"found"}
+    np.testing.assert_allclose(found_by(model, given), expected, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((1, 1000), -1), ((1, 255, 2), -1), ((1, 300, 16), 2), ((1, 300, 2), 1), ((-1, -1, 2), -1)]
+)
+def test_another_softmax_is_left_as_it_is(shape: tuple[int, ...], axis: int) -> None:
+    model = boxes(*shape, axis=axis)
+    rewrite(model, None)
+    assert before(model, "Result") == ["Softmax"]
