@@ -4,12 +4,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import pytest
 
-from edgefn.captures import Address, Asked, SourceKind, finite, open_capture, recognise
+from edgefn.captures import Address, Asked, OpenedVideo, SourceKind, finite, open_capture, recognise
 from edgefn.errors import SourceError
 from edgefn.redaction import hold
 
+ROOT = Path(__file__).resolve().parents[1]
 PIXEL = bytes.fromhex(  # a PNG of one pixel
     "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c49444154789c63606060000000040001f61738550000"
     "000049454e44ae426082"
@@ -207,3 +209,15 @@ def test_a_stream_without_times_counts_its_frames(test_data: Path, tmp_path: Pat
 def test_importing_the_trigger_imports_no_opencv() -> None:
     code = "import sys, edgefn.triggers.video_frame; sys.exit(sorted({'cv2', 'numpy'} & set(sys.modules)) != [])"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(("processors", "threads"), [(1, 1), (2, 1), (8, 2), (16, 4)])
+def test_a_file_is_decoded_by_a_quarter_of_the_processors(
+    processors: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENCV_FFMPEG_THREADS", raising=False)
+    monkeypatch.setattr("edgefn.captures.processors", lambda: processors)
+    capture = open_capture(recognise("sample/street.mp4", ROOT), Asked())
+    assert isinstance(capture, OpenedVideo)
+    assert capture._get(cv2.CAP_PROP_N_THREADS) == threads
+    capture.close()

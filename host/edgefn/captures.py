@@ -179,7 +179,8 @@ def _open_file(address: Address, asked: Asked) -> Capture:
     if not path.exists():
         raise SourceError(f"{address.shown}: the file {path} is gone; put it back")
     cv = _cv2()
-    video = cv.VideoCapture(address.target, cv.CAP_FFMPEG)
+    # Inference wants the processors too, and each thread more costs some: 1 to 2 % of all frames on two processors.
+    video = cv.VideoCapture(address.target, cv.CAP_FFMPEG, _decoding(cv, max(1, processors() // 4)))
     if not video.isOpened():
         raise SourceError(
             f"{address.shown}: is not a video that OpenCV can decode; known are e.g. H.264 in .mp4 or .mkv"
@@ -191,14 +192,22 @@ def _open_stream(address: Address, asked: Asked) -> Capture:
     cv = _cv2()
     limits = [cv.CAP_PROP_OPEN_TIMEOUT_MSEC, int(min(OPEN_TIMEOUT, asked.silent_after) * 1000)]
     limits += [cv.CAP_PROP_READ_TIMEOUT_MSEC, int(asked.silent_after * 1000)]
-    if "OPENCV_FFMPEG_THREADS" not in os.environ:
-        # A decoder with n threads, by default one a processor, holds n - 1 frames back: at 30 fps and 16 threads half
-        # a second. One thread decodes 1080p some 200 times a second, and costs a tenth less processor time.
-        limits += [cv.CAP_PROP_N_THREADS, 1]
-    video = cv.VideoCapture(address.target, cv.CAP_FFMPEG, limits)
+    # A decoder with n threads, by default one a processor, holds n - 1 frames back: at 30 fps and 16 threads half a
+    # second. One thread decodes 1080p some 200 times a second, and costs a tenth less processor time.
+    video = cv.VideoCapture(address.target, cv.CAP_FFMPEG, limits + _decoding(cv, 1))
     if not video.isOpened():
         raise SourceError(f"{address.shown}: does not answer; check the address, the credentials and the network")
     return OpenedVideo(video)
+
+
+def _decoding(cv: ModuleType, threads: int) -> list[int]:
+    """So many threads for FFmpeg, unless its own variable says how many."""
+    return [] if "OPENCV_FFMPEG_THREADS" in os.environ else [cv.CAP_PROP_N_THREADS, threads]
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if LINUX else os.cpu_count() or 1
 
 
 def _open_camera(address: Address, asked: Asked) -> Capture:
