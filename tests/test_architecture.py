@@ -29,6 +29,7 @@ LAYERS = [
         "values",
         "places",
         "workers",
+        "supervision",
         "threads",
         "context",
         "app",

@@ -24,6 +24,7 @@ from edgefn.errors import HubError
 from edgefn.outward import fitting
 from edgefn.pacing import BackOff
 from edgefn.redaction import redact, redacted
+from edgefn.supervision import for_ever
 from edgefn.twin import Verdict
 
 log = logging.getLogger("edgefn.twin")
@@ -136,7 +137,7 @@ class Reporter:
             self._known = None
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._keep(), name="reported")
+        self._task = asyncio.create_task(for_ever(self._keep, log, "Reporting properties"), name="reported")
 
     async def stop(self) -> None:
         if self._task is not None:

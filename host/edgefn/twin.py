@@ -19,6 +19,7 @@ from edgefn.contracts import Hub, HubState, Twin
 from edgefn.desired import merged, properties, same
 from edgefn.errors import EdgefnError, HubError
 from edgefn.pacing import BackOff
+from edgefn.supervision import for_ever
 
 log = logging.getLogger("edgefn.twin")
 
@@ -97,7 +98,7 @@ class TwinReader:
     def start(self, known: Mapping[str, Any] | None, version: int) -> None:
         """Follows from now on; ``known`` are the desired properties that are in force already, None for none."""
         self._known, self._version = known, version
-        self._task = asyncio.create_task(self._follow(), name="twin")
+        self._task = asyncio.create_task(for_ever(self._follow, log, "Following the desired properties"), name="twin")
 
     async def stop(self) -> None:
         if self._task is not None:

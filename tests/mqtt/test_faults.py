@@ -7,7 +7,7 @@ import base64
 import hashlib
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,10 @@ import pytest
 
 from edgefn.contracts import HubState
 from edgefn.host import Host
+from edgefn.mqtt.remembered import Remembered
 from edgefn.mqtt.rivals import SUSPICIOUS
+from edgefn.spool import Inbox
+from edgefn.spool.inbox import Coming, Delivered
 from tests.faults.disks import held, small_disk
 from tests.hubs.sinks import in_thread, until
 from tests.mqtt.cable import Cable
@@ -433,3 +436,45 @@ async def test_a_host_stops_in_time_while_its_broker_is_silent(tmp_path: Path, b
         async with asyncio.timeout(host.grace + 5):
             await host.stop()
         broker.thaw()
+
+
+# --- faults of ours ----------------------------------------------------------------------------------------------
+
+
+async def test_a_message_on_which_the_host_breaks_is_told_and_the_others_are_taken_in_their_order(
+    tmp_path: Path, broker: Mosquitto, peer: Peer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("edgefn.supervision.FIRST_PAUSE", 0.01)
+    keep, once = Inbox.keep, ["3"]
+
+    async def broken(inbox: Inbox, several: Sequence[Coming], by: Delivered) -> None:
+        texts = [coming.message.text for coming in several]
+        if "bad" in texts or (once and once[0] in texts and once.pop()):
+            raise RuntimeError("broken")
+        await keep(inbox, several, by)
+
+    monkeypatch.setattr(Inbox, "keep", broken)
+    async with host_at(tmp_path, broker, KEEP) as host:
+        peer.publish("in/x", "1", "2", "bad", "3", "4")
+        await until(lambda: len(seen(host)) == 4)
+        peer.publish("in/x", *numbers(5, 60))
+        await until(lambda: len(seen(host)) == 59)
+        assert standing(host)["dropped"] == {"fault": 1}
+    assert [message.text for message in seen(host)] == numbers(1, 60)
+    assert "broke in a way that was not foreseen, and goes on; please report it" in caplog.text
+    assert "a message of topic 'in/x' is given up: the host has failed on it 3 times" in caplog.text
+
+
+async def test_subscriptions_that_the_host_breaks_on_are_told_and_asked_for_again(
+    tmp_path: Path, broker: Mosquitto, peer: Peer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("edgefn.supervision.FIRST_PAUSE", 0.01)
+    async with host_at(tmp_path, broker, KEEP.replace("in/#", "%TOPIC%"), TOPIC="first") as host:
+        with monkeypatch.context() as breaking:
+            breaking.setattr(Remembered, "add", lambda remembered, names: 1 / 0)
+            await host.app.services.hub.set_desired({"settings": {"TOPIC": "second"}})  # type: ignore[attr-defined]
+            await until(lambda: "ZeroDivisionError" in caplog.text)
+        await until(lambda: standing(host)["subscriptions"] == ["second"])
+        peer.publish("second", "1")
+        await until(lambda: len(seen(host)) == 1)
+    assert f"Following what is wanted of {broker.address} broke" in caplog.text

@@ -158,3 +158,18 @@ async def test_an_adapter_that_breaks_is_no_end_of_sending(tmp_path: Path) -> No
         await until(lambda: len(hub.arrived) == 3)
         assert spool.sender.last_error == "RuntimeError: a fault of the adapter"
     assert hub.bodies == bodies
+
+
+async def test_a_fault_of_ours_is_told_and_sending_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("edgefn.supervision.FIRST_PAUSE", 0.01)
+    hub = ScriptedHub()
+    async with spool_in(tmp_path, hub) as spool:
+        with monkeypatch.context() as breaking:
+            breaking.setattr(hub, "publish", lambda message: 1 / 0)
+            await spool.outbox.put([out("1"), out("2")])
+            await until(lambda: "ZeroDivisionError" in caplog.text)
+        await spool.sent()
+    assert hub.bodies == [b"1", b"2"]
+    assert "Sending broke in a way that was not foreseen, and goes on; please report it" in caplog.text

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import logging
 from collections.abc import Awaitable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,9 +33,12 @@ from edgefn.mqtt.options import MqttOptions, mqtt_options
 from edgefn.mqtt.remembered import Memory
 from edgefn.mqtt.topics import Wanted, fault_of_topic
 from edgefn.settings import HostConfig, Settings
+from edgefn.supervision import for_ever
 
 if TYPE_CHECKING:
     from edgefn.mqtt.connection import Came, Connection
+
+log = logging.getLogger("edgefn.hub")
 
 FILE = "mqtt-hub.json"
 NOT_STARTED = {"state": HubState.OFFLINE, "since": "", "generation": 0, "lost": ""}
@@ -68,7 +72,7 @@ class MqttHub:
         self._link = self._make_link()
         inputs = Wanted(f"{self._prefix}/inputs/#")
         self._link.want({inputs.filter: inputs})
-        self._taking = asyncio.create_task(self._inputs.run(), name="mqtt inputs")
+        self._taking = asyncio.create_task(for_ever(self._inputs.run, log, "The mqtt hub"), name="mqtt inputs")
         self._link.start()
 
     def _make_link(self) -> Link:

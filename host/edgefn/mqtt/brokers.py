@@ -20,6 +20,7 @@ from edgefn.mqtt.remembered import FILE, Memory
 from edgefn.mqtt.topics import Wanted, identifier, matches
 from edgefn.settings import HostConfig, Settings
 from edgefn.spool import Spool, Subscription
+from edgefn.supervision import for_ever
 
 if TYPE_CHECKING:
     from edgefn.mqtt.connection import Came, Connection
@@ -124,7 +125,9 @@ class Broker:
         self._intake = Intake(self._spool.inbox, self.name, self._options.receive_maximum, dropped)
         self._link = Link(self.address, client_id, self._options, self._remembered, self, self._metrics)
         self._apply()
-        self._storing = asyncio.create_task(self._intake.run(), name=f"mqtt inbox {self.name}")
+        self._storing = asyncio.create_task(
+            for_ever(self._intake.run, log, f"Taking messages of {self.name}"), name=f"mqtt inbox {self.name}"
+        )
         try:
             self._link.start()
         except HubError as error:

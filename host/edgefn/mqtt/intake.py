@@ -26,6 +26,8 @@ TOGETHER = 256 * 1024
 """Bytes of messages that are stored together; more of them might never have room together."""
 LEAST_KNOWN = 256
 """Messages that are known again at least: mosquitto 2.0.11 sends more without acknowledgement than it was allowed."""
+TRIES = 3
+"""Times that a message may break the taking of messages, before it is given up: no other would be taken any more."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.2
 
 
@@ -59,6 +61,10 @@ class Intake:
         self._waiting: deque[_Waiting] = deque()
         self._came = asyncio.Event()
         self._failed = 0
+        self._in_hand: list[_Waiting] = []
+        self._alone = 0
+        """How many of the next messages are taken one by one, since one of them has broken the taking."""
+        self._breaks = 0
 
     def put(self, connection: Connection, came: Came, listening: Sequence[Subscription]) -> None:
         """Takes a message for functions; one for nobody is acknowledged and counted."""
@@ -72,10 +78,11 @@ class Intake:
             self._came.set()
 
     async def run(self) -> None:
-        """Stores messages until it is cancelled."""
+        """Stores messages until it is cancelled; called again after a fault, it goes on with those it had in hand."""
+        self._take_back()
         pause = FIRST_PAUSE
         while True:
-            batch = self._next()
+            batch = self._in_hand = self._next()
             if not batch:
                 self._came.clear()
                 await self._came.wait()
@@ -83,20 +90,37 @@ class Intake:
             try:
                 await self._store(batch)
             except SpoolError as error:
+                self._in_hand = []
                 self._waiting.extendleft(reversed(batch))
                 self._say_failed(error)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
                 continue
             pause = FIRST_PAUSE
+            self._in_hand, self._breaks, self._alone = [], 0, max(0, self._alone - len(batch))
             for one in batch:
                 one.came.delivery.settle()
+
+    def _take_back(self) -> None:
+        """What was in hand when the taking broke comes again, but for a message that it breaks on again and again."""
+        batch, self._in_hand = self._in_hand, []
+        self._breaks += len(batch) == 1
+        if len(batch) == 1 and self._breaks >= TRIES:
+            self._breaks = 0
+            text = "%s: a message of topic %.200r is given up: the host has failed on it %d times"
+            log.error(text, self._source, batch[0].came.message.topic, TRIES)
+            self._drop("fault")
+            batch[0].came.delivery.settle()
+            return
+        self._alone = max(self._alone, len(batch))
+        self._waiting.extendleft(reversed(batch))
 
     def _next(self) -> list[_Waiting]:
         """What waits of one connection; what came by one that has ended comes again, unless it was not to."""
         batch: list[_Waiting] = []
         size = 0
-        while self._waiting and len(batch) < self._at_once and size < TOGETHER:
+        most = 1 if self._alone else self._at_once
+        while self._waiting and len(batch) < most and size < TOGETHER:
             one = self._waiting[0]
             if one.connection.lost.done() and one.came.message.qos:
                 self._waiting.popleft()

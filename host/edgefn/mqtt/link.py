@@ -27,6 +27,7 @@ from edgefn.mqtt.remembered import Remembered
 from edgefn.mqtt.rivals import Rivals
 from edgefn.mqtt.standing import Standing
 from edgefn.mqtt.topics import Wanted
+from edgefn.supervision import for_ever
 from edgefn.threads import Threads
 
 if TYPE_CHECKING:
@@ -99,7 +100,8 @@ class Link:
         """Begins to connect, and keeps connected; raises HubError where that can never be."""
         _check_loop()
         self._standing.enter(HubState.CONNECTING)
-        self._task = asyncio.create_task(self._for_ever(), name=f"mqtt {self.address.name}")
+        who = self.address.name
+        self._task = asyncio.create_task(for_ever(self._run, log, f"The link to {who}"), name=f"mqtt {who}")
 
     async def stop(self) -> None:
         """Ends the connection; the broker keeps the session."""
@@ -162,15 +164,6 @@ class Link:
             self._published.inc()
 
     # --- one connection after the other ----------------------------------------------------------------------------
-
-    async def _for_ever(self) -> None:
-        """A part that breaks by a fault of its own is said, and started again: the link must not fall silent."""
-        while True:
-            try:
-                await self._run()
-            except Exception:
-                log.exception("The link to %s broke in a way that was not foreseen, and goes on", self.address.name)
-            await asyncio.sleep(1.0)
 
     async def _run(self) -> None:
         self._threads = Threads(ATTEMPTS_AT_ONCE)
@@ -258,7 +251,10 @@ class Link:
     async def _keep(self, connection: Connection, token: bytes) -> None:
         """Returns when the connection has ended, and it is time for the next."""
         began = time.monotonic()
-        following = asyncio.create_task(self._follow(connection), name="mqtt subscriptions")
+        what = f"Following what is wanted of {self.address.name}"
+        following = asyncio.create_task(
+            for_ever(partial(self._follow, connection), log, what), name="mqtt subscriptions"
+        )
         rotation = asyncio.create_task(self._rotated(token), name="mqtt token")
         any_end: set[asyncio.Future[Any]] = {connection.lost, connection.unwanted, rotation}
         try:
@@ -318,7 +314,11 @@ class Link:
                     async with asyncio.timeout(AGAIN):
                         await self._changed.wait()
                 self._changed.clear()
-                await self._subscribe(connection)
+                try:
+                    await self._subscribe(connection)
+                except BaseException:
+                    self._changed.set()
+                    raise
 
     async def _rotated(self, token: bytes) -> None:
         """Returns when the token file holds another token than the connection was made with."""

@@ -21,6 +21,7 @@ from edgefn.errors import ConnectionLost, HubError, Refused, SpoolError, TooLarg
 from edgefn.metrics import Metrics
 from edgefn.spool.lanes import Lane, Waiting
 from edgefn.spool.outbox import Outbox
+from edgefn.supervision import for_ever
 
 log = logging.getLogger("edgefn.spool")
 
@@ -53,7 +54,7 @@ class Sender:
         self._counted = metrics.counter("edgefn_spool_sent", "Messages that the hub has acknowledged")
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._send(), name="send")
+        self._task = asyncio.create_task(for_ever(self._send, log, "Sending"), name="send")
 
     async def stop(self) -> None:
         """Sends nothing more; what is on its way without acknowledgement stays in the outbox."""
@@ -104,7 +105,11 @@ class Sender:
                 self._outbox.remove([row])
                 self._outbox.count_lost(row.output, "expired")
                 continue
-            future = asyncio.ensure_future(self._destination.publish(row.message, left if row.has_ttl else None))
+            try:
+                future = asyncio.ensure_future(self._destination.publish(row.message, left if row.has_ttl else None))
+            except BaseException:
+                self._tail.back([row])
+                raise
             self._flying[future] = row
             future.add_done_callback(self._landed)
         if not self._flying and self._error is None and not self._tail.has_more:

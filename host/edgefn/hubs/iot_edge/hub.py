@@ -7,7 +7,7 @@ import contextlib
 import importlib.metadata
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from edgefn.contracts import EdgeMessage, HubSink, HubState, Twin
@@ -25,6 +25,7 @@ from edgefn.metrics import Metrics
 from edgefn.mqtt.deliveries import Delivery
 from edgefn.mqtt.faults import Fault
 from edgefn.mqtt.standing import Standing
+from edgefn.supervision import for_ever
 
 log = logging.getLogger("edgefn.hub")
 
@@ -64,7 +65,7 @@ class IotEdgeHub:
         keeper = Keeper(self._identity, self._options, self._receive, self)
         self._standing.enter(HubState.CONNECTING)
         self._tasks = [
-            asyncio.create_task(_for_ever(part.run), name=f"iotedge {type(part).__name__}")
+            asyncio.create_task(for_ever(part.run, log, "The iotedge hub"), name=f"iotedge {type(part).__name__}")
             for part in (keeper, self._inputs, self._patches)
         ]
 
@@ -210,16 +211,6 @@ def _check_loop() -> None:
     """Raises HubError where the event loop watches no sockets, as Windows' own does not."""
     if type(asyncio.get_running_loop()).add_reader is asyncio.AbstractEventLoop.add_reader:
         raise HubError("the iotedge hub can not run on this event loop; asyncio.SelectorEventLoop would be right")
-
-
-async def _for_ever(run: Callable[[], Awaitable[None]]) -> None:
-    """A part that breaks by a fault of its own is said, and started again: the hub must not fall silent."""
-    while True:
-        try:
-            await run()
-        except Exception:
-            log.exception("The iotedge hub broke in a way that was not foreseen, and goes on; please report it")
-        await asyncio.sleep(1.0)
 
 
 async def _at_most(seconds: float, waiting: Awaitable[Any]) -> None:
