@@ -34,7 +34,7 @@ from edgefn.doctor.sizes import MB
 from edgefn.doctor.software import check_packages, check_python
 from edgefn.doctor.sources import check_sources
 from edgefn.doctor.waiting import check_spool
-from edgefn.spool import FILE
+from edgefn.spool import FILE, connect
 from edgefn.spool.lock import FolderLock
 from edgefn.spool.schema import VERSION, open_file
 from tests.mqtt.mosquitto import broker_in
@@ -527,6 +527,30 @@ def test_a_spool_tells_how_full_it_is(subject: Subjects, tmp_path: Path) -> None
     assert "83% full" in lines[0].found
     assert "the hub be reached" in lines[1].remedy
     assert "edgefn dead-letter list" in lines[2].remedy
+
+
+ALARM = """
+import edgefn
+app = edgefn.FunctionApp()
+@app.timer_trigger("timer", "0 * * * * *")
+@app.mqtt_output("$return", "alarms", broker="mqtt://site")
+def alarm(timer): ...
+"""
+
+
+def test_what_waits_for_a_broker_is_told_by_itself_and_noted_where_nobody_sends_to_that(
+    subject: Subjects, tmp_path: Path
+) -> None:
+    looked = subject({"functions/alarm.py": ALARM})
+    spool_in(tmp_path / "state", ("outbox", 10), ("outbox", 20), ("outbox", 30))
+    with closing(connect(tmp_path / "state" / FILE)) as connection:
+        names = [("mqtt://site:1883", 1), ("mqtt://gone:1883", 2)]
+        connection.executemany("UPDATE outbox SET destination = ? WHERE id = ?", names)
+    _, hub, gone, site, _ = check_spool(looked)
+    assert hub.found.startswith("outbox: 1 messages, 30 B")
+    assert site.found.startswith("outbox for mqtt://site:1883: 1 messages, 10 B")
+    assert gone.state is State.NOTE
+    assert gone.found == "outbox: 1 messages wait for mqtt://gone:1883, to which no function that runs sends"
 
 
 def test_looking_at_a_spool_leaves_no_files(subject: Subjects, tmp_path: Path) -> None:

@@ -103,6 +103,7 @@ class Host:
             await self._guarded(running, self._make_listener)
         for running in self._healthy():
             self._listen(running)
+        services.spool.follow_unserved()
         self.state = "running"
         self.operation.start()
         self.app.manager.hook.edgefn_host_started(services=services)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +13,10 @@ import pytest
 
 from edgefn.contracts import EdgeMessage, HubState, Outgoing
 from edgefn.errors import HubError, NotConnected, Refused
-from edgefn.spool import FILE
+from edgefn.metrics import Metrics
+from edgefn.spool import FILE, Spool, SpoolOptions, connect
 from edgefn.spool.schema import MIGRATIONS, VERSION, open_file, salvage
-from tests.spool.ports import ScriptedHub, out, spool_in, until
+from tests.spool.ports import ScriptedHub, counted, out, spool_in, until
 
 BROKER = "mqtt://box:1883"
 
@@ -126,6 +128,33 @@ async def test_what_was_for_a_broker_that_nobody_names_any_more_is_kept_until_it
         await spool.outbox.put([to_broker("old", ttl=0.001), to_broker("young")])
     async with spool_in(tmp_path) as spool:
         assert spool.outbox.totals.messages == 1
+
+
+async def test_what_waits_for_a_broker_that_no_function_sends_to_is_told_and_expires_while_the_host_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("edgefn.spool.unserved.EVERY", 0.02)
+    async with spool_in(tmp_path) as spool:
+        away = ScriptedBroker()
+        away.state, away.answer = HubState.OFFLINE, lambda message: NotConnected("away")
+        spool.serve("mqtt://away", away)
+        await spool.outbox.put([replace(to_broker(body), destination="mqtt://away") for body in ("1", "2")])
+    metrics = Metrics()
+    spool = Spool(tmp_path, SpoolOptions(), ScriptedHub(), metrics)
+    await spool.open()
+    await spool.begin([])
+    spool.follow_unserved()
+    await until(lambda: "2 messages wait for mqtt://away, to which no function that runs sends" in caplog.text)
+    assert spool.status()["outbox"]["unserved"] == {"mqtt://away": 2}
+    assert metrics.registry.get_sample_value("edgefn_spool_unserved_messages") == 2
+    with closing(connect(tmp_path / FILE)) as file:
+        file.execute("UPDATE outbox SET expires = 0 WHERE id = 1")
+    await until(lambda: spool.outbox.totals.messages == 1)
+    assert counted(metrics, "edgefn_spool_lost", output=f"{BROKER}/alarms", cause="expired") == 1
+    spool.serve("mqtt://away", served := ScriptedBroker())
+    await until(lambda: served.bodies == ["2"])
+    assert "unserved" not in spool.status()["outbox"]
+    await spool.close()
 
 
 def test_a_file_of_the_first_version_keeps_what_is_in_it(tmp_path: Path) -> None:

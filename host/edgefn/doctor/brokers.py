@@ -39,6 +39,12 @@ def _named(subject: Subject) -> Iterator[Address]:
             yield address_of(binding.options.broker, subject.settings, subject.root)
 
 
+def sent_to(subject: Subject) -> set[str]:
+    """The names of the brokers that outputs send to."""
+    named = (each.options.broker for each in subject.bindings("mqtt") if isinstance(each.options, MqttOutputOptions))
+    return {address_of(text, subject.settings, subject.root).name for text in named}
+
+
 def _reached(subject: Subject, address: Address) -> Line:
     from edgefn.mqtt.dialling import reached, token_of
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from edgefn.doctor.brokers import sent_to
 from edgefn.doctor.lines import Line, State, note, ok, wrong
 from edgefn.doctor.sizes import size
 from edgefn.doctor.subject import Subject
@@ -34,6 +35,8 @@ class Box(NamedTuple):
     """Seconds."""
     share: float
     """Of its bounds, the nearer one."""
+    broker: str = ""
+    """For which these messages are, where they are not for the hub."""
 
 
 def check_spool(subject: Subject) -> Iterator[Line]:
@@ -44,7 +47,7 @@ def check_spool(subject: Subject) -> Iterator[Line]:
         return
     try:
         with contextlib.closing(opened(path)) as connection:
-            yield from _read(connection, path, _options(subject))
+            yield from _read(connection, path, subject)
     except sqlite3.Error as error:
         right = (
             "nothing: the next start sets it aside, and saves what can be read" if is_broken(error) else remedy(error)
@@ -62,7 +65,7 @@ def opened(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=BUSY)
 
 
-def _read(connection: sqlite3.Connection, path: Path, options: SpoolOptions) -> Iterator[Line]:
+def _read(connection: sqlite3.Connection, path: Path, subject: Subject) -> Iterator[Line]:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > VERSION:
         found = f"{path}: written by a later edgefn (version {version}, this one knows {VERSION})"
@@ -77,17 +80,31 @@ def _read(connection: sqlite3.Connection, path: Path, options: SpoolOptions) -> 
     if sound != "ok":
         yield wrong("spool", f"{path}: damaged: {sound}", "restart the host: it sets it aside, and saves what it can")
         return
+    options, served = _options(subject), sent_to(subject)
     for box in _boxes(connection, options):
-        yield _fill(box)
+        yield _fill(box) if not box.broker or box.broker in served or subject.errors else _unserved(box)
 
 
 def _boxes(connection: sqlite3.Connection, options: SpoolOptions) -> Iterator[Box]:
-    bounds: dict[str, Bounds] = {"inbox": options.inbox, "outbox": options.outbox, "dead": options.dead_letters}
-    for name, bound in bounds.items():
-        query = f"SELECT count(*), coalesce(sum(size), 0), min(stored) FROM {name}"
-        messages, used, oldest = connection.execute(query).fetchone()
-        age = max(0.0, time.time() - oldest) if oldest is not None else 0.0
-        yield Box(name, messages, used, age, max(messages / bound.max_messages, used / bound.max_bytes))
+    """Inbox, outbox and dead letters; the outbox for the hub, and for each broker that something waits for."""
+    brokers = "SELECT DISTINCT destination FROM outbox WHERE destination <> '' ORDER BY destination"
+    yield _box(connection, "inbox", options.inbox)
+    for (broker,) in [("",), *connection.execute(brokers)]:
+        yield _box(connection, "outbox", options.outbox, broker)
+    yield _box(connection, "dead", options.dead_letters)
+
+
+def _box(connection: sqlite3.Connection, name: str, bound: Bounds, broker: str = "") -> Box:
+    where, given = ("WHERE destination = ?", (broker,)) if name == "outbox" else ("", ())
+    query = f"SELECT count(*), coalesce(sum(size), 0), min(stored) FROM {name} {where}"
+    messages, used, oldest = connection.execute(query, given).fetchone()
+    age = max(0.0, time.time() - oldest) if oldest is not None else 0.0
+    return Box(name, messages, used, age, max(messages / bound.max_messages, used / bound.max_bytes), broker)
+
+
+def _unserved(box: Box) -> Line:
+    found = f"outbox: {box.messages} messages wait for {box.broker}, to which no function that runs sends"
+    return note("spool", found, "name that broker in an mqtt output again; else they are dropped when they are too old")
 
 
 def _fill(box: Box) -> Line:
@@ -97,10 +114,12 @@ def _fill(box: Box) -> Line:
         if not box.messages:
             return ok("spool", "dead letters: none")
         return note("spool", f"dead letters: {about}", "edgefn dead-letter list, show, then replay or discard")
-    right = "let functions keep up" if box.name == "inbox" else "let the hub be reached: what waits is sent then"
+    where = box.broker or "the hub"
+    right = "let functions keep up" if box.name == "inbox" else f"let {where} be reached: what waits is sent then"
     state = State.WRONG if box.share >= FULL else State.NOTE if box.share >= MUCH else State.OK
     bounds = f"{right}; or raise extensions.spool.{box.name} in host.json" if state is not State.OK else ""
-    return Line(state, "spool", f"{box.name}: {about}", bounds)
+    name = f"{box.name} for {box.broker}" if box.broker else box.name
+    return Line(state, "spool", f"{name}: {about}", bounds)
 
 
 def _set_aside(path: Path) -> Iterator[Line]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -29,8 +30,12 @@ from edgefn.spool.outbox import Outbox
 from edgefn.spool.schema import FILE, connect
 from edgefn.spool.sender import Sender
 from edgefn.spool.store import Store
+from edgefn.spool.unserved import Unserved
+from edgefn.supervision import for_ever
 
 __all__ = ["FILE", "DeadLetter", "Inbox", "Outbox", "Spool", "SpoolOptions", "Subscription", "connect", "spool_options"]
+
+log = logging.getLogger("edgefn.spool")
 
 BOXES = ("inbox", "outbox", "dead")
 
@@ -59,6 +64,8 @@ class Spool:
         self._opened = asyncio.Event()
         self._store.changed.append(self._opened.set)
         self._beginning: asyncio.Task[None] | None = None
+        self._unserved = Unserved(self.outbox, metrics)
+        self._looking: asyncio.Task[None] | None = None
         self._store.measure = self._measure
         self._gauges(metrics)
 
@@ -117,7 +124,7 @@ class Spool:
             await self.inbox.begin(self._functions)
             if self._functions is not None:
                 await self.arrivals.begin(self._functions)
-            await self._drop_expired()
+            await self.outbox.drop_expired()  # also what was for a broker that nobody names any more
         except SpoolError:
             self._beginning = asyncio.create_task(self._begin_when_open(), name="begin spool")
             return
@@ -125,20 +132,20 @@ class Spool:
         for call in self.beginning:
             call()
 
-    async def _drop_expired(self) -> None:
-        """Removes what expired while the host was down, also what was for a broker that nobody names any more."""
-        expired = await self.outbox.drop_expired()
-        for output, count in expired:
-            self.outbox.count_lost(output, "expired", count)
-
     async def _begin_when_open(self) -> None:
         """Begins late, where the file could not be opened at the start of the host."""
         self._opened.clear()
         await self._opened.wait()
         await self._begin()
 
+    def follow_unserved(self) -> None:
+        """Tells, from now on, what waits for brokers that no function sends to; to be called when all are opened."""
+        self._looking = asyncio.create_task(for_ever(self._unserved.run, log, "The outbox"), name="unserved")
+
     async def close(self) -> None:
         """Stops sending, and closes the file; everything in it stays."""
+        if self._looking is not None:
+            self._looking.cancel()
         for sender in self._senders.values():
             await sender.stop()
         if self._beginning is not None:
@@ -199,6 +206,7 @@ class Spool:
                 "oldest_seconds": round(self._age(self._measured["outbox"][2]), 1),
                 **self.sender.status(),
                 **({"brokers": others} if (others := self._others()) else {}),
+                **({"unserved": dict(waiting)} if (waiting := self._unserved.waiting()) else {}),
             },
             "dead_letters": {"messages": dead[0], "bytes": dead[1]},
         }

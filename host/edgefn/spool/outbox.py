@@ -272,19 +272,22 @@ class Outbox:
         """Seconds until a message is worth nothing any more."""
         return row.expires - self._store.clock.now()
 
-    async def drop_expired(self) -> list[tuple[str, int]]:
-        """Removes what is worth nothing any more; how many messages of which outputs. Raises SpoolError."""
+    async def drop_expired(self, but: Sequence[str] = ()) -> None:
+        """Removes what is worth nothing any more, but for the destinations named, and counts it; raises SpoolError."""
+        where = f"expires <= ? AND destination NOT IN ({', '.join('?' * len(but))})"
 
         def work(connection: sqlite3.Connection) -> list[tuple[str, int]]:
             now = self._store.clock.now()
-            query = "SELECT output, count(*) FROM outbox WHERE expires <= ? GROUP BY output"
-            expired = connection.execute(query, (now,)).fetchall()
+            query = f"SELECT output, count(*) FROM outbox WHERE {where} GROUP BY output"
+            expired = connection.execute(query, (now, *but)).fetchall()
             if expired:
-                connection.execute("DELETE FROM outbox WHERE expires <= ?", (now,))
+                connection.execute(f"DELETE FROM outbox WHERE {where}", (now, *but))
                 self.totals.count(connection)
             return expired
 
-        return await self._store.run(work)
+        for output, count in await self._store.run(work):
+            self.count_lost(output, "expired", count)
+        self._room.set()
 
     def remove(self, rows: Sequence[Waiting]) -> None:
         """Deletes messages that the hub has, or that are worth nothing any more; later, where that can not be now."""
@@ -337,5 +340,5 @@ class Outbox:
 
     def status(self) -> Mapping[str, Any]:
         totals = self.totals
-        by_output = {output or "messages": counts[0] for output, counts in totals.by_output.items() if counts[0]}
+        by_output = {output or "messages": counts[0] for output, counts in totals.by_output.copy().items() if counts[0]}
         return {"messages": totals.messages, "bytes": totals.bytes, "outputs": by_output}
