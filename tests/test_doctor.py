@@ -542,13 +542,13 @@ def test_what_waits_for_a_broker_is_told_by_itself_and_noted_where_nobody_sends_
     subject: Subjects, tmp_path: Path
 ) -> None:
     looked = subject({"functions/alarm.py": ALARM})
-    spool_in(tmp_path / "state", ("outbox", 10), ("outbox", 20), ("outbox", 30))
+    spool_in(tmp_path / "state", ("outbox", 10_000), ("outbox", 20_000), ("outbox", 30_000))
     with closing(connect(tmp_path / "state" / FILE)) as connection:
         names = [("mqtt://site:1883", 1), ("mqtt://gone:1883", 2)]
         connection.executemany("UPDATE outbox SET destination = ? WHERE id = ?", names)
     _, hub, gone, site, _ = check_spool(looked)
-    assert hub.found.startswith("outbox: 1 messages, 30 B")
-    assert site.found.startswith("outbox for mqtt://site:1883: 1 messages, 10 B")
+    assert hub.found.startswith("outbox: 1 messages, 30 kB")
+    assert site.found.startswith("outbox for mqtt://site:1883: 1 messages, 10 kB")
     assert gone.state is State.NOTE
     assert gone.found == "outbox: 1 messages wait for mqtt://gone:1883, to which no function that runs sends"
 
