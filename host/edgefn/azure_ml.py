@@ -28,9 +28,9 @@ def with_functions(module: ModuleType) -> ModuleType:
     return module
 
 
-def score(req: func.HttpRequest, run: Callable[[str], Any]) -> func.HttpResponse:
-    """What the script answers, as JSON."""
-    return func.HttpResponse(json_bytes(run(req.get_body().decode())), mimetype="application/json")
+def score(req: str, run: Callable[[str], Any]) -> func.HttpResponse:
+    """What the script answers to the text of a body, as JSON."""
+    return func.HttpResponse(json_bytes(run(req)), mimetype="application/json")
 
 
 def healthy(req: func.HttpRequest) -> str:

@@ -51,6 +51,22 @@ async def test_a_function_runs_in_the_background_with_the_input_as_its_event(
     assert module["SEEN"] == [seen]
 
 
+async def test_a_body_that_is_not_as_it_should_be_is_the_fault_of_whoever_sent_it(serve: Serve) -> None:
+    site = await serve(KINDS, page=True)
+    for method, path, body in (
+        ("POST", "/admin/functions/Hello", b'{"input": "\xff"}'),
+        ("PUT", "/admin/functions/Hello/keys/k", b'{"value": "\xff"}'),
+        ("POST", "/admin/edgefn/inputs/in", b'{"body": "\xff"}'),
+        ("POST", "/admin/edgefn/inputs/in", b'{"body": "x", "properties": ["a"]}'),
+        ("POST", "/admin/edgefn/methods/f", b'"\xff"'),
+        ("PATCH", "/admin/edgefn/twin", b'{"a": "\xff"}'),
+        ("POST", "/admin/page/desired", b'{"desired": {"a": "\xff"}}'),
+        ("POST", "/admin/page/cable", b"\xff"),
+    ):
+        answer = await site.client.request(method, path, content=body)
+        assert (path, answer.status_code, answer.json().keys()) == (path, 400, {"error"})
+
+
 async def test_what_can_not_be_run_says_so(serve: Serve) -> None:
     site = await serve(
         {

@@ -11,6 +11,7 @@ from edgefn.host import Host
 from edgefn.loader import load_app
 from edgefn.reload import Reloader
 from edgefn.scoring_script import is_scoring_folder
+from edgefn.web.http import NO_TEXT
 from tests.cli.command import edgefn
 from tests.web.conftest import served
 
@@ -61,6 +62,12 @@ async def test_an_init_that_raises_is_an_error_of_the_function_with_the_line(fol
     await host.stop()
     assert functions["score"]["errors"] == [f"score.py:5: init() raised {error}"]
     assert functions["healthy"]["errors"] == []
+
+
+async def test_a_body_that_is_no_text_is_the_fault_of_whoever_sent_it(folder: Path) -> None:
+    async with served(load_app(folder, environment={})) as site:
+        answer = await site.client.post("/score", content=b'{"data": "\xff"}')
+        assert (answer.status_code, answer.text) == (400, NO_TEXT)
 
 
 async def test_without_a_page_it_is_healthy_as_azure_mls_server_is(folder: Path) -> None:

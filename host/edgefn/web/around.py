@@ -45,9 +45,10 @@ class Around:
         """Puts a message for an input into the inbox, as the hub would."""
         name = str(request.path_params["name"])
         document = await _object(request)
-        if document is None or not isinstance(document.get("body", ""), str):
+        given = (document or {}).get("properties") or {}
+        if document is None or not isinstance(document.get("body", ""), str) or not isinstance(given, dict):
             return _wrong(f"the body should be a JSON object: {BODY}")
-        properties = {str(key): str(value) for key, value in (document.get("properties") or {}).items()}
+        properties = {str(key): str(value) for key, value in given.items()}
         inbox = self._host.app.services.spool.inbox
         if not inbox.listening(name):
             return _wrong(f"no function listens to input '{name}'; inputs heard: {listing(inbox.heard())}", 404)

@@ -14,7 +14,7 @@ from azure.functions import _abc as contract
 from pydantic import Field, field_validator
 
 from edgefn.contracts import Emit, Event, Feed, Needs, OutputKind, Services, Status, TriggerKind
-from edgefn.errors import BindingError, EdgefnError, StillRunning, listing
+from edgefn.errors import BindingError, EdgefnError, StillRunning, UnfitEvent, listing
 from edgefn.function import Binding, Options
 from edgefn.hookspecs import hookimpl
 from edgefn.values import first_of_union
@@ -29,6 +29,7 @@ METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE")
 RESERVED = ("admin", "runtime")
 REASON = "This function was programmatically called via the host APIs."
 NOT_RUNNING = "Function host is not running."
+NO_TEXT = "The body is not valid UTF-8; the function takes text."
 RETRY = (b"retry-after", b"1")
 LAST_WISH = 1.0
 """Seconds that invocations get to end after they were cancelled."""
@@ -145,6 +146,8 @@ class HttpListener:
             return slot.reply or Reply(204)
         if isinstance(outcome.error, StillRunning):
             return plain(503, "", RETRY)
+        if isinstance(outcome.error, UnfitEvent):
+            return plain(400, NO_TEXT)
         return Reply(500)
 
     def status(self) -> Mapping[str, Any]:

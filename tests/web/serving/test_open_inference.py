@@ -184,6 +184,12 @@ async def test_other_paths_methods_models_and_versions_are_answered(serve_models
     assert missing.startswith("there is no model 'light-classifer'; did you mean 'light-classifier'?; models: light-c")
 
 
+async def test_a_body_that_is_no_text_is_the_fault_of_whoever_sent_it(serve_models: ServeModels) -> None:
+    site = await serve_models()
+    for path in (INFER, "/v1/models/light-classifier:predict"):
+        assert (await site.client.post(path, content=b'{"inputs": "\xff"}')).status_code == 400
+
+
 async def test_the_pixels_of_one_request_are_as_many_as_host_json_says(serve_models: ServeModels, picture: Any) -> None:
     png = encoded(picture, ".png", 0)
     height, width = picture.shape[:2]
