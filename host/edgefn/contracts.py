@@ -520,6 +520,7 @@ class SessionKind(Protocol):
         """Releases all models."""
 
     # A kind of session may have ``needs``; see Kind. The binding's options are those of the session's own model.
+    # One whose sessions never have ``tensors`` may say so: ``has_tensors = False``.
 
 
 # --- hubs --------------------------------------------------------------------------------------------------------

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
+from edgefn.cli.show import run_check, run_list
 from tests.cli.command import COUNT, app_in, edgefn
 
 WRONG = COUNT.replace("count", "wrong").replace("%SOURCE%", "%SUORCE%")
@@ -34,7 +36,7 @@ def test_list_shows_what_is_wrong_beside_the_function(tmp_path: Path) -> None:
 def test_json_has_one_shape(tmp_path: Path, command: str) -> None:
     ended = edgefn(command, "--json", cwd=app_in(tmp_path / "app", count=COUNT, wrong=WRONG, broken="def f(:\n"))
     document = json.loads(ended.stdout)
-    assert document.keys() == {"functions", "errors"}
+    assert document.keys() == {"functions", "models", "errors"}
     assert all(function.keys() == FUNCTION_KEYS for function in document["functions"])
     count, wrong = document["functions"]
     assert (count["name"], count["trigger"], count["errors"]) == ("count", "videoFrameTrigger", [])
@@ -83,7 +85,7 @@ def test_a_broken_host_json_is_one_line_or_one_object(tmp_path: Path, command: s
     assert (plain.returncode, plain.stdout, as_json.returncode, as_json.stderr) == (1, "", 1, "")
     (line,) = plain.stderr.splitlines()
     assert line.startswith(f"{app / 'host.json'}:1: no valid JSON")
-    assert json.loads(as_json.stdout) == {"functions": [], "errors": [line]}
+    assert json.loads(as_json.stdout) == {"functions": [], "models": {}, "errors": [line]}
 
 
 def test_check_says_what_is_wrong_with_serving(tmp_path: Path) -> None:
@@ -95,6 +97,73 @@ def test_check_says_what_is_wrong_with_serving(tmp_path: Path) -> None:
         "host.json: extensions.serving: unknown option 'port'; did you mean 'grpcPort'?; known options: http, "
         in ended.stderr
     )
+
+
+SCORE = """
+import edgefn
+app = edgefn.FunctionApp()
+@app.video_frame_trigger("frame", "%SOURCE%")
+@app.inference_session("near", "models/street.xml")
+@app.inference_session("far", "grpc://host:9000/cars")
+@app.inference_session("told", "stub:answers.json")
+def score(frame, near, far, told):
+    return None
+"""
+
+
+def serving(folder: Path, **options: object) -> Path:
+    app = app_in(folder, score=SCORE)
+    (app / "host.json").write_text(json.dumps({"version": "2.0", "extensions": {"serving": options}}))
+    return app
+
+
+def test_list_shows_the_models_that_are_served_and_their_sessions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = serving(tmp_path / "app", http=True, grpcPort=8001)
+    assert run_list(app, (), (), as_json=False) == 0
+    shown = capsys.readouterr().out
+    assert "\nModels served by HTTP below /v2 and /v1/models and by gRPC on port 8001:\n\n\tstreet: score.near" in shown
+    assert "\tcars: score.far   (functions/score.py:6)\n" in shown
+    assert "answers" not in shown.partition("Models served")[2]
+    run_list(app, (), (), as_json=True)
+    assert json.loads(capsys.readouterr().out)["models"] == {"cars": "score.far", "street": "score.near"}
+    run_list(serving(tmp_path / "named", http=True, models={"a": "score.near"}), (), (), as_json=True)
+    assert json.loads(capsys.readouterr().out)["models"] == {"a": "score.near"}
+    run_list(serving(tmp_path / "off"), (), (), as_json=False)
+    assert "Models" not in capsys.readouterr().out
+
+
+def test_check_says_where_grpc_is_needed_and_not_installed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = serving(tmp_path / "app", grpcPort=8001, models={"a": "score.naer"})
+    assert run_check(app, (), (), as_json=False) == 0
+    assert (
+        "'a' is to be the model of 'score.naer', and there is no such session; did you mean" in capsys.readouterr().err
+    )
+    monkeypatch.setitem(sys.modules, "grpc", None)
+    assert run_check(app, (), (), as_json=False) == 1
+    first, second, *_ = capsys.readouterr().err.splitlines()
+    remedy = "gRPC is not installed; right would be: pip install 'edgefn[serving]'"
+    assert first == f"host.json: extensions.serving.grpcPort: {remedy}"
+    assert second == f"functions/score.py:6: inferenceSession 'far' of function 'score': {remedy}"
+
+
+@pytest.mark.parametrize(
+    ("extensions", "fault"),
+    [
+        ({"page": {"on": True}}, "host.json: extensions.page.on: "),
+        ({"twin": {"reportInterval": 0}}, "host.json: extensions.twin.reportInterval: "),
+    ],
+)
+def test_check_finds_what_a_start_would_find_wrong_in_host_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], extensions: dict[str, object], fault: str
+) -> None:
+    app = app_in(tmp_path / "app")
+    (app / "host.json").write_text(json.dumps({"version": "2.0", "extensions": extensions}))
+    assert run_check(app, (), (), as_json=False) == 1
+    assert fault in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("start", "--help"), ("list", "-h"), ("check", "-h")])

@@ -11,10 +11,14 @@ import typer
 
 from edgefn.cli.display import counted
 from edgefn.cli.opening import open_app
+from edgefn.cli.served import lacking, mistaken, served_lines, served_models
 from edgefn.errors import EdgefnError
 from edgefn.function import Function
 from edgefn.loader import App
+from edgefn.operation import twin_options
 from edgefn.redaction import redact, redacted
+from edgefn.web.options import Asked, server_options
+from edgefn.web.page.options import has_page
 from edgefn.web.serving.options import serving_options
 
 NO_ADDRESSES: Mapping[str, str] = {}
@@ -28,6 +32,8 @@ def run_list(root: Path | None, only: tuple[str, ...], given: tuple[str, ...], *
         _print(described(app))
         return 0
     for line in lines(app):
+        typer.echo(line)
+    for line in served_lines(app):
         typer.echo(line)
     for error in error_lines(app):
         typer.echo(f"\n{error}")
@@ -44,12 +50,13 @@ def run_check(root: Path | None, only: tuple[str, ...], given: tuple[str, ...], 
         return 1 if errors else 0
     for error in errors:
         typer.echo(error, err=True)
-    for warning in app.warnings:
+    warnings = [*app.warnings, *mistaken(app)]
+    for warning in warnings:
         typer.echo(f"warning: {redact(warning)}", err=True)
     typer.echo(
         ", ".join(
             counted(len(found), word)
-            for found, word in ((app.functions, "function"), (errors, "error"), (app.warnings, "warning"))
+            for found, word in ((app.functions, "function"), (errors, "error"), (warnings, "warning"))
         )
     )
     return 1 if errors else 0
@@ -59,11 +66,13 @@ def _opened(root: Path | None, only: tuple[str, ...], given: tuple[str, ...], as
     """The app, or None after its error was shown."""
     try:
         app = open_app(root, only, given)
-        serving_options(app.config)  # the web server's own, which a start would find wrong
+        serving_options(app.config)  # what a start would find wrong, beside the functions
+        has_page(app.config, server_options(app.root, app.services.settings, Asked()))
+        twin_options(app.config, app.root)
         return app
     except EdgefnError as error:
         if as_json:
-            _print({"functions": [], "errors": [str(error)]})
+            _print({"functions": [], "models": {}, "errors": [str(error)]})
         else:
             typer.echo(str(error), err=True)
         return None
@@ -83,7 +92,8 @@ def described(app: App) -> dict[str, Any]:
             }
             for function in app.functions
         ],
-        "errors": app.errors,
+        "models": served_models(app),
+        "errors": [*app.errors, *lacking(app)],
     }
     shown: dict[str, Any] = redacted(document)
     return shown
@@ -115,7 +125,7 @@ def function_lines(function: Function, address: str) -> Iterator[str]:
 
 def error_lines(app: App) -> Iterator[str]:
     """All that is wrong with the app, one error a line."""
-    yield from map(redact, app.errors)
+    yield from map(redact, (*app.errors, *lacking(app)))
     for function in app.functions:
         yield from map(redact, function.errors)
 

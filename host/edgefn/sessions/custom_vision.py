@@ -67,6 +67,7 @@ class CustomVisionKind:
     """Opens sessions on Custom Vision services, whether they are there yet or not."""
 
     name = "custom-vision"
+    has_tensors = False
     options: OptionsModel = CustomVisionOptions
 
     def __init__(self, root: Path, metrics: Metrics) -> None:

@@ -65,6 +65,7 @@ class StubKind:
     """Opens files of recorded answers."""
 
     name = "stub"
+    has_tensors = False
     options: OptionsModel = StubOptions
 
     def __init__(self, root: Path) -> None:

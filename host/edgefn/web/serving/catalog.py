@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 from edgefn.bindings.inference_session import InferenceSessionOptions
 from edgefn.errors import listing, nearest
 from edgefn.function import Binding
 from edgefn.host import Host, Running
 from edgefn.picture_heads import MOST_PIXELS
-from edgefn.sessions.files import FORMATS
 from edgefn.sessions.ports import Port, Tensors
 from edgefn.web.serving.faults import Cause, Fault
+from edgefn.web.serving.names import served_sessions, session_of, without_session
 
 log = logging.getLogger("edgefn.web")
 
@@ -37,7 +34,7 @@ class Served:
 
     @property
     def session(self) -> str:
-        return f"{self.running.function.name}.{self.binding.name}"
+        return session_of(self.binding)
 
     @property
     def opened(self) -> Any:
@@ -80,7 +77,7 @@ class Catalog:
     def __init__(self, host: Host, declared: Mapping[str, str], most_pixels: int = MOST_PIXELS) -> None:
         self._host = host
         self._most_pixels = most_pixels
-        self._declared = {session: name for name, session in declared.items()}
+        self._declared = declared
 
     def served(self) -> dict[str, Served]:
         """By name; of two sessions with one name that which can be asked, else the first."""
@@ -95,15 +92,9 @@ class Catalog:
         for running in self._host.running:
             if running.state == "disabled":
                 continue
-            for binding in running.function.inputs:
-                if not isinstance(binding.options, InferenceSessionOptions):
-                    continue
-                if self._declared:
-                    name = self._declared.get(f"{running.function.name}.{binding.name}")
-                else:
-                    name = name_of(binding.options.model)
-                each = Served(name or "", running, binding)
-                if name and (self._declared or each.may_have_tensors):
+            for name, binding in served_sessions(running.function, self._declared):
+                each = Served(name, running, binding)
+                if self._declared or each.may_have_tensors:
                     yield each
 
     def model(self, name: str, version: str = "") -> Model:
@@ -142,14 +133,7 @@ class Catalog:
     def notes(self) -> Iterator[str]:
         """What is odd about the names, for the log."""
         known: dict[str, Served] = {}
-        sessions = {each.session for each in self._sessions()}
-        every = [f"{r.function.name}.{b.name}" for r in self._host.running for b in r.function.inputs if _is_session(b)]
-        for session, name in self._declared.items():
-            if session not in sessions:
-                yield (
-                    f"host.json: extensions.serving.models: '{name}' is to be the model of '{session}', and there is no"
-                    f" such session{nearest(session, every)}; sessions: {listing(every)}"
-                )
+        yield from without_session((running.function for running in self._host.running), self._declared)
         for each in self._sessions():
             first = known.setdefault(each.name, each)
             if _model_options(first.binding) != _model_options(each.binding):
@@ -157,19 +141,6 @@ class Catalog:
                     f"The sessions '{first.session}' and '{each.session}' differ, and would both be served as"
                     f" '{each.name}': the first is; name them in extensions.serving.models of host.json"
                 )
-
-
-@functools.lru_cache(maxsize=256)
-def name_of(model: str) -> str:
-    """The name of a model whose file, or address, is declared so."""
-    if "://" in model:
-        return urlsplit(model).path.partition("/versions/")[0].rstrip("/").rpartition("/")[2]
-    path = PurePath(model.replace("\\", "/"))
-    return path.stem if path.suffix.lower() in FORMATS else path.name
-
-
-def _is_session(binding: Binding) -> bool:
-    return isinstance(binding.options, InferenceSessionOptions)
 
 
 def _model_options(binding: Binding) -> dict[str, Any]:

@@ -1,0 +1,50 @@
+"""What the models of an app's sessions are called where they are served."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import PurePath
+from urllib.parse import urlsplit
+
+from edgefn.bindings.inference_session import InferenceSessionOptions
+from edgefn.errors import listing, nearest
+from edgefn.function import Binding, Function
+from edgefn.sessions.files import FORMATS
+
+
+def served_sessions(function: Function, declared: Mapping[str, str]) -> Iterator[tuple[str, Binding]]:
+    """The sessions of a function whose models are served, each after the model's name.
+
+    ``declared`` are the names by session, ``function.parameter``; where it is empty, files give the names.
+    """
+    for binding in function.inputs:
+        if isinstance(binding.options, InferenceSessionOptions):
+            name = declared.get(session_of(binding), "") if declared else name_of(binding.options.model)
+            if name:
+                yield name, binding
+
+
+def without_session(functions: Iterable[Function], declared: Mapping[str, str]) -> Iterator[str]:
+    """A text for each declared name whose session no function has."""
+    there = [session_of(b) for f in functions for b in f.inputs if isinstance(b.options, InferenceSessionOptions)]
+    for session, name in declared.items():
+        if session not in there:
+            yield (
+                f"host.json: extensions.serving.models: '{name}' is to be the model of '{session}', and there is no"
+                f" such session{nearest(session, there)}; sessions: {listing(there)}"
+            )
+
+
+def session_of(binding: Binding) -> str:
+    """How host.json names a session."""
+    return f"{binding.function}.{binding.name}"
+
+
+@functools.lru_cache(maxsize=256)
+def name_of(model: str) -> str:
+    """The name of a model whose file, or address, is declared so."""
+    if "://" in model:
+        return urlsplit(model).path.partition("/versions/")[0].rstrip("/").rpartition("/")[2]
+    path = PurePath(model.replace("\\", "/"))
+    return path.stem if path.suffix.lower() in FORMATS else path.name
