@@ -49,6 +49,25 @@ def test_a_folder_keeps_the_app_and_what_was_changed_in_it(tmp_path: Path) -> No
     assert function.read_text().count("# mine") == 2
 
 
+def test_a_folder_with_something_else_is_not_run_and_nothing_is_written_into_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_demo(find_demo("s1"), tmp_path / "other")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes/a.txt").touch()
+    for name in ("other", "notes"):
+        before = sorted((tmp_path / name).rglob("*"))
+        assert run_demo(DemoAsked("s2", tmp_path / name)) == 1
+        assert sorted((tmp_path / name).rglob("*")) == before
+    other, notes = capsys.readouterr().err.splitlines()
+    assert f"{tmp_path / 'other'}: is neither empty nor this demo: no functions/image.py, functions/" in other
+    assert (
+        "it has a.txt; name another folder, which may be new, or run what is there: edgefn start --script-root" in notes
+    )
+    assert run_demo(DemoAsked("s2", tmp_path / "notes/a.txt")) == 1
+    assert "a.txt: is a file; name a folder" in capsys.readouterr().err
+
+
 def test_without_a_name_the_demos_are_listed_and_a_wrong_one_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_demo(DemoAsked()) == 0
     assert run_demo(DemoAsked("captur")) == 1

@@ -123,7 +123,7 @@ def test_list_shows_the_models_that_are_served_and_their_sessions(
     app = serving(tmp_path / "app", http=True, grpcPort=8001)
     assert run_list(app, (), (), as_json=False) == 0
     shown = capsys.readouterr().out
-    assert "\nModels served by HTTP below /v2 and /v1/models and by gRPC on port 8001:\n\n\tcars: score.far   (" in shown
+    assert "\nModels served by HTTP below /v2 and /v1/models and by gRPC on port 8001:\n\n\tcars: score.far" in shown
     assert "\n\tstreet: score.near   (functions/score.py:5)\n" in shown
     assert "answers" not in shown.partition("Models served")[2]
     run_list(app, (), (), as_json=True)

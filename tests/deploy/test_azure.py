@@ -131,21 +131,49 @@ def test_a_value_may_be_given_on_the_command_line_and_one_that_is_missing_is_nam
     assert az.exists()
 
 
-def test_the_printed_lines_do_the_same_in_a_shell(
-    tmp_path: Path, az: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+HARD = '"}, "b\\\\": $API_KEY ${API_KEY} \\1 \\g<0>\n\t\u00e4\u2028\U0001f511 \' $(rm x) %s'
+"""A value that JSON, regular expressions and shells would read as theirs."""
+
+
+@pytest.mark.parametrize("key", [KEY, HARD, ""])
+@pytest.mark.parametrize("shell", ["bash", "dash"])
+def test_the_printed_lines_do_the_same_in_a_shell_whatever_the_value(
+    tmp_path: Path,
+    az: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    key: str,
+    shell: str,
 ) -> None:
     file = manifest(tmp_path, secret=True)
+    others = file.with_suffix(".filled.json")
+    others.touch(0o644)
     assert run_deploy(asked(file, device="box-1")) == 0
     printed = capsys.readouterr().out
     assert KEY not in printed
-    monkeypatch.setenv("API_KEY", KEY)
-    subprocess.run(["bash", "-euc", printed], check=True)
+    monkeypatch.setenv("API_KEY", key)
+    monkeypatch.setenv("LC_ALL", "C")
+    subprocess.run([shell, "-c", printed], check=True)
     told = json.loads(az.read_text())
     assert told["content"]["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"]["edgefn"]["env"] == {
-        "API_KEY": {"value": KEY}
+        "API_KEY": {"value": key}
     }
     assert told["mode"] == stat.S_IRUSR | stat.S_IWUSR
-    assert not Path(told["path"]).exists()
+    assert told["path"] == str(others)
+    assert not others.exists()
+
+
+def test_the_printed_lines_end_as_az_does_and_call_it_not_without_a_value(
+    tmp_path: Path, az: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_deploy(asked(manifest(tmp_path, secret=True), device="box-1")) == 0
+    printed = capsys.readouterr().out
+    ended = subprocess.run(["sh", "-c", printed], check=False, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (1, "no value for $API_KEY; set it\n")
+    assert not az.exists()
+    monkeypatch.setenv("AZ_EXIT", "3")
+    assert subprocess.run(["sh", "-c", f"API_KEY=x\n{printed}"], check=False).returncode == 3
+    assert [path.name for path in tmp_path.glob("*.filled.json")] == []
 
 
 def test_the_exit_code_is_that_of_az(tmp_path: Path, az: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,7 +82,7 @@ def run_demo(asked: DemoAsked) -> int:
     try:
         demo = find_demo(asked.name)
         with _folder(asked) as folder:
-            if not (folder / "host.json").exists():
+            if not is_made(demo, folder):
                 make_demo(demo, folder)
             typer.echo(f"The app is in {folder}", err=True)
             if demo.hint:
@@ -104,6 +104,23 @@ def find_demo(name: str) -> Demo:
     if found is None:
         raise EdgefnError(f"edgefn demo: there is no '{name}'{nearest(plain, DEMOS)}; demos: {listing(DEMOS)}")
     return found
+
+
+def is_made(demo: Demo, folder: Path) -> bool:
+    """Whether the folder has the demo already, rather than nothing; raises EdgefnError for one with something else."""
+    if folder.exists() and not folder.is_dir():
+        raise EdgefnError(f"{folder}: is a file; name a folder, which may be new")
+    found = sorted(path.name for path in folder.iterdir() if path.name[0] != ".") if folder.exists() else []
+    if not found:
+        return False
+    functions = (f"functions/{find(name).function}.py" for name in demo.templates)
+    missing = [name for name in ("host.json", *functions) if not (folder / name).exists()]
+    if missing:
+        raise EdgefnError(
+            f"{folder}: is neither empty nor this demo: no {listing(missing)}; it has {listing(found[:10])}; name"
+            f" another folder, which may be new, or run what is there: edgefn start --script-root {folder}"
+        )
+    return True
 
 
 def make_demo(demo: Demo, folder: Path) -> None:

@@ -21,6 +21,18 @@ from typing import Any
 from edgefn.errors import EdgefnError, listing
 
 REFERENCE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})")
+FILL = r"""python3 -X utf8 -c '
+import json, os, re, sys
+names = "|".join(sys.argv[2:])
+for name in sys.argv[2:]:
+    name in os.environ or sys.exit(f"no value for ${name}; set it")
+reference = rf"\"\$(\{{)?({names})(?(1)\}})\"(?!\s*:)"
+with open(sys.argv[1], encoding="utf-8-sig") as file:
+    print(re.sub(reference, lambda match: json.dumps(os.environ[match[2]]), file.read()))'"""
+"""Python for a shell: fills in the texts that are references, as ``filled_in`` does, and leaves all else as it is.
+
+envsubst would put values into JSON as they are, with their quotes and backslashes.
+"""
 QUIET = ("--output", "none")
 HOME = "https://aka.ms/azure-cli"
 
@@ -59,11 +71,15 @@ def script(target: Target, file: Path, names: Sequence[str]) -> list[str]:
     if not names:
         return [shlex.join(command(target, str(file)))]
     filled = str(file.with_suffix(".filled.json"))
-    wanted = shlex.quote(" ".join(f"${{{name}}}" for name in names))
+    remove = shlex.join(["rm", "-f", "--", filled])
     return [
-        f"(umask 077; envsubst {wanted} <{shlex.quote(str(file))} >{shlex.quote(filled)})",
+        "(",
+        "set -euC; umask 077  # a new file, which nobody else can read",
+        shlex.join(["export", *names]),
+        f"{remove}; trap {shlex.quote(remove)} EXIT",
+        f"{FILL} {shlex.join([str(file), *names])} >{shlex.quote(filled)}",
         shlex.join(command(target, filled)),
-        shlex.join(["rm", filled]),
+        ")",
     ]
 
 

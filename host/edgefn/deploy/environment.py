@@ -1,6 +1,6 @@
 """The environment of a module: the app's settings, secrets by reference.
 
-A secret is written as ``$NAME``, as in deployment templates: ``edgefn deploy --run``, ``envsubst`` and the tools of IoT
+A secret is written as ``$NAME``, as in deployment templates: ``edgefn deploy`` and the tools of IoT
 Edge put it in when the manifest leaves for the cloud. What is secret is what ``redaction.py`` keeps out of logs.
 """
 
