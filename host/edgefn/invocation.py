@@ -24,7 +24,7 @@ from edgefn.deadlines import Deadlines
 from edgefn.errors import EdgefnError, FunctionTimeout, StillRunning, UnfitEvent
 from edgefn.function import Function
 from edgefn.ids import new_id
-from edgefn.logs import CURRENT, Invocation, failed_line, running_line, user_frames, user_traceback
+from edgefn.logs import CURRENT, HostLines, Invocation, failed_line, running_line, user_frames, user_traceback
 from edgefn.metrics import FunctionMetrics
 from edgefn.retries import delays
 from edgefn.sight import CURRENT as SIGHT
@@ -139,6 +139,7 @@ class Invoker:
         self._ended = ended
         self._sights = sights or Sights()
         self._log = logging.getLogger(f"Function.{function.name}")
+        self._lines = HostLines(self._log)
         self._level = level
         self._timeout = function.timeout
         self._deadlines = None if function.timeout is None else Deadlines(function.timeout)
@@ -242,7 +243,8 @@ class Invoker:
             if failed is None:
                 return None
             error = failed
-        self._write(logging.ERROR, f"Function execution failed after '{invocation.retry_count}' retries.")
+        text = f"Function execution failed after '{invocation.retry_count}' retries."
+        self._lines.write(logging.ERROR, text, invocation)
         return error
 
     async def _pause(self, delay: float, number: int) -> bool:
@@ -373,16 +375,14 @@ class Invoker:
         return task is not None and task.cancelling() > 0
 
     def _log_started(self, event: Event, invocation: Invocation) -> None:
-        self._write(
-            self._level, f"Executing 'Functions.{self.function.name}' (Reason='{event.reason}', Id={invocation.id})"
-        )
+        text = f"Executing 'Functions.{self.function.name}' (Reason='{event.reason}', Id={invocation.id})"
+        self._lines.write(self._level, text, invocation)
 
     def _log_ended(self, outcome: Outcome, invocation: Invocation) -> None:
         name, duration = self.function.name, round(outcome.duration * 1000)
         if outcome.error is None:
-            self._write(
-                self._level, f"Executed 'Functions.{name}' (Succeeded, Id={invocation.id}, Duration={duration}ms)"
-            )
+            text = f"Executed 'Functions.{name}' (Succeeded, Id={invocation.id}, Duration={duration}ms)"
+            self._lines.write(self._level, text, invocation, is_clean=True)
             return
         text = told(outcome.error)
         self._metrics.last_error = text.splitlines()[-1] if "\n" in text else text
@@ -390,10 +390,8 @@ class Invoker:
         if (times := self._repeats(outcome.error)) & (times - 1):
             return  # a function on video is told of an error at one place the 1st, 2nd, 4th, 8th ... time
         again = f" (there: {times} times by now)" if times > 2 else ""
-        self._write(
-            logging.ERROR,
-            f"Executed 'Functions.{name}' (Failed, Id={invocation.id}, Duration={duration}ms){again}\n{text}",
-        )
+        head = f"Executed 'Functions.{name}' (Failed, Id={invocation.id}, Duration={duration}ms){again}"
+        self._lines.write(logging.ERROR, f"{head}\n{text}", invocation)
 
     def _repeats(self, error: BaseException) -> int:
         """How often a function with many events has failed like this, at this line; 1 for all others."""
@@ -404,10 +402,6 @@ class Invoker:
         place = (type(error).__name__, _lines(error) or str(error))
         self._told[place] += 1
         return self._told[place]
-
-    def _write(self, level: int, message: str) -> None:
-        """As ``Logger.log``, without looking for the caller: that alone takes half the time of a line."""
-        self._log.handle(self._log.makeRecord(self._log.name, level, "", 0, message, (), None))
 
 
 def _lines(error: BaseException) -> tuple[tuple[str, int], ...]:

@@ -52,6 +52,7 @@ def _stamp(record: logging.LogRecord) -> logging.LogRecord:
     invocation = CURRENT.get()
     record.invocation_id = invocation.id if invocation else getattr(THREAD_LOCAL, "invocation_id", "")
     record.function = invocation.function if invocation else ""
+    record.is_clean = False
     return record
 
 
@@ -98,7 +99,7 @@ class JsonFormatter(logging.Formatter):
             "time": utc(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": redact(record.getMessage()),
+            "message": _message(record),
         }
         if identity := getattr(record, "invocation_id", ""):
             line |= {"function": getattr(record, "function", ""), "invocation_id": identity}
@@ -123,10 +124,14 @@ def usual_form(environment: Mapping[str, str]) -> str:
 
 def said(record: logging.LogRecord) -> str:
     """What a record says, without secrets: its message, and below it the user's part of a traceback."""
-    text = record.getMessage()
     if record.exc_info and record.exc_info[1]:
-        text = f"{text}\n{user_traceback(record.exc_info[1])}"
-    return redact(text)
+        return redact(f"{record.getMessage()}\n{user_traceback(record.exc_info[1])}")
+    return _message(record)
+
+
+def _message(record: logging.LogRecord) -> str:
+    text = record.getMessage()
+    return text if getattr(record, "is_clean", False) else redact(text)
 
 
 def _origin(record: logging.LogRecord, text: str) -> str:
@@ -184,6 +189,10 @@ class UserLevel(logging.Filter):
 class LineHandler(logging.StreamHandler[TextIO]):
     """Writes lines. Of one that it can not write it says so in a line, where logging shows all that it was made of."""
 
+    def flush(self) -> None:
+        """Without the lock: whoever emits has it already."""
+        self.stream.flush()
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  logging's name
         error = sys.exc_info()[1]
         if isinstance(error, OSError) or getattr(record, "is_about_another", False):
@@ -220,6 +229,38 @@ def logging_to(
             logging.setLogRecordFactory(factory)
 
 
+class HostLines:
+    """The lines that the host itself writes to a function's logger for each invocation, on the event loop.
+
+    As ``Logger.log``, for less: it does not look for the caller, and each record is a copy of the first of its level,
+    but for what is new in it. Where the app has a factory of its own for records, that makes them.
+    """
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self._factory: Any = None
+        self._first: dict[int, dict[str, Any]] = {}
+
+    def write(self, level: int, message: str, invocation: Invocation, *, is_clean: bool = False) -> None:
+        """``is_clean`` promises that nothing in the message can be a secret."""
+        if self._factory is not logging.getLogRecordFactory():
+            self._factory, self._first = logging.getLogRecordFactory(), {}
+        first = self._first.get(level)
+        if first is None:
+            record = self._logger.makeRecord(self._logger.name, level, "", 0, message, (), None)
+            if getattr(self._factory, "is_plain", False):
+                self._first[level] = {**vars(record), "began": record.created - record.relativeCreated / 1000}
+        else:
+            record = logging.LogRecord.__new__(logging.LogRecord)
+            record.__dict__ = made = first.copy()
+            made["msg"] = message
+            made["created"] = now = time.time()
+            made["msecs"] = int(now % 1 * 1000) + 0.0
+            made["relativeCreated"] = (now - made.pop("began")) * 1000
+        record.invocation_id, record.function, record.is_clean = invocation.id, invocation.function, is_clean
+        self._logger.handle(record)
+
+
 @contextlib.contextmanager
 def invocations_in_log_lines() -> Iterator[None]:
     """Stamps each log record with the invocation it belongs to, and carries that into threads that user code starts.
@@ -234,6 +275,8 @@ def invocations_in_log_lines() -> Iterator[None]:
 
     def stamped(*args: Any, **keywords: Any) -> logging.LogRecord:
         return _stamp(factory(*args, **keywords))
+
+    stamped.is_plain = factory is logging.LogRecord  # type: ignore[attr-defined]
 
     def start_in_context(thread: threading.Thread) -> None:
         if CURRENT.get() is not None:
