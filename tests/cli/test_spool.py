@@ -5,6 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
+from edgefn.cli.spool import list_letters
+from edgefn.contracts import EdgeMessage, Outgoing
+from edgefn.spool.dead_letters import bury_unsent
+from edgefn.spool.records import head_of
+from edgefn.spool.schema import open_file
 from tests.cli.command import app_in, edgefn, sent, started
 
 FAILS = """
@@ -70,6 +77,20 @@ def test_the_spool_tells_what_waits(tmp_path: Path) -> None:
     told = json.loads(edgefn("spool", "--json", cwd=folder).stdout)
     assert [told[box]["messages"] for box in ("inbox", "outbox", "dead")] == [0, 0, 1]
     assert "dead letters: 1 message, " in edgefn("spool", cwd=folder).stdout
+
+
+def test_a_letter_for_a_broker_is_listed_with_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    connection, _ = open_file(tmp_path, power=False)
+    broker = "mqtt://site:1883"
+    for output, destination in (("", ""), ("scores", ""), (f"{broker}/line/alarms", broker)):
+        message = EdgeMessage(b"{}", output_name=output)
+        bury_unsent(connection, Outgoing(message, destination=destination), head_of(message), b"{}", 1e9, "refused")
+    connection.close()
+    assert list_letters(None, tmp_path, 10, as_json=False) == 0
+    listed = [line.split("  ")[-3] for line in capsys.readouterr().out.splitlines()]
+    assert listed == ["line/alarms -> mqtt://site:1883", "scores -> hub", "messages -> hub"]
+    assert list_letters(None, tmp_path, 10, as_json=True) == 0
+    assert [each.get("broker") for each in json.loads(capsys.readouterr().out)] == [broker, None, None]
 
 
 def test_a_folder_without_a_spool_is_named(tmp_path: Path) -> None:

@@ -120,6 +120,37 @@ async def test_what_a_broker_refuses_is_a_dead_letter_that_goes_back_to_it(tmp_p
         await until(lambda: broker.bodies == ["a", "b", "secret"])
 
 
+async def test_a_letter_that_is_replayed_is_worth_something_whatever_its_output_declared(tmp_path: Path) -> None:
+    hub, broker = ScriptedHub(), ScriptedBroker()
+    broker.answer = lambda message: Refused("not authorised")
+    async with spool_in(tmp_path, hub) as spool:
+        spool.serve(BROKER, broker)
+        await spool.outbox.put([to_broker("alarm", ttl=60.0)])
+        await until(lambda: spool.outbox.totals.messages == 0)
+        (letter,) = await spool.dead_letters()
+        broker.answer = lambda message: None
+        assert await spool.replay(letter.id)
+        await until(lambda: broker.arrived == [("alarm", None)])
+
+
+async def test_a_letter_whose_body_was_too_large_to_be_kept_is_not_replayed_without_it(tmp_path: Path) -> None:
+    async with spool_in(tmp_path, dead_letters={"max_bytes": 1024}) as spool:
+        await spool.outbox.put([out(b"x" * 300_000)])
+        (letter,) = await spool.dead_letters()
+        assert "(its body of 300000 bytes is not kept)" in letter.reason
+        assert not await spool.replay(letter.id)
+        assert await spool.discard(letter.id)
+
+
+async def test_a_loss_is_told_of_the_broker_that_it_was_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with spool_in(tmp_path, outbox={"max_messages": 1}) as spool:
+        broker = ScriptedBroker()
+        broker.state, broker.answer = HubState.OFFLINE, lambda message: NotConnected("away")
+        spool.serve(BROKER, broker)
+        await spool.outbox.put([to_broker("1"), to_broker("2")])
+    assert f"messages of output '{BROKER}/alarms' are not kept; is {BROKER} away, or too slow?" in caplog.text
+
+
 async def test_what_was_for_a_broker_that_nobody_names_any_more_is_kept_until_it_is_too_old(tmp_path: Path) -> None:
     async with spool_in(tmp_path) as spool:
         broker = ScriptedBroker()

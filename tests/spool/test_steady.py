@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgefn.spool.schema import FILE, open_file, salvage
-from edgefn.spool.steady import SteadyClock
+from edgefn.spool.steady import SteadyClock, time_in
 
 HOUR = 3600.0
 
@@ -56,6 +56,8 @@ def test_a_jump_of_the_clock_ages_nothing_also_after_a_restart(connection: sqlit
     clock.keep(connection)
     assert age(connection, clock) == pytest.approx(10)
     clocks.pass_by(5)
+    other = SteadyClock(lambda: clocks.wall, lambda: clocks.steady, lambda: clocks.boot)  # as of the command line
+    assert time_in(connection, other) == pytest.approx(clock.now())
     assert age(connection, clocks.made(connection)) == pytest.approx(15)
 
 

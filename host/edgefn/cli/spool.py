@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +24,7 @@ from edgefn.spool import FILE, connect
 from edgefn.spool.dead_letters import DeadLetter, discard, letter, letters, replay
 from edgefn.spool.options import spool_options
 from edgefn.spool.schema import VERSION
+from edgefn.spool.steady import time_in
 
 SHOWN = 60
 """Characters of a reason in the list."""
@@ -55,7 +55,7 @@ def _depth(connection: sqlite3.Connection, box: str) -> dict[str, Any]:
         f"SELECT count(*), coalesce(sum(size), 0), min(stored) FROM {box}"
     ).fetchone()
     by_name = dict(connection.execute(f"SELECT {name}, count(*) FROM {box} GROUP BY {name}").fetchall())
-    age = max(0.0, time.time() - oldest) if oldest is not None else 0.0
+    age = max(0.0, time_in(connection) - oldest) if oldest is not None else 0.0
     return {"messages": count, "bytes": size, "oldest_seconds": round(age, 1), "by_name": by_name}
 
 
@@ -97,7 +97,7 @@ def show_letter(root: Path | None, state: Path | None, number: int) -> int:
 def replay_letters(root: Path | None, state: Path | None, numbers: list[int], *, everything: bool) -> int:
     """Puts dead letters back where they were; a function or the hub gets them again."""
     age = _age(root)
-    return _for_each(root, state, numbers, everything, "replayed", lambda c, n: replay(c, n, time.time(), age))
+    return _for_each(root, state, numbers, everything, "replayed", lambda c, n: replay(c, n, time_in(c), age))
 
 
 def discard_letters(root: Path | None, state: Path | None, numbers: list[int], *, everything: bool) -> int:
@@ -130,11 +130,18 @@ def _for_each(
             )
             for number in chosen:
                 if not act(connection, number):
-                    raise _none(connection, number)
+                    raise _not_done(connection, number)
             connection.execute("COMMIT")
         typer.echo(f"{len(chosen)} {done}")
 
     return _told(run)
+
+
+def _not_done(connection: sqlite3.Connection, number: int) -> EdgefnError:
+    found = letter(connection, number)
+    if found is not None and not found.is_whole:
+        return EdgefnError(f"dead letter {number}: its body was too large to be kept; it can be discarded only")
+    return _none(connection, number)
 
 
 def _none(connection: sqlite3.Connection, number: int) -> EdgefnError:
@@ -171,6 +178,8 @@ def _opened(root: Path | None, state: Path | None) -> Iterator[sqlite3.Connectio
 
 def _described(each: DeadLetter) -> dict[str, Any]:
     known = {"id": each.id, "box": each.box, "function": each.function, "name": each.name, "attempts": each.attempts}
+    if each.destination:
+        known["broker"] = each.destination
     times = {"received": _time(each.stored), "failed": _time(each.died)}
     message = each.message
     properties = {"messageId": message.message_id, "properties": dict(message.properties)}
@@ -185,7 +194,10 @@ def _body(message: EdgeMessage) -> dict[str, Any]:
 
 
 def _where(each: DeadLetter) -> str:
-    return f"{each.name} -> {each.function}" if each.box == "inbox" else f"{each.name or 'messages'} -> hub"
+    if each.box == "inbox":
+        return f"{each.name} -> {each.function}"
+    output = each.name.removeprefix(f"{each.destination}/") if each.destination else each.name
+    return f"{output or 'messages'} -> {each.destination or 'hub'}"
 
 
 def _time(seconds: float) -> str:

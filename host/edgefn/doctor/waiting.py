@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +16,7 @@ from edgefn.errors import SettingError, listing
 from edgefn.spool import FILE, SpoolOptions, spool_options
 from edgefn.spool.options import DeadLetterOptions, InboxOptions, OutboxOptions
 from edgefn.spool.schema import BUSY, VERSION, is_broken, remedy
+from edgefn.spool.steady import time_in
 
 MUCH, FULL = 0.8, 0.95
 """Shares of a bound. At the outbox's own the oldest goes for the newest, so it never stays quite full."""
@@ -98,7 +98,7 @@ def _box(connection: sqlite3.Connection, name: str, bound: Bounds, broker: str =
     where, given = ("WHERE destination = ?", (broker,)) if name == "outbox" else ("", ())
     query = f"SELECT count(*), coalesce(sum(size), 0), min(stored) FROM {name} {where}"
     messages, used, oldest = connection.execute(query, given).fetchone()
-    age = max(0.0, time.time() - oldest) if oldest is not None else 0.0
+    age = max(0.0, time_in(connection) - oldest) if oldest is not None else 0.0
     return Box(name, messages, used, age, max(messages / bound.max_messages, used / bound.max_bytes), broker)
 
 

@@ -221,7 +221,7 @@ class Spool:
         return await self._store.run(lambda connection: dead_letters.letters(connection, limit, before))
 
     async def replay(self, number: int) -> bool:
-        """Puts a dead letter back where it was; False when there is none of that number."""
+        """Puts a dead letter back where it was; False when there is none of that number, or its body was not kept."""
         age = self._options.outbox.max_age
         found = await self._store.run(
             lambda connection: dead_letters.replay(connection, number, self._store.clock.now(), age)

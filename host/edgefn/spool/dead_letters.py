@@ -12,9 +12,9 @@ from typing import Any
 
 from edgefn.contracts import EdgeMessage, Outgoing
 from edgefn.spool.options import DeadLetterOptions
-from edgefn.spool.records import ABOUT, message_of
+from edgefn.spool.records import ABOUT, head_of, is_whole, message_of
 
-COLUMNS = "id, box, function, name, stored, died, attempts, reason, traceback, size, head, body"
+COLUMNS = "id, box, function, name, destination, stored, died, attempts, reason, traceback, size, head, body"
 TRACEBACK = 16_384
 """Characters of a traceback that are kept, the last ones."""
 
@@ -25,10 +25,12 @@ class DeadLetter:
 
     id: int
     box: str
-    """``inbox`` for a message that a function failed on, ``outbox`` for one that the hub did not take."""
+    """``inbox`` for a message that a function failed on, ``outbox`` for one that the hub, or a broker, did not take."""
     function: str
     name: str
     """The input it came by, or the output it was for."""
+    destination: str
+    """The broker that it was for; empty for the hub, and for what a function failed on."""
     stored: float
     """When it came, seconds since the epoch."""
     died: float
@@ -37,11 +39,13 @@ class DeadLetter:
     traceback: str
     size: int
     message: EdgeMessage
+    is_whole: bool = True
+    """Whether its body was kept; else it can not be replayed."""
 
 
 def _of_row(row: Sequence[Any]) -> DeadLetter:
     *known, head, body = row
-    return DeadLetter(*known, message_of(head, body))  # type: ignore[arg-type,call-arg,unused-ignore]
+    return DeadLetter(*known, message_of(head, body), is_whole(head))  # type: ignore[arg-type,call-arg,unused-ignore]
 
 
 def letters(connection: sqlite3.Connection, limit: int = 100, before: int = 0) -> list[DeadLetter]:
@@ -102,9 +106,12 @@ def trim(connection: sqlite3.Connection, options: DeadLetterOptions, now: float)
 
 
 def replay(connection: sqlite3.Connection, number: int, now: float, max_age: float) -> bool:
-    """Puts a letter back where it was, as a new message that was never tried; False when there is none."""
+    """Puts a letter back where it was, as a new message that was never tried; False when there is none that is whole.
+
+    Who replays it says that it is worth something: where its output declared for how long that is, this counts no more.
+    """
     found = letter(connection, number)
-    if found is None:
+    if found is None or not found.is_whole:
         return False
     if found.box == "inbox":
         connection.execute(
@@ -115,8 +122,8 @@ def replay(connection: sqlite3.Connection, number: int, now: float, max_age: flo
     else:
         connection.execute(
             "INSERT INTO outbox (output, head, body, size, stored, expires, destination) "
-            "SELECT name, head, body, size, ?, ?, destination FROM dead WHERE id = ?",
-            (now, now + max_age, number),
+            "SELECT name, ?, body, size, ?, ?, destination FROM dead WHERE id = ?",
+            (head_of(found.message), now, now + max_age, number),
         )
     connection.execute("DELETE FROM dead WHERE id = ?", (number,))
     return True

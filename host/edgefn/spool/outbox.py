@@ -17,18 +17,18 @@ from edgefn.metrics import Metrics
 from edgefn.spool.dead_letters import bury_output, bury_unsent, trim
 from edgefn.spool.lanes import HUB, Lane, ToHub, Waiting
 from edgefn.spool.options import SpoolOptions
-from edgefn.spool.records import ABOUT, has_ttl, head_of, message_of
+from edgefn.spool.records import ABOUT, has_ttl, head_of, message_of, without_body
 from edgefn.spool.store import Store
 from edgefn.spool.tail import Tail
 
 log = logging.getLogger("edgefn.spool")
 
 LOST = {
-    "full": "The outbox is full: messages of output '%s' are not kept; is the hub away, or too slow?",
-    "expired": "Messages of output '%s' were too old before they could be sent",
-    "too_large": "A message for output '%s' is too large for the hub: it is a dead letter, see edgefn dead-letter list",
-    "poison": "The hub ends the connection on a message of output '%s': it is a dead letter",
-    "refused": "The broker refuses messages of output '%s': they are dead letters, see edgefn dead-letter list",
+    "full": "The outbox is full: messages of output '{output}' are not kept; is {whom} away, or too slow?",
+    "expired": "Messages of output '{output}' were too old before they could be sent",
+    "too_large": "A message of output '{output}' is too large for {whom}: it is a dead letter, see edgefn dead-letter",
+    "poison": "A message of output '{output}' is one on which {whom} ends the connection: it is a dead letter",
+    "refused": "Messages of output '{output}' are refused by {whom}: they are dead letters, see edgefn dead-letter",
 }
 BURIED = ("too_large", "poison", "refused", "dead_letter")
 """Causes that leave a dead letter."""
@@ -44,8 +44,8 @@ class Stored:
     rows: list[Waiting] = field(default_factory=list)
     dropped: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     """Older messages that had to go, by destination."""
-    lost: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
-    """How many were not kept, by output and cause."""
+    lost: dict[tuple[str, str, str], int] = field(default_factory=lambda: defaultdict(int))
+    """How many were not kept, by output, destination and cause."""
     full: bool = False
     """Nothing was stored: there is no room, and the output would rather wait."""
 
@@ -124,8 +124,8 @@ class Outbox:
         while (stored := await self._store.run(work)).full:
             self._room.clear()
             await self._room.wait()
-        for (output, cause), count in stored.lost.items():
-            self.count_lost(output, cause, count)
+        for (output, destination, cause), count in stored.lost.items():
+            self.count_lost(output, destination, cause, count)
         for destination, dropped in stored.dropped.items():
             self._tail(destination).gone(dropped)
         for row in stored.rows:
@@ -188,7 +188,7 @@ class Outbox:
             self._bury_unsent(connection, stored, outgoing, head, reason, "dead_letter")
             return
         if not self._fits(size, outgoing.destination) and policy != "block":
-            stored.lost[output, "full"] += 1
+            stored.lost[output, outgoing.destination, "full"] += 1
             return
         now = self._store.clock.now()
         expires = now + min(self._bounds.max_age if outgoing.ttl is None else outgoing.ttl, self._bounds.max_age)
@@ -212,7 +212,7 @@ class Outbox:
             connection.execute("DELETE FROM outbox WHERE id = ?", (row[0],))
             self.totals.add(output, wanted, -row[1], -1)
             stored.dropped[wanted].append(row[0])
-            stored.lost[output, "full"] += 1
+            stored.lost[output, wanted, "full"] += 1
 
     def _bury_unsent(
         self, connection: sqlite3.Connection, stored: Stored, outgoing: Outgoing, head: bytes, reason: str, cause: str
@@ -221,18 +221,19 @@ class Outbox:
         body = message.body
         if len(body) > self._options.dead_letters.max_bytes // 4:
             body, reason = b"", f"{reason} (its body of {len(message.body)} bytes is not kept)"
+            head = without_body(head)
         bury_unsent(connection, outgoing, head, body, now, reason)
         trim(connection, self._options.dead_letters, now)
-        stored.lost[message.output_name, cause] += 1
+        stored.lost[message.output_name, outgoing.destination, cause] += 1
 
-    def count_lost(self, output: str, cause: str, count: int = 1) -> None:
+    def count_lost(self, output: str, destination: str, cause: str, count: int = 1) -> None:
         """Counts messages that were not kept; the first of each cause is told."""
         self._lost.labels(output, cause).inc(count)
         if cause in BURIED:
             self._dead.labels("outbox").inc(count)
         if (output, cause) not in self._told and cause in LOST:
             self._told.add((output, cause))
-            log.warning(LOST[cause], output)
+            log.warning("%s", LOST[cause].format(output=output, whom=destination or "the hub"))
 
     # --- without a store -----------------------------------------------------------------------------------------
 
@@ -240,17 +241,17 @@ class Outbox:
         """Sends a message that may be lost straight to its destination, where that takes it at once."""
         output, lane = message.output_name, self.lanes[destination]
         if len(lane.flying) >= lane.destination.window:
-            self.count_lost(output, "busy")
+            self.count_lost(output, destination, "busy")
             return
         future = asyncio.ensure_future(lane.destination.publish(message, None))
         lane.flying.add(future)
-        future.add_done_callback(lambda done: self._landed(done, output, lane))
+        future.add_done_callback(lambda done: self._landed(done, output, destination))
 
-    def _landed(self, future: asyncio.Future[None], output: str, lane: Lane) -> None:
-        lane.flying.discard(future)
+    def _landed(self, future: asyncio.Future[None], output: str, destination: str) -> None:
+        self.lanes[destination].flying.discard(future)
         error = None if future.cancelled() else future.exception()
         if isinstance(error, HubError):
-            self.count_lost(output, "offline")
+            self.count_lost(output, destination, "offline")
         elif error is not None:
             log.error("A message for output '%s' was not sent: %r", output, error)
 
@@ -276,17 +277,17 @@ class Outbox:
         """Removes what is worth nothing any more, but for the destinations named, and counts it; raises SpoolError."""
         where = f"expires <= ? AND destination NOT IN ({', '.join('?' * len(but))})"
 
-        def work(connection: sqlite3.Connection) -> list[tuple[str, int]]:
+        def work(connection: sqlite3.Connection) -> list[tuple[str, str, int]]:
             now = self._store.clock.now()
-            query = f"SELECT output, count(*) FROM outbox WHERE {where} GROUP BY output"
+            query = f"SELECT output, destination, count(*) FROM outbox WHERE {where} GROUP BY output, destination"
             expired = connection.execute(query, (now, *but)).fetchall()
             if expired:
                 connection.execute(f"DELETE FROM outbox WHERE {where}", (now, *but))
                 self.totals.count(connection)
             return expired
 
-        for output, count in await self._store.run(work):
-            self.count_lost(output, "expired", count)
+        for output, destination, count in await self._store.run(work):
+            self.count_lost(output, destination, "expired", count)
         self._room.set()
 
     def remove(self, rows: Sequence[Waiting]) -> None:
@@ -335,7 +336,7 @@ class Outbox:
             self._tail(row.destination).back([row])
             raise
         self._tail(row.destination).done([row])
-        self.count_lost(row.output, cause)
+        self.count_lost(row.output, row.destination, cause)
         log.error("A message for output '%s' is a dead letter: %s", row.output, reason)
 
     def status(self) -> Mapping[str, Any]:

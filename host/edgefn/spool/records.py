@@ -65,6 +65,16 @@ def has_ttl(head: bytes) -> bool:
     return "ttl" in orjson.loads(head)
 
 
+def without_body(head: bytes) -> bytes:
+    """The head of a message whose body is not kept with it."""
+    return orjson.dumps({**orjson.loads(head), "is_whole": False})
+
+
+def is_whole(head: bytes) -> bool:
+    """Whether the body of a row is that of its message."""
+    return bool(orjson.loads(head).get("is_whole", True))
+
+
 def fingerprint(message: EdgeMessage, salt: bytes = b"") -> bytes:
     """Equal for two deliveries of one message, and for two messages only when all of them is equal, ``salt`` too."""
     digest = hashlib.blake2b(head_of(message), digest_size=16, salt=salt)

@@ -51,7 +51,7 @@ class Sender:
         self.sent = 0
         self.last_error = ""
         self._task: asyncio.Task[None] | None = None
-        self._counted = metrics.counter("edgefn_spool_sent", "Messages that the hub has acknowledged")
+        self._counted = metrics.counter("edgefn_spool_sent", "Messages that the hub, or a broker, has acknowledged")
 
     def start(self) -> None:
         self._task = asyncio.create_task(for_ever(self._send, log, "Sending"), name="send")
@@ -103,7 +103,7 @@ class Sender:
             left = self._outbox.left(row)
             if left <= 0:
                 self._outbox.remove([row])
-                self._outbox.count_lost(row.output, "expired")
+                self._outbox.count_lost(row.output, row.destination, "expired")
                 continue
             try:
                 future = asyncio.ensure_future(self._destination.publish(row.message, left if row.has_ttl else None))
@@ -188,7 +188,8 @@ class Sender:
             self._tail.back([taken, after])
             raise
         self._arrived(after)
-        reason = f"the hub ended the connection on it {LOSSES} times, and took the message after it"
+        whom = taken.destination or "the hub"
+        reason = f"{whom} ended the connection on it {LOSSES} times, and took the message after it"
         await self._outbox.bury(taken, LOSSES, reason, "poison")
 
     async def _rest(self) -> None:

@@ -43,6 +43,12 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
+def time_in(connection: sqlite3.Connection, clock: SteadyClock | None = None) -> float:
+    """What time it is by the clock of a file, which a host may have open or not; writes nothing."""
+    clock = clock or SteadyClock()
+    return clock.now() - clock.jumped(connection)
+
+
 class SteadyClock:
     """Seconds since the epoch, as they went on since ``open``."""
 
@@ -64,13 +70,7 @@ class SteadyClock:
     def open(self, connection: sqlite3.Connection) -> None:
         """Moves the times of a file by what the clock jumped since they were written."""
         self._base = self._wall() - self._steady()
-        now, boot = self.now(), self._boot()
-        if boot and boot == self._value(connection, "boot"):
-            jumped = self._base - float(self._value(connection, "base"))
-        else:
-            jumped, last = (float(self._value(connection, name)) for name in ("jumped", "last"))
-            if last and now - jumped < last - JUMP:
-                jumped = now - last
+        now, boot, jumped = self.now(), self._boot(), self.jumped(connection)
         with _transaction(connection):  # moved twice, by a process that was killed in between, they would be wrong
             if abs(jumped) > JUMP:
                 connection.execute("UPDATE inbox SET stored = stored + ?, due = due + ?", (jumped, jumped))
@@ -80,6 +80,14 @@ class SteadyClock:
             rows = [("boot", boot), ("base", self._base)]
             connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
             self._keep(connection, 0.0, now)
+
+    def jumped(self, connection: sqlite3.Connection) -> float:
+        """By how many seconds this clock is before that of a file, since the system's jumped meanwhile."""
+        boot, now = self._boot(), self.now()
+        if boot and boot == self._value(connection, "boot"):
+            return self._base - float(self._value(connection, "base"))
+        jumped, last = (float(self._value(connection, name)) for name in ("jumped", "last"))
+        return now - last if last and now - jumped < last - JUMP else jumped
 
     def keep(self, connection: sqlite3.Connection) -> None:
         """Keeps how far the system's clock is away, when that changed, and now and then the time."""
