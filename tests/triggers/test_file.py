@@ -28,6 +28,8 @@ from edgefn.spool.arrivals import Arrival
 from edgefn.triggers import file_finder
 from edgefn.triggers.file import FileListener
 from edgefn.triggers.file_finder import _readable
+from edgefn.triggers.file_forms import FileChanged, Form, read
+from edgefn.triggers.file_options import FileTrigger
 from edgefn.triggers.file_wishes import DELETE, MOVE, fulfil
 from edgefn.triggers.folder import Folder, Found
 from tests.conftest import AppIn
@@ -156,6 +158,32 @@ async def test_the_end_does_not_wait_for_a_folder_that_is_not_there_or_has_no_ro
         assert not waiting.done()
         await site.host.end([site.function])
         await waiting
+
+
+async def test_a_link_is_not_followed_since_it_may_name_any_file_of_the_machine(started: Start, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret")
+    code = NAMES.replace("def f(file):", "def f(file: str):").replace("file.name", "file")
+    async with started(code) as site:
+        (site.folder / "link").symlink_to(tmp_path / "secret")
+        await until(lambda: "unreadable" in site.status)
+        site.put("a", "content")
+        await until(lambda: site.sent == ["content"])
+        link = str(site.folder / "link")
+        assert site.status["unreadable"] == {link: "it is a symbolic link, and links are not followed"}
+
+
+@pytest.mark.parametrize("form", list(Form))
+def test_a_file_that_became_a_link_is_not_read_nor_moved(tmp_path: Path, form: Form) -> None:
+    (tmp_path / "secret").write_bytes(PICTURE)
+    path = tmp_path / "a"
+    path.symlink_to(tmp_path / "secret")
+    there, link = path.stat(), path.lstat()
+    options = FileTrigger(path="in")
+    for known in (there, link):
+        with pytest.raises((FileChanged, OSError)):
+            read(form, Found(str(path), "a", known.st_size, known.st_mtime_ns), 0, options)
+    fulfil(Arrival(str(path), there.st_size, there.st_mtime_ns, f"{MOVE}{tmp_path / 'done'}"))
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a", "secret"]
 
 
 async def test_a_file_that_changed_is_another_one(started: Start) -> None:

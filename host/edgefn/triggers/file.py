@@ -224,7 +224,7 @@ class FileTriggerKind:
             looked = ", ".join(dict.fromkeys(str(place) for place in places))
             raise BindingError(f"{binding.where()}: '{text}' is no file; looked for {looked}")
         known = path.stat()
-        file = Found(str(path), path.name, known.st_size, known.st_mtime_ns)
+        file = Found(str(path.resolve()), path.name, known.st_size, known.st_mtime_ns)
         try:
             value = read(form_of(binding.annotation), file, 0, options)
         except (OSError, FileChanged) as error:

@@ -21,7 +21,7 @@ from edgefn.spool.arrivals import Arrival, Arrivals
 from edgefn.triggers.file_options import FileTrigger
 from edgefn.triggers.file_report import FileReport
 from edgefn.triggers.file_wishes import DELETE, fulfil
-from edgefn.triggers.folder import Folder, Found, Settling
+from edgefn.triggers.folder import Folder, Found, Settling, opened
 from edgefn.triggers.folder_watch import FolderWatch
 
 AHEAD = 32
@@ -247,8 +247,7 @@ def _readable(files: Sequence[Found]) -> list[tuple[Found, str]]:
         fault = ""
         try:
             file.path.encode()
-            with open(file.path, "rb"):
-                pass
+            opened(file.path).close()
         except FileNotFoundError:
             continue
         except UnicodeEncodeError:

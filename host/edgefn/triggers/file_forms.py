@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import os
+import stat
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
@@ -13,7 +14,7 @@ from edgefn.contracts import EdgeMessage, VideoFrame
 from edgefn.errors import EdgefnError
 from edgefn.images import TooLarge, decoded, is_array
 from edgefn.triggers.file_options import FileTrigger
-from edgefn.triggers.folder import Found
+from edgefn.triggers.folder import Found, opened
 from edgefn.values import first_of_union, message_converter
 
 FITTING = "pathlib.Path, bytes, str, VideoFrame, numpy.ndarray, or what JSON can become"
@@ -63,8 +64,8 @@ def read(form: Form, file: Found, number: int, options: FileTrigger) -> Any:
     and EdgefnError where it is not what is wanted.
     """
     content = _content(file, options.max_bytes) if form is not Form.PATH else b""
-    known = os.stat(file.path)  # after the reading, so that what was read is of one piece
-    if (known.st_size, known.st_mtime_ns) != (file.size, file.modified):
+    known = os.lstat(file.path)  # after the reading, so that what was read is of one piece
+    if not stat.S_ISREG(known.st_mode) or (known.st_size, known.st_mtime_ns) != (file.size, file.modified):
         raise FileChanged
     if form is Form.PATH:
         return Path(file.path)
@@ -85,5 +86,5 @@ def _content(file: Found, max_bytes: int) -> bytes:
         raise EdgefnError(
             f"{file.path}: {file.size} bytes are more than maxBytes, {max_bytes}; raise it, or take a pathlib.Path"
         )
-    with open(file.path, "rb") as opened:
-        return opened.read(max_bytes + 1)
+    with opened(file.path) as content:
+        return content.read(max_bytes + 1)

@@ -82,7 +82,7 @@ def _names(wanted: Path) -> Iterator[Path]:
 
 def _is_same(path: Path, arrival: Arrival) -> bool:
     try:
-        known = path.stat()
+        known = path.lstat()
     except OSError:
         return False
     return (known.st_size, known.st_mtime_ns) == (arrival.size, arrival.modified)

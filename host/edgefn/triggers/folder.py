@@ -6,6 +6,7 @@ same; names that writers use meanwhile, and empty files, never count.
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import stat
@@ -15,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import BinaryIO
 
 UNFINISHED = (".tmp", ".temp", ".part", ".partial", ".crdownload", ".filepart", ".download", ".swp", "~")
 """How names end while their files are being written; those that begin with a dot count too."""
@@ -27,7 +29,7 @@ def is_unfinished(name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file as it was when it was looked at."""
+    """A file as it was when it was looked at; of a link to one, the link itself."""
 
     path: str
     name: str
@@ -60,11 +62,13 @@ class Folder:
         *above, last = name.split("/")
         if (above and not self.subfolders) or any(each.startswith(".") for each in above) or not self.wants(last):
             return None
+        if any(os.path.islink(self.path.joinpath(*above[: n + 1])) for n in range(len(above))):
+            return None
         try:
-            known = os.stat(path)
+            is_file, known = stat.S_ISREG(os.stat(path).st_mode), os.lstat(path)
         except (OSError, ValueError):
             return None
-        return Found(path, name, known.st_size, known.st_mtime_ns) if stat.S_ISREG(known.st_mode) else None
+        return Found(path, name, known.st_size, known.st_mtime_ns) if is_file else None
 
     def wants(self, name: str) -> bool:
         """Whether a file of that name is to arrive; patterns match without regard to case."""
@@ -83,8 +87,17 @@ class Folder:
                 elif self.wants(entry.name):
                     with suppress(OSError):
                         if entry.is_file():
-                            known = entry.stat()
+                            known = entry.stat(follow_symlinks=False)
                             yield Found(entry.path, above + entry.name, known.st_size, known.st_mtime_ns)
+
+
+def opened(path: str) -> BinaryIO:
+    """A file, for reading. Raises OSError, also for a link: by one who may write to the folder could name any file of
+    this machine.
+    """
+    if os.path.islink(path):
+        raise OSError(errno.ELOOP, "it is a symbolic link, and links are not followed")
+    return open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NOFOLLOW", 0)))
 
 
 def _in_order(found: Iterable[Found]) -> list[Found]:
