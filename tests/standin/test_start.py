@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import stat
 from pathlib import Path
 
 import pytest
 
+from edgefn.standin.folder import Folder
 from tests.standin.hubs import HubProcess, free_address, running_hub
 from tests.standin.mqtt import module
 
@@ -64,7 +66,32 @@ def test_the_folder_is_for_its_owner_only(tmp_path: Path) -> None:
         assert stat.S_IMODE(hub.folder.stat().st_mode) == 0o700
         modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in hub.folder.iterdir()}
         assert {"root.pem", "server.pem", "authority.pem", "hub.db", "lock"} <= modes.keys()
-        assert {name: mode for name, mode in modes.items() if mode != 0o600} == {}
+        others = {name: mode for name, mode in modes.items() if mode != 0o600}
+        assert others == {"workload.sock": 0o666}  # as IoT Edge's: a module may be any user of its container
+
+
+def test_sockets_that_lie_outside_of_a_folder_with_a_long_name_are_not_left_there(tmp_path: Path) -> None:
+    """By a hub that ends; after one that was killed they are removed when another one starts, but not those of one that
+    lives.
+    """
+    ended, killed, lives = (Folder(tmp_path / name / ("x" * 100)) for name in ("ended", "killed", "lives"))
+    listening = {}
+    for folder in (ended, killed, lives):
+        folder.open()
+        listening[folder] = made = socket.socket(socket.AF_UNIX)
+        made.bind(str(folder.workload_socket))
+        made.listen()
+        os.utime(folder.workload_socket.parent, (1, 1))
+    for folder in (ended, killed):
+        listening[folder].close()
+    ended.workload_socket.unlink()
+    ended.close()
+    assert not ended.workload_socket.parent.exists()
+    Folder(tmp_path / "another").open()
+    assert [folder.workload_socket.parent.exists() for folder in (killed, lives)] == [False, True]
+    listening[lives].close()
+    lives.workload_socket.unlink()
+    lives.close()
 
 
 def test_a_second_hub_in_the_same_folder_is_refused(tmp_path: Path) -> None:

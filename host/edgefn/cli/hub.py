@@ -66,7 +66,7 @@ async def _serve(asked: HubStart) -> None:
     from edgefn.standin.control_api import ControlApi
     from edgefn.standin.hub import opened
     from edgefn.standin.server import serving
-    from edgefn.standin.workload import Workload
+    from edgefn.standin.workload import WORKLOAD_MODE, Workload
 
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -74,7 +74,7 @@ async def _serve(asked: HubStart) -> None:
     async with opened(_options(asked)) as hub:
         workload = Workload(hub.certificates, hub.clients, hub.faults)
         async with (
-            serving(hub.folder.workload_socket, workload.routes()),
+            serving(hub.folder.workload_socket, workload.routes(), WORKLOAD_MODE),
             serving(hub.folder.control_socket, ControlApi(hub).routes()),
         ):
             hub.listen()

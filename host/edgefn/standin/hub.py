@@ -108,6 +108,7 @@ class Hub:
         await self._trouble.stop()
         await self._broker.stop()
         self.store.close()
+        self.folder.close()
 
     # --- what can be asked of it ---------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ log = logging.getLogger("edgefn.standin")
 
 
 @contextlib.asynccontextmanager
-async def serving(path: Path, routes: Sequence[Route]) -> AsyncIterator[None]:
+async def serving(path: Path, routes: Sequence[Route], mode: int = 0o600) -> AsyncIterator[None]:
     """Answers on the socket while it lasts; raises HubError where the socket can not be made."""
     handlers = {EdgefnError: _refused, ValueError: _refused, Exception: _failed}
     config = uvicorn.Config(
@@ -37,7 +37,7 @@ async def serving(path: Path, routes: Sequence[Route]) -> AsyncIterator[None]:
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)  # as its serve(), which would take the signals too
-    listening = _bound(path)
+    listening = _bound(path, mode)
     await server.startup(sockets=[listening])
     task = asyncio.create_task(server.main_loop(), name=f"server of {path.name}")
     try:
@@ -49,14 +49,14 @@ async def serving(path: Path, routes: Sequence[Route]) -> AsyncIterator[None]:
         path.unlink(missing_ok=True)
 
 
-def _bound(path: Path) -> socket.socket:
+def _bound(path: Path, mode: int) -> socket.socket:
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         listening.bind(str(path))
     except OSError as error:
         listening.close()
         raise HubError(f"{path}: no socket can be made there: {error.strerror}; name another --dir") from None
-    path.chmod(0o600)
+    path.chmod(mode)
     return listening
 
 

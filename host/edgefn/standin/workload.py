@@ -17,6 +17,11 @@ from edgefn.standin.clients import Clients
 from edgefn.standin.faults import Faults
 from edgefn.standin.identities import Identity, new_identity
 
+WORKLOAD_MODE = 0o666
+"""Of the socket, as IoT Edge has it: a module may run as any user of its container. Who may come to the socket is said
+by the folder that it is in, which is for this user only.
+"""
+
 
 class Workload:
     """Answers as IoT Edge's own does; see ``routes``."""
