@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from edgefn.cli.demo import DEMOS, DemoAsked, find_demo, has_display, make_demo, run_demo
 from edgefn.errors import EdgefnError
 from edgefn.loader import load_app
-from tests.cli.command import edgefn, started
+from tests.cli.command import LONGEST, edgefn, started
 from tests.steered import until
 from tests.web.conftest import served
 
@@ -29,11 +30,21 @@ async def test_a_demo_has_no_faults_and_each_of_its_functions_runs(tmp_path: Pat
         assert {each: site.function(each)["failed"] for each in running} == dict.fromkeys(running, 0)
 
 
-def test_a_demo_starts_with_its_page_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_demo_starts_with_its_page_goes_on_in_its_folder_when_it_starts_anew_and_leaves_nothing(
+    tmp_path: Path,
+) -> None:
     with started("demo", "s0", "--port", "0", "--no-browser", cwd=tmp_path, ready="Page: http://localhost:") as running:
         folder = Path(next(line for line in running.log.splitlines() if "The app is in" in line).rpartition(" ")[2])
         running.wait_for("Worker process started")
-        assert (folder / "functions/watch.py").exists()
+        function = folder / "functions/watch.py"
+        function.write_text(function.read_text() + "# mine\n")
+        page = next(line for line in running.log.splitlines() if "Page: " in line).rpartition(" ")[2]
+        request = urllib.request.Request(f"{page.rstrip('/')}/admin/host/restart", method="POST")
+        urllib.request.urlopen(request, timeout=LONGEST).close()
+        running.wait_for("Starting anew")
+        running.wait_for(f"The app is in {folder}")
+        running.wait_for("Worker process started")
+        assert "# mine" in function.read_text()
         running.process.terminate()
         assert running.end() == 0
     assert not folder.exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -64,6 +65,10 @@ DEMOS: Mapping[str, Demo] = {
 ALIASES = {"s0": "accelerated-video", "s1": "scoring-host", "s2": "capture", "s3": "talking-scanner"}
 
 
+INHERITED = "EDGEFN_DEMO_FOLDER"
+"""By what a demo that starts anew tells the process in its place which folder goes on, and is removed at the end."""
+
+
 @dataclass(frozen=True, slots=True)
 class DemoAsked:
     """What the command was asked for; without a name the demos are listed."""
@@ -80,7 +85,7 @@ def run_demo(asked: DemoAsked) -> int:
     if asked.name is None:
         return _list()
     try:
-        demo = find_demo(asked.name)
+        demo, goes_on = find_demo(asked.name), _inherited() is not None
         with _folder(asked) as folder:
             if not is_made(demo, folder):
                 make_demo(demo, folder)
@@ -89,7 +94,7 @@ def run_demo(asked: DemoAsked) -> int:
                 typer.echo(
                     f"Try: {demo.hint.replace('URL', f'http://localhost:{asked.port or DEFAULT_PORT}')}", err=True
                 )
-            opens = asked.opens and has_display(os.environ)
+            opens = asked.opens and not goes_on and has_display(os.environ)
             web = Asked(port=asked.port, page=True)
             return run_start(Start(folder, max_seconds=asked.max_seconds, web=web, opens_page=opens))
     except EdgefnError as error:
@@ -151,8 +156,20 @@ def _folder(asked: DemoAsked) -> Iterator[Path]:
     if asked.folder is not None:
         yield asked.folder.resolve()
         return
-    with tempfile.TemporaryDirectory(prefix=f"edgefn-{asked.name}-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
+    folder = _inherited() or Path(tempfile.mkdtemp(prefix=f"edgefn-{asked.name}-"))
+    os.environ[INHERITED] = f"{os.getpid()} {folder}"
+    try:
+        yield folder
+    finally:
+        del os.environ[INHERITED]
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _inherited() -> Path | None:
+    """The folder of this process before it was started anew."""
+    process, _, folder = os.environ.get(INHERITED, "").partition(" ")
+    before = os.getppid() if os.name == "nt" else os.getpid()
+    return Path(folder) if process == str(before) and Path(folder).is_dir() else None
 
 
 def _change(path: Path, more: Mapping[str, Mapping[str, Any]]) -> None:
