@@ -24,6 +24,7 @@ LAYERS = [
     {
         "settings",
         "extensions",
+        "event_hubs",
         "spool",
         "hookspecs",
         "values",

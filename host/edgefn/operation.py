@@ -8,11 +8,11 @@ from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
-from edgefn.errors import SettingError, listing, nearest
-from edgefn.function import Function, Seconds
+from edgefn.errors import SettingError
+from edgefn.extensions import read_extension
+from edgefn.function import Function, Options, Seconds
 from edgefn.kept import Kept
 from edgefn.loader.overlaid import settings_of
 from edgefn.log_ring import LogRing
@@ -29,27 +29,16 @@ if TYPE_CHECKING:
 log = logging.getLogger("edgefn.twin")
 
 
-class TwinOptions(BaseModel):
+class TwinOptions(Options):
     """``extensions.twin`` of host.json."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
 
     report_interval: Seconds = Field(default=5.0, gt=0)
     """Seconds between two reports at least, and between two looks whether there is something to report."""
 
 
-def twin_options(config: HostConfig, root: Path) -> TwinOptions:
+def twin_options(root: Path, config: HostConfig) -> TwinOptions:
     """The options of host.json; raises SettingError."""
-    try:
-        return TwinOptions.model_validate(dict(config.extension("twin")))
-    except ValidationError as error:
-        fault = error.errors()[0]
-        name = ".".join(str(part) for part in fault["loc"])
-        known = [info.alias or key for key, info in TwinOptions.model_fields.items()]
-        raise SettingError(
-            f"{root / 'host.json'}: extensions.twin.{name}: {fault['msg']}{nearest(name, known)}; "
-            f"known options: {listing(known)}"
-        ) from None
+    return read_extension(TwinOptions, root, config, "twin")
 
 
 class Operation:
@@ -66,7 +55,7 @@ class Operation:
         self._tasks: set[asyncio.Task[None]] = set()
         self.overlay = Overlay(app, host.swap)
         self._account = Account(host.status, lambda: self.overlay.in_force)
-        options = twin_options(app.config, app.root)
+        options = twin_options(app.root, app.config)
         self._reporter = Reporter(services.hub, self._account, options.report_interval)
         self.twin = TwinReader(services.hub, self._accept, self._reporter.read, self._reporter.decided)
         watchers = (services.spool.on_state, self._reporter.on_state)

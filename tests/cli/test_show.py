@@ -94,7 +94,7 @@ def test_check_says_what_is_wrong_with_serving(tmp_path: Path) -> None:
     ended = edgefn("check", cwd=app)
     assert ended.returncode == 1
     assert (
-        "host.json: extensions.serving: unknown option 'port'; did you mean 'grpcPort'?; known options: http, "
+        "host.json: extensions.serving.port: unknown option; did you mean 'grpcPort'?; known options: http, "
         in ended.stderr
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -83,7 +84,5 @@ def check(found: dict[str, Any], size: tuple[int, int]) -> None:
 def test_s2_9_the_page_is_on_loopback_unless_configured(
     address: str, page: dict[str, object], asked: bool | None, there: bool
 ) -> None:
-    assert (
-        has_page(HostConfig({"version": "2.0", "extensions": {"page": page}}), ServerOptions(address, page=asked))
-        is there
-    )
+    config = HostConfig({"version": "2.0", "extensions": {"page": page}})
+    assert has_page(Path(), config, ServerOptions(address, page=asked)) is there

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from edgefn.bindings.edge_hub import EdgeHubOutputOptions, Gate, MessageOutput
 from edgefn.contracts import Needs, OutputKind, Services
-from edgefn.errors import SettingError
+from edgefn.event_hubs import event_hubs
 from edgefn.function import Binding, Options, named
 from edgefn.hookspecs import hookimpl
 
@@ -30,11 +30,7 @@ class EventHubOutputKind:
 
     def __init__(self, services: Services) -> None:
         self._outbox = services.spool.outbox
-        self._outputs = services.config.extension("eventHubs").get("outputs") or {}
-        if not isinstance(self._outputs, dict):
-            raise SettingError(
-                f"host.json: extensions.eventHubs.outputs should map names to names, found {self._outputs!r}"
-            )
+        self._outputs = event_hubs(services.root, services.config).outputs
 
     def check(self, binding: Binding) -> None:
         """Any annotation will do: what can not be sent is said when it is set."""
@@ -50,7 +46,7 @@ class EventHubOutputKind:
     def _output(self, binding: Binding) -> str:
         assert isinstance(binding.options, EventHubOutputOptions)
         name = binding.options.event_hub_name
-        return str(self._outputs.get(name, name))
+        return self._outputs.get(name, name)
 
     async def close(self) -> None:
         """Shares nothing."""

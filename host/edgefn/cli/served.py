@@ -22,7 +22,7 @@ def served_models(app: App) -> dict[str, str]:
 
 def served_lines(app: App) -> Iterator[str]:
     """The served models as ``edgefn list`` prints them; nothing where none is to be served."""
-    options = serving_options(app.config)
+    options = serving_options(app.root, app.config)
     ways = ["by HTTP below /v2 and /v1/models"] if options.http else []
     ways += [f"by gRPC on port {options.grpc_port or 'that is free'}"] if options.grpc_port is not None else []
     if ways:
@@ -38,10 +38,10 @@ def _state(function: Function) -> str:
 
 
 def _served(app: App) -> Iterator[tuple[Function, str, Binding]]:
-    options = serving_options(app.config)
+    options = serving_options(app.root, app.config)
     seen: set[str] = set()
     for function in app.functions if options.is_on else ():
-        for name, binding in [] if function.disabled else served_sessions(function, options.names):
+        for name, binding in [] if function.disabled else served_sessions(function, options.by_session):
             if name not in seen and (options.models or _has_tensors(app, binding)):
                 seen.add(name)
                 yield function, name, binding
@@ -55,12 +55,16 @@ def _has_tensors(app: App, binding: Binding) -> bool:
 
 def mistaken(app: App) -> Iterator[str]:
     """A warning for each name of a model whose session there is not."""
-    return without_session(app.functions, serving_options(app.config).names)
+    return without_session(app.functions, serving_options(app.root, app.config).by_session)
 
 
 def lacking(app: App) -> Iterator[str]:
     """An error for each declaration that needs gRPC, where that is not installed."""
-    asking = ["host.json: extensions.serving.grpcPort"] if serving_options(app.config).grpc_port is not None else []
+    asking = (
+        ["host.json: extensions.serving.grpcPort"]
+        if serving_options(app.root, app.config).grpc_port is not None
+        else []
+    )
     asking += [
         binding.where()
         for function in app.functions

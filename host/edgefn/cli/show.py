@@ -66,9 +66,9 @@ def _opened(root: Path | None, only: tuple[str, ...], given: tuple[str, ...], as
     """The app, or None after its error was shown."""
     try:
         app = open_app(root, only, given)
-        serving_options(app.config)  # what a start would find wrong, beside the functions
-        has_page(app.config, server_options(app.root, app.services.settings, Asked()))
-        twin_options(app.config, app.root)
+        serving_options(app.root, app.config)  # what a start would find wrong, beside the functions
+        has_page(app.root, app.config, server_options(app.root, app.services.settings, Asked()))
+        twin_options(app.root, app.config)
         return app
     except EdgefnError as error:
         if as_json:

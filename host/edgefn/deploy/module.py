@@ -80,8 +80,8 @@ def module_of(app: App, name: str, image: str, box: Box) -> Module:
     if not app.functions:
         raise EdgefnError(f"{app.root}: declares no function, so there is nothing to deploy; add one with: edgefn new")
     each = {function.name: function_needs(function, app.kinds) for function in app.functions}
-    page = Needs(ports=(MODULE_PORT,) if has_page(app.config, ServerOptions(address="0.0.0.0")) else ())
-    served = Needs(ports=tuple(serving_options(app.config).ports(MODULE_PORT)))
+    page = Needs(ports=(MODULE_PORT,) if has_page(app.root, app.config, ServerOptions(address="0.0.0.0")) else ())
+    served = Needs(ports=tuple(serving_options(app.root, app.config).ports(MODULE_PORT)))
     needs = Needs.of_all([*each.values(), page, served])
     ports = [Ports(name, function, found.inputs, found.outputs) for function, found in each.items()]
     notes = [*needs.notes, *files.notes(needs, app.root), *_of_groups(needs, box), *_of_arch(needs, box)]

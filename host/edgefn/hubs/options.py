@@ -5,20 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
 from edgefn.extensions import read_extension
-from edgefn.function import Seconds
+from edgefn.function import Options, Seconds
 from edgefn.settings import HostConfig
 
 DEFAULT_MODULE = "edgefn"
 
 
-class EdgeHubOptions(BaseModel):
+class EdgeHubOptions(Options):
     """All options, those of the local hub first."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
 
     module_id: str = DEFAULT_MODULE
     device_id: str = "local"

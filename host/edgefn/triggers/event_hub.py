@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Annotated, Any, Literal
@@ -16,14 +16,12 @@ from typing import Annotated, Any, Literal
 import orjson
 
 from edgefn.contracts import EdgeMessage, Event, Needs, Services, TriggerKind
-from edgefn.errors import BindingError, SettingError
+from edgefn.errors import BindingError
+from edgefn.event_hubs import event_hubs
 from edgefn.function import Binding, Options, Word, named
 from edgefn.hookspecs import hookimpl
 from edgefn.triggers.edge_hub import EdgeHubTrigger, MessageListener, edge_hub_listener
 from edgefn.values import element_of, first_of_union, message_converter
-
-BATCH = 100
-"""Azure's default of ``extensions.eventHubs.maxEventBatchSize``."""
 
 
 class EventHubTrigger(Options):
@@ -44,9 +42,9 @@ class EventHubTriggerKind:
 
     def __init__(self, services: Services) -> None:
         self._inbox = services.spool.inbox
-        declared = services.config.extension("eventHubs")
-        self._inputs = mapping(declared, "inputs")
-        self._batch = _batch_size(declared)
+        declared = event_hubs(services.root, services.config)
+        self._inputs = declared.inputs
+        self._batch = declared.max_event_batch_size
         self._numbers = itertools.count(1)
 
     def check(self, binding: Binding) -> None:
@@ -141,23 +139,6 @@ class EventHubTriggerKind:
         fixed = {"SequenceNumber": number, "Offset": str(number), "EnqueuedTimeUtc": enqueued}
         partition = {"PartitionKey": message.connection_device_id}
         return {name: value for name, value in known.items() if value} | fixed | partition
-
-
-def mapping(declared: Mapping[str, Any], name: str) -> dict[str, str]:
-    """``extensions.eventHubs.inputs`` or ``outputs``: names of event hubs to those of edgeHub."""
-    found = declared.get(name) or {}
-    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
-        raise SettingError(f"host.json: extensions.eventHubs.{name} should map names to names, found {found!r}")
-    return found
-
-
-def _batch_size(declared: Mapping[str, Any]) -> int:
-    found = declared.get("maxEventBatchSize", BATCH)
-    if not isinstance(found, int) or found < 1:
-        raise SettingError(
-            f"host.json: extensions.eventHubs.maxEventBatchSize should be a number from 1, found {found!r}"
-        )
-    return found
 
 
 def _options(binding: Binding) -> EventHubTrigger:

@@ -304,7 +304,7 @@ def _may_answer(annotation: Any) -> bool:
 
 @hookimpl
 def edgefn_triggers(services: Services) -> Sequence[TriggerKind]:
-    return [HttpTriggerKind(http_options(services.config))]
+    return [HttpTriggerKind(http_options(services.root, services.config))]
 
 
 @hookimpl

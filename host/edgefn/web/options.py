@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic.alias_generators import to_camel
+from pydantic import Field, field_validator
 
 from edgefn.errors import SettingError, listing, nearest
+from edgefn.extensions import read_extension
+from edgefn.function import Options
 from edgefn.settings import HostConfig, Settings, read_json
 from edgefn.web.replies import header
 from edgefn.web.templates import TemplateError, parse_template
@@ -27,11 +28,7 @@ URL = re.compile(r"^http://(\[[^\]]+\]|[^/:\[]+)(?::(\d+))?/?$", re.IGNORECASE)
 LOCAL = ("LocalHttpPort", "LocalHttpAddress", "CORS", "CORSCredentials")
 
 
-class Strict(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
-
-
-class Hsts(Strict):
+class Hsts(Options):
     """``hsts``: the header that makes browsers stay with HTTPS."""
 
     is_enabled: bool = False
@@ -41,7 +38,7 @@ class Hsts(Strict):
     excluded_hosts: list[str] = Field(default_factory=list)
 
 
-class HttpOptions(Strict):
+class HttpOptions(Options):
     """``extensions.http`` of host.json."""
 
     route_prefix: str = "api"
@@ -77,12 +74,9 @@ class HttpOptions(Strict):
         return value
 
 
-def http_options(config: HostConfig) -> HttpOptions:
+def http_options(root: Path, config: HostConfig) -> HttpOptions:
     """Reads ``extensions.http``; raises SettingError."""
-    try:
-        options = HttpOptions.model_validate(dict(config.extension("http")))
-    except ValidationError as error:
-        raise SettingError("\n".join(f"host.json: extensions.http: {_fault(one)}" for one in error.errors())) from None
+    options = read_extension(HttpOptions, root, config, "http")
     if options.dynamic_throttles_enabled:
         log.warning(
             "host.json: extensions.http.dynamicThrottlesEnabled does nothing here; "
@@ -94,14 +88,6 @@ def http_options(config: HostConfig) -> HttpOptions:
             "name Strict-Transport-Security in customHeaders"
         )
     return options
-
-
-def _fault(fault: Any) -> str:
-    name = ".".join(str(part) for part in fault["loc"])
-    if fault["type"] == "extra_forbidden":
-        known = [info.alias or key for key, info in HttpOptions.model_fields.items()]
-        return f"unknown option '{name}'{nearest(name, known)}; known options: {listing(known)}"
-    return f"{name}: {fault['msg'].removeprefix('Value error, ')}, found {fault['input']!r}"
 
 
 # --- the server --------------------------------------------------------------------------------------------------

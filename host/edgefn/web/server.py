@@ -159,12 +159,12 @@ class WebServer:
         self._host = host
         self._options = options
         self._kind = next((kind for kind in app.kinds.triggers.values() if isinstance(kind, HttpTriggerKind)), None)
-        self._http: HttpOptions = self._kind.http if self._kind else http_options(app.config)
+        self._http: HttpOptions = self._kind.http if self._kind else http_options(app.root, app.config)
         self.keys = Keys(app.services.state / "secrets")
         self._admin = Admin(host, self.keys, self._kind, self._http.max_request_body_size)
         self.calls: Calls | None = None
         self._where = app.services.state / "web.json"
-        is_on = has_page(app.config, options) and not pages.is_home_hidden(app.services.settings)
+        is_on = has_page(app.root, app.config, options) and not pages.is_home_hidden(app.services.settings)
         self._page = Page(host, self._may_act) if is_on else None
         self._serving = Serving(host, self.keys, options)
         self._server: uvicorn.Server | None = None

@@ -23,8 +23,10 @@ def configured(**page: object) -> HostConfig:
 
 
 def test_an_unknown_option_is_said() -> None:
-    with pytest.raises(SettingError, match=r"extensions\.page\.enabeld.*known options: enabled"):
-        has_page(configured(enabeld=True), ServerOptions())
+    with pytest.raises(
+        SettingError, match=r"host\.json: extensions\.page\.enabeld: unknown option; .*known options: enabled"
+    ):
+        has_page(Path(), configured(enabeld=True), ServerOptions())
 
 
 async def starts(site: Site, path: str = EVENTS, **headers: str) -> int:

@@ -303,7 +303,7 @@ async def test_two_models_of_one_name_are_told_apart_in_the_log(
     [
         (
             {"htp": True},
-            "extensions.serving: unknown option 'htp'; did you mean 'http'?; known options: http, grpcPort",
+            "extensions.serving.htp: unknown option; did you mean 'http'?; known options: http, grpcPort",
         ),
         ({"maxRequestBytes": 0}, "maxRequestBytes: Input should be greater than or equal to 1, found 0"),
         ({"models": ["a"]}, "models: Input should be a valid dictionary"),

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from edgefn.errors import SettingError, listing, nearest
-from edgefn.function import Truth, Word
+from edgefn.extensions import read_extension
+from edgefn.function import Options, Truth, Word
 from edgefn.picture_heads import MOST_PIXELS
 from edgefn.settings import HostConfig
-from edgefn.web.options import MIB, Strict
+from edgefn.web.options import MIB
 
 
-class ServingOptions(Strict):
+class ServingOptions(Options):
     """``extensions.serving`` of host.json."""
 
     http: Annotated[bool, Truth] = False
@@ -38,7 +39,7 @@ class ServingOptions(Strict):
         return self.http or self.grpc_port is not None
 
     @property
-    def names(self) -> dict[str, str]:
+    def by_session(self) -> dict[str, str]:
         """The declared names of models by their sessions."""
         return {session: name for name, session in self.models.items()}
 
@@ -47,19 +48,6 @@ class ServingOptions(Strict):
         return [*([web] if self.http else []), *([self.grpc_port] if self.grpc_port else [])]
 
 
-def serving_options(config: HostConfig) -> ServingOptions:
+def serving_options(root: Path, config: HostConfig) -> ServingOptions:
     """Reads ``extensions.serving``; raises SettingError."""
-    try:
-        return ServingOptions.model_validate(dict(config.extension("serving")))
-    except ValidationError as error:
-        raise SettingError(
-            "\n".join(f"host.json: extensions.serving: {_said(one)}" for one in error.errors())
-        ) from None
-
-
-def _said(fault: Any) -> str:
-    name = ".".join(str(part) for part in fault["loc"])
-    if fault["type"] == "extra_forbidden":
-        known = [info.alias or key for key, info in ServingOptions.model_fields.items()]
-        return f"unknown option '{name}'{nearest(name, known)}; known options: {listing(known)}"
-    return f"{name}: {fault['msg'].removeprefix('Value error, ')}, found {fault['input']!r}"
+    return read_extension(ServingOptions, root, config, "serving")
