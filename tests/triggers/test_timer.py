@@ -20,7 +20,11 @@ from edgefn.contracts import Event, Outcome, Services, Status
 from edgefn.errors import SettingError
 from edgefn.host import Host
 from edgefn.settings import Settings
-from edgefn.triggers.timer import LOOK, Monitor, TimerListener, TimerTrigger, TimerTriggerKind, WallClock, time_zone
+from edgefn.triggers.timer import TimerTriggerKind
+from edgefn.triggers.timer_clock import WallClock, time_zone
+from edgefn.triggers.timer_listener import LOOK, TimerListener
+from edgefn.triggers.timer_monitor import Monitor
+from edgefn.triggers.timer_options import TimerTrigger
 from tests.conftest import AppIn
 from tests.ticks import HEAD, PLUGIN
 

@@ -36,7 +36,8 @@ from edgefn.testing.stubs import Answers, Stubs
 from edgefn.testing.surroundings import Surroundings
 from edgefn.threads import Threads
 from edgefn.triggers.direct_method import reply_of
-from edgefn.triggers.timer import TimerTrigger, time_zone
+from edgefn.triggers.timer_clock import time_zone
+from edgefn.triggers.timer_options import TimerTrigger
 from edgefn.triggers.video_frame import VideoFrameTrigger
 from edgefn.web.http import Slot
 from edgefn.web.replies import Reply
