@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from edgefn.cli import running
-from edgefn.cli.arguments import Given, Json, Only, RecordOut, Root, State
+from edgefn.cli.arguments import Given, Json, Only, Root, State
 from edgefn.cli.models import model
 from edgefn.cli.shipping import deploy, manifest
 from edgefn.cli.stand_in import hub
+from edgefn.cli.starting import start
 
 commands = typer.Typer(
     name="edgefn",
@@ -43,76 +44,7 @@ def edgefn(
     """Azure Functions in Python on live video, next to the camera."""
 
 
-@commands.command()
-def start(
-    root: Root = None,
-    only: Only = None,
-    given: Given = None,
-    state: State = None,
-    until_end: Annotated[
-        bool, typer.Option("--until-end", help="Leave when every source has ended, and folders are worked off.")
-    ] = False,
-    max_seconds: Annotated[
-        float | None, typer.Option("--max-seconds", min=0.0, help="Leave after so many seconds.")
-    ] = None,
-    reload: Annotated[
-        bool | None, typer.Option("--reload/--no-reload", help="Take in what is saved; on, but in a module.")
-    ] = None,
-    upstream: Annotated[bool, typer.Option("--upstream", help="Print each message that goes to IoT Hub.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Log lines as JSON objects.")] = False,
-    log_form: Annotated[
-        Literal["console", "edge", "json"] | None,
-        typer.Option("--log-form", help="The form of log lines; else edge, edgeAgent's, in a module, and console."),
-    ] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", help="More log lines: one for each invocation.")] = False,
-    port: Annotated[
-        int | None, typer.Option("--port", "-p", min=0, max=65535, help="The port; else 7071, 8080 in a module.")
-    ] = None,
-    address: Annotated[str | None, typer.Option("--address", help="The address; else 127.0.0.1.")] = None,
-    cors: Annotated[str | None, typer.Option("--cors", help="Origins that browsers may call from, or *.")] = None,
-    cors_credentials: Annotated[bool, typer.Option("--cors-credentials", help="Let them send credentials.")] = False,
-    enable_auth: Annotated[bool, typer.Option("--enable-auth", "--enableAuth", help="Ask for keys.")] = False,
-    page: Annotated[
-        bool | None, typer.Option("--page/--no-page", help="The page at /; else where only this machine listens.")
-    ] = None,
-    user_log_level: Annotated[
-        str, typer.Option("--user-log-level", help="Lowest level of the functions' own lines: debug, info, ...")
-    ] = "info",
-    debug_port: Annotated[
-        int | None,
-        typer.Option("--debug-port", min=1, max=65535, help="Wait for a debugger; --debug[=PORT] is the same, 5678."),
-    ] = None,
-    record: Annotated[
-        str | None,
-        typer.Option("--record", metavar="FUNCTION", help="Record a function; a file is written at the end."),
-    ] = None,
-    record_seconds: Annotated[
-        float, typer.Option("--record-seconds", min=0.1, help="The last so many seconds of it.")
-    ] = 10.0,
-    record_out: RecordOut = None,
-) -> None:
-    """Run an app, or the sample where there is none."""
-    from edgefn.cli.record import RecordAsked
-    from edgefn.cli.start import Start, run_start
-    from edgefn.web.options import Asked
-
-    asked = Start(
-        root=root,
-        only=tuple(only or ()),
-        given=tuple(given or ()),
-        state=state,
-        until_end=until_end,
-        max_seconds=max_seconds,
-        upstream=upstream,
-        form="json" if as_json else log_form,
-        verbose=verbose,
-        user_log_level=user_log_level,
-        debug_port=debug_port,
-        reload=reload,
-        web=Asked(port, address, cors, cors_credentials, enable_auth, page),
-        record=None if record is None else RecordAsked(record, record_seconds, record_out),
-    )
-    raise typer.Exit(run_start(asked))
+commands.command()(start)
 
 
 @commands.command()
