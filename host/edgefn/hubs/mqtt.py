@@ -27,8 +27,9 @@ from edgefn.hubs.inputs import Inputs
 from edgefn.hubs.options import DEFAULT_MODULE, EdgeHubOptions, edge_hub_options
 from edgefn.metrics import Metrics
 from edgefn.mqtt.address import Address, address_of
+from edgefn.mqtt.flights import failed
 from edgefn.mqtt.intake import dropped_counter, known_again
-from edgefn.mqtt.link import WINDOW, Link, failed
+from edgefn.mqtt.link import WINDOW, Link
 from edgefn.mqtt.options import MqttOptions, mqtt_options
 from edgefn.mqtt.remembered import Memory
 from edgefn.mqtt.topics import Wanted, fault_of_topic

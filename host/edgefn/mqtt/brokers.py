@@ -13,8 +13,9 @@ from edgefn.contracts import EdgeMessage, HubState, Needs
 from edgefn.errors import HubError, NotConnected, SettingError
 from edgefn.metrics import Metrics
 from edgefn.mqtt.address import VARIABLES, Address, address_of, files_of
+from edgefn.mqtt.flights import failed
 from edgefn.mqtt.intake import Intake, dropped_counter
-from edgefn.mqtt.link import Link, failed
+from edgefn.mqtt.link import Link
 from edgefn.mqtt.options import MqttOptions, mqtt_options
 from edgefn.mqtt.remembered import FILE, Memory
 from edgefn.mqtt.topics import Wanted, identifier, matches

@@ -17,7 +17,7 @@ from edgefn.errors import HubError, NotConnected, Refused, TooLarge
 from edgefn.mqtt.deliveries import Delivery, Reception
 from edgefn.mqtt.driving import Drive
 from edgefn.mqtt.faults import Cause, Fault
-from edgefn.mqtt.flights import Flights
+from edgefn.mqtt.flights import Flights, failed
 from edgefn.mqtt.packets import LARGEST, Publication, incoming
 from edgefn.mqtt.topics import Wanted, identifier
 
@@ -93,8 +93,7 @@ class Connection:
 
     async def quiet(self) -> None:
         """Returns when no message is on its way any more, or the connection has ended."""
-        either: set[asyncio.Future[Any]] = {self._flights.empty(), self.lost}
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        await self._flights.quiet(self.lost)
 
     def ask_to_leave(self, fault: Fault) -> None:
         """For those that can not go on with it, but do not own it."""
@@ -158,25 +157,18 @@ class Connection:
 
     def publish(self, packet: Publication) -> asyncio.Future[None]:
         """Sends a message; the future ends with its acknowledgement, or raises HubError. With QoS 0 it ends at once."""
-        future: asyncio.Future[None] = self._loop.create_future()
         if self.lost.done():
-            future.set_exception(NotConnected(f"{self._who}: the message did not leave: {self.lost.result()}"))
-            return future
+            return failed(NotConnected(f"{self._who}: the message did not leave: {self.lost.result()}"))
         try:
             properties = _properties_of(packet)
             info = self._client.publish(packet.topic, packet.body, packet.qos, packet.retain, properties)
         except (ValueError, MQTTException) as error:
-            future.set_exception(
-                Refused(f"{self._who}: a message for topic '{packet.topic[:100]}' can not be sent: {error}")
-            )
-            return future
-        if info.rc:
-            future.set_exception(NotConnected(f"{self._who}: the connection has just ended; the message did not leave"))
-        elif packet.qos:
-            self._flights.add(info.mid, future)
-        else:
-            future.set_result(None)
-        return future
+            return failed(Refused(f"{self._who}: a message for topic '{packet.topic[:100]}' can not be sent: {error}"))
+        if packet.qos or info.rc:
+            return self._flights.launch(info)
+        left: asyncio.Future[None] = self._loop.create_future()
+        left.set_result(None)
+        return left
 
     def _overdue(self) -> None:
         said = (

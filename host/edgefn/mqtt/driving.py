@@ -8,10 +8,18 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from edgefn.errors import HubError
+
 TICK = 0.5
 """Seconds between two looks at the keep-alive."""
 READS = 16
 """Packets that one turn of the loop reads at most."""
+
+
+def check_loop() -> None:
+    """Raises HubError where the event loop watches no sockets, as Windows' own does not."""
+    if type(asyncio.get_running_loop()).add_reader is asyncio.AbstractEventLoop.add_reader:
+        raise HubError("MQTT can not run on this event loop; asyncio.SelectorEventLoop would be right")
 
 
 class Drive:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import enum
 import re
 from collections import Counter
@@ -45,6 +46,15 @@ class Fault(Exception):
     def __init__(self, cause: Cause, text: str) -> None:
         super().__init__(redacted(text))
         self.cause = cause
+
+
+def stopped() -> Fault:
+    return Fault(Cause.STOPPED, "the host stops")
+
+
+def planned(unwanted: asyncio.Future[Fault]) -> Fault:
+    """Why a connection is ended that goes well: somebody could not go on with it, or there is a new token."""
+    return unwanted.result() if unwanted.done() else Fault(Cause.RENEWAL, "a new token, as planned")
 
 
 def redacted(text: str) -> str:

@@ -5,15 +5,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from edgefn.errors import AckTimeout, ConnectionLost, HubError
+from edgefn.errors import AckTimeout, ConnectionLost, HubError, NotConnected
 from edgefn.mqtt.faults import Fault
 
 
 class _Flight(NamedTuple):
     future: asyncio.Future[None]
     sent: float
+
+
+def failed(error: HubError) -> asyncio.Future[None]:
+    """What a message ends with that did not leave."""
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    future.set_exception(error)
+    return future
 
 
 class Flights:
@@ -35,10 +42,15 @@ class Flights:
     def __len__(self) -> int:
         return len(self._flying)
 
-    def add(self, packet_id: int, future: asyncio.Future[None]) -> None:
-        self._flying[packet_id] = _Flight(future, time.monotonic())
+    def launch(self, info: Any) -> asyncio.Future[None]:
+        """For what paho gave when it was asked to publish: ends with the acknowledgement, or raises HubError."""
+        if info.rc:
+            return failed(NotConnected(f"{self._who}: the connection has just ended; the message did not leave"))
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._flying[info.mid] = _Flight(future, time.monotonic())
         if self._timer is None:
             self._timer = self._loop.call_later(self._timeout, self._look)
+        return future
 
     def landed(self, packet_id: int, error: HubError | None = None) -> bool:
         """A packet was acknowledged, or refused; whether it is one of these."""
@@ -52,12 +64,12 @@ class Flights:
             self._empty.set_result(None)
         return flight is not None
 
-    def empty(self) -> asyncio.Future[None]:
-        """Ends when no packet is on its way any more."""
-        self._empty = self._loop.create_future()
-        if not self._flying:
-            self._empty.set_result(None)
-        return self._empty
+    async def quiet(self, lost: asyncio.Future[Fault]) -> None:
+        """Returns when no packet is on its way any more, or the connection has ended."""
+        if self._flying and not lost.done():
+            self._empty = self._loop.create_future()
+            either: set[asyncio.Future[Any]] = {self._empty, lost}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
 
     def fail(self, fault: Fault) -> None:
         """The connection has ended: all that is on its way fails."""

@@ -21,7 +21,9 @@ from edgefn.errors import HubError, NotConnected
 from edgefn.mqtt import packets
 from edgefn.mqtt.address import Address
 from edgefn.mqtt.attempts import attempt
-from edgefn.mqtt.faults import Cause, Fault
+from edgefn.mqtt.driving import check_loop
+from edgefn.mqtt.faults import Cause, Fault, planned, stopped
+from edgefn.mqtt.flights import failed
 from edgefn.mqtt.options import MqttOptions
 from edgefn.mqtt.remembered import Remembered
 from edgefn.mqtt.rivals import Rivals
@@ -98,7 +100,7 @@ class Link:
 
     def start(self) -> None:
         """Begins to connect, and keeps connected; raises HubError where that can never be."""
-        _check_loop()
+        check_loop()
         self._standing.enter(HubState.CONNECTING)
         who = self.address.name
         self._task = asyncio.create_task(for_ever(self._run, log, f"The link to {who}"), name=f"mqtt {who}")
@@ -197,7 +199,7 @@ class Link:
             connection.end(fault)
             raise self._placed(fault) from None
         except BaseException:
-            connection.end(_stopped())
+            connection.end(stopped())
             raise
         self._clean_start = False
         return connection, dialled.token
@@ -265,9 +267,9 @@ class Link:
                 self._leave(connection)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(connection.quiet(), RELEASE)
-                connection.end(_planned(connection))
+                connection.end(planned(connection.unwanted))
         finally:
-            connection.end(_stopped())
+            connection.end(stopped())
             rotation.cancel()
             following.cancel()
         fault = self._placed(connection.lost.result())
@@ -381,25 +383,3 @@ def _token_of(address: Address) -> bytes:
     from edgefn.mqtt.dialling import token_of
 
     return token_of(address)
-
-
-def _check_loop() -> None:
-    """Raises HubError where the event loop watches no sockets, as Windows' own does not."""
-    if type(asyncio.get_running_loop()).add_reader is asyncio.AbstractEventLoop.add_reader:
-        raise HubError("MQTT can not run on this event loop; asyncio.SelectorEventLoop would be right")
-
-
-def _stopped() -> Fault:
-    return Fault(Cause.STOPPED, "the host stops")
-
-
-def _planned(connection: Connection) -> Fault:
-    if connection.unwanted.done():
-        return connection.unwanted.result()
-    return Fault(Cause.RENEWAL, "a new token, as planned")
-
-
-def failed(error: HubError) -> Awaitable[None]:
-    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    future.set_exception(error)
-    return future

@@ -10,7 +10,7 @@ from edgefn.errors import HubError, NotConnected
 from edgefn.mqtt.deliveries import Delivery, Reception
 from edgefn.mqtt.driving import Drive
 from edgefn.mqtt.faults import Cause, Fault
-from edgefn.mqtt.flights import Flights
+from edgefn.mqtt.flights import Flights, failed
 
 if TYPE_CHECKING:
     import paho.mqtt.client as mqtt
@@ -70,9 +70,7 @@ class Connection:
 
     async def quiet(self) -> None:
         """Returns when no message is on its way any more, or the connection has ended."""
-        if self._messages and not self.lost.done():
-            either: set[asyncio.Future[Any]] = {self._messages.empty(), self.lost}
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        await self._messages.quiet(self.lost)
 
     def ask_to_leave(self, fault: Fault) -> None:
         """For those that can not go on with it, but do not own it."""
@@ -110,21 +108,14 @@ class Connection:
         return future
 
     def _send(self, flights: Flights, topic: str, body: bytes) -> asyncio.Future[None]:
-        future: asyncio.Future[None] = self._loop.create_future()
         if self.lost.done():
-            future.set_exception(NotConnected(f"iotedge: the message did not leave: {self.lost.result()}"))
-            return future
+            return failed(NotConnected(f"iotedge: the message did not leave: {self.lost.result()}"))
         try:
             info = self._client.publish(topic, body, 1)
         except ValueError as error:
             text = f"iotedge: a message can not be sent ({error}); look at the names in {topic[:100]!r}"
-            future.set_exception(HubError(text))
-            return future
-        if info.rc:
-            future.set_exception(NotConnected("iotedge: the connection has just ended; the message did not leave"))
-            return future
-        flights.add(info.mid, future)
-        return future
+            return failed(HubError(text))
+        return flights.launch(info)
 
     def _overdue(self) -> None:
         """Ends the connection where the oldest packet is overdue."""

@@ -23,7 +23,9 @@ from edgefn.hubs.iot_edge.twins import TwinRequests
 from edgefn.hubs.options import EdgeHubOptions
 from edgefn.metrics import Metrics
 from edgefn.mqtt.deliveries import Delivery
+from edgefn.mqtt.driving import check_loop
 from edgefn.mqtt.faults import Fault
+from edgefn.mqtt.flights import failed
 from edgefn.mqtt.standing import Standing
 from edgefn.supervision import for_ever
 
@@ -59,7 +61,7 @@ class IotEdgeHub:
 
     async def start(self, sink: HubSink) -> None:
         _check_sdk()
-        _check_loop()
+        check_loop()
         self._sink = sink
         self._inputs, self._patches, self._methods = Inputs(self.name, sink), Patches(sink), Methods(sink)
         keeper = Keeper(self._identity, self._options, self._receive, self)
@@ -101,7 +103,7 @@ class IotEdgeHub:
                 raise HubError(f"iotedge: {WINDOW} messages are on their way; wait for one of them")
             topic = topics.outgoing(self._identity, message)
         except HubError as error:
-            return _failed(error)
+            return failed(error)
         future = connection.publish(topic, message.body)
         future.add_done_callback(self._count)
         return future
@@ -207,18 +209,6 @@ def _check_sdk() -> None:
         raise HubError(f"{SDK} {version} is installed; {SDK}>=2.15.0rc1,<2.16 would be right")
 
 
-def _check_loop() -> None:
-    """Raises HubError where the event loop watches no sockets, as Windows' own does not."""
-    if type(asyncio.get_running_loop()).add_reader is asyncio.AbstractEventLoop.add_reader:
-        raise HubError("the iotedge hub can not run on this event loop; asyncio.SelectorEventLoop would be right")
-
-
 async def _at_most(seconds: float, waiting: Awaitable[Any]) -> None:
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(waiting, seconds)
-
-
-def _failed(error: HubError) -> Awaitable[None]:
-    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    future.set_exception(error)
-    return future

@@ -15,7 +15,7 @@ from edgefn.hubs.iot_edge.credentials import Credentials, fetch_credentials
 from edgefn.hubs.iot_edge.identity import Identity, WorkloadKey
 from edgefn.hubs.options import EdgeHubOptions
 from edgefn.mqtt.attempts import attempt
-from edgefn.mqtt.faults import Cause, Fault
+from edgefn.mqtt.faults import Cause, Fault, planned, stopped
 from edgefn.mqtt.rivals import Rivals
 from edgefn.threads import Threads
 
@@ -95,7 +95,7 @@ class Keeper:
         except Fault as fault:
             raise self._placed(fault) from None
         except BaseException:
-            connection.end(_stopped())
+            connection.end(stopped())
             raise
         return connection
 
@@ -131,9 +131,9 @@ class Keeper:
             await asyncio.wait(any_end, return_when=asyncio.FIRST_COMPLETED)
             if not connection.lost.done():
                 await self._watcher.release(connection)
-                connection.end(_planned(connection))
+                connection.end(planned(connection.unwanted))
         finally:
-            connection.end(_stopped())
+            connection.end(stopped())
             renewal.cancel()
         fault = self._placed(self._named(connection.lost.result(), credentials))
         self._watcher.offline(fault)
@@ -188,16 +188,6 @@ def _let_go(ended: asyncio.Future[Any]) -> None:
     """Takes note of an error that nobody waits for any more."""
     if not ended.cancelled():
         ended.exception()
-
-
-def _stopped() -> Fault:
-    return Fault(Cause.STOPPED, "the host stops")
-
-
-def _planned(connection: Connection) -> Fault:
-    if connection.unwanted.done():
-        return connection.unwanted.result()
-    return Fault(Cause.RENEWAL, "a new token, as planned")
 
 
 def _rival(identity: Identity, times: int) -> Fault:
