@@ -192,7 +192,8 @@ def test_the_command_line_and_the_built_in_plugins_load_without_heavy_libraries(
         "import sys; from edgefn.cli.commands import commands; from edgefn.cli import around;"
         "early = {'azure', 'pydantic', 'cv2'} & set(sys.modules);"
         "from edgefn.plugins import plugin_manager; plugin_manager();"
-        "late = {'cv2', 'openvino', 'azure.iot', 'paho', 'grpc'} & set(sys.modules);"
+        "from edgefn.cli import served, show;"
+        "late = {'numpy', 'cv2', 'openvino', 'azure.iot', 'paho', 'grpc'} & set(sys.modules);"
         "print(early, late)"
     )
     seen = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -5,8 +5,9 @@ import orjson
 import pytest
 
 from edgefn.protocols import open_inference, open_inference_grpc, tensorflow
+from edgefn.protocols.malformed import Malformed
 from edgefn.protocols.messages import message, parsed
-from edgefn.protocols.tensors import TYPES, Malformed, array_of, bytes_of, objects, shape_of
+from edgefn.protocols.tensors import TYPES, array_of, bytes_of, objects, shape_of
 
 ARRAYS = [
     *(np.array([[0, 1, 1]]).astype(code) for code in TYPES.values()),

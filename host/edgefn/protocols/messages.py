@@ -15,7 +15,7 @@ from importlib import resources
 from typing import Any
 
 from edgefn.errors import EdgefnError
-from edgefn.protocols.tensors import Malformed
+from edgefn.protocols.malformed import Malformed
 
 QUIET = {"GRPC_VERBOSITY": "ERROR", "GRPC_ENABLE_FORK_SUPPORT": "false"}
 """For gRPC, which reads it once: it would write lines of its own about each process that is started from this one."""

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import orjson
 
+from edgefn.protocols.malformed import Malformed
 from edgefn.protocols.tensors import (
     BYTES,
     Array,
-    Malformed,
     array_of,
     bytes_of,
     dtype_of,

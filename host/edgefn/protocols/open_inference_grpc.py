@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from edgefn.errors import listing
+from edgefn.protocols.malformed import Malformed
 from edgefn.protocols.messages import message, parsed
 from edgefn.protocols.open_inference import Call, check_parameters
 from edgefn.protocols.tensors import (
     BYTES,
     Array,
-    Malformed,
     array_of,
     bytes_of,
     dtype_of,

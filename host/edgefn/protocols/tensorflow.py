@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import orjson
 
+from edgefn.protocols.malformed import Malformed
 from edgefn.protocols.messages import message
-from edgefn.protocols.tensors import Array, Malformed, array_in, array_of, objects, shape_of
+from edgefn.protocols.tensors import Array, array_in, array_of, objects, shape_of
 
 PREDICTION, MODELS = "tensorflow.serving.PredictionService", "tensorflow.serving.ModelService"
 SIGNATURE, METHOD = "serving_default", "tensorflow/serving/predict"

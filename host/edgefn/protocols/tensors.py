@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgefn.errors import listing
+from edgefn.protocols.malformed import Malformed
 
 Array = NDArray[Any]
 
@@ -36,10 +37,6 @@ LENGTH = struct.Struct("<I")
 MOST_DIMENSIONS = 32
 MOST_ELEMENTS = 1 << 40
 """More than any message could hold, and less than what numpy can not."""
-
-
-class Malformed(ValueError):
-    """A message that does not keep to its protocol; its text is for whoever sent it."""
 
 
 def type_name(dtype: Any) -> str:

@@ -12,9 +12,10 @@ import orjson
 
 from edgefn.errors import ModelError
 from edgefn.protocols import open_inference_grpc as over_grpc
+from edgefn.protocols.malformed import Malformed
 from edgefn.protocols.messages import grpc_library, message, parsed
 from edgefn.protocols.open_inference import HEADER_LENGTH, read_reply, write_call
-from edgefn.protocols.tensors import TYPES, Array, Malformed
+from edgefn.protocols.tensors import TYPES, Array
 from edgefn.sessions.far import MOST_BYTES, Rejected, Unavailable, Wire, address_of, check_status
 from edgefn.sessions.ports import Port
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from edgefn.errors import ModelError
 from edgefn.metrics import Metrics
-from edgefn.protocols.tensors import Malformed
+from edgefn.protocols.malformed import Malformed
 from edgefn.threads import Threads
 from edgefn.web.serving.catalog import Catalog, Model
 from edgefn.web.serving.faults import Cause, Fault

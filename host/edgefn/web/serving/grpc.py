@@ -9,8 +9,8 @@ from edgefn import __version__
 from edgefn.errors import EdgefnError, SettingError
 from edgefn.protocols import open_inference_grpc as open_inference
 from edgefn.protocols import tensorflow
+from edgefn.protocols.malformed import Malformed
 from edgefn.protocols.messages import grpc_library, message, parsed
-from edgefn.protocols.tensors import Malformed
 from edgefn.web.keys import Keys
 from edgefn.web.serving.catalog import VERSION, Model
 from edgefn.web.serving.desk import Desk

@@ -10,7 +10,8 @@ import numpy as np
 from edgefn.errors import listing, nearest
 from edgefn.images import decoded
 from edgefn.picture_heads import FORMATS, size_of
-from edgefn.protocols.tensors import BYTES, Array, Malformed, array_of, objects, type_name
+from edgefn.protocols.malformed import Malformed
+from edgefn.protocols.tensors import BYTES, Array, array_of, objects, type_name
 from edgefn.sessions.ports import Port
 from edgefn.web.serving.catalog import Model
 
