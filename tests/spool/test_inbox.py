@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from edgefn.contracts import HubState
+from edgefn.contracts import HubState, Outcome, Status
 from edgefn.errors import SpoolError
 from edgefn.spool import Spool, Subscription
 from edgefn.spool.inbox import Received
@@ -293,3 +294,56 @@ async def test_a_message_runs_also_where_its_bringer_is_cancelled_while_it_is_st
         async with asyncio.timeout(10):
             (row,) = await ours.take(1, 1)
         assert row.message.text == "x"
+
+
+async def test_the_end_of_a_message_holds_also_where_who_stores_it_is_cancelled(tmp_path: Path) -> None:
+    hub, undone = ScriptedHub(), []
+    async with spool_in(tmp_path, hub, functions=["f"]) as spool:
+        ours = spool.inbox.subscribe("f", "in")
+        await spool.inbox.on_input(came("x"))
+        settlement = ours.settlement(await ours.take(1, 1))
+        settlement.put(out("done"))
+        settlement.otherwise(lambda: undone.append("done"))
+        ending = asyncio.ensure_future(settlement.end(Outcome(Status.OK)))
+        await asyncio.sleep(0)
+        ending.cancel()
+        settlement.back()
+        await until(lambda: spool.inbox.totals()[0] == 0)
+        await spool.sent()
+        assert await ours.next(1) is None
+    assert (hub.bodies, undone) == ([b"done"], [])
+
+
+async def test_a_message_whose_end_can_not_be_stored_comes_again_where_its_run_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub, undone = ScriptedHub(), []
+    async with spool_in(tmp_path, hub, functions=["f"]) as spool:
+        ours = spool.inbox.subscribe("f", "in")
+        await spool.inbox.on_input(came("x"))
+        settlement = ours.settlement(await ours.take(1, 1))
+        settlement.put(out("done"))
+        settlement.otherwise(lambda: undone.append("done"))
+
+        async def full(*_: Any) -> None:
+            raise SpoolError("the disk is full")
+
+        monkeypatch.setattr(spool.outbox, "store", full)
+        ending = asyncio.ensure_future(settlement.end(Outcome(Status.OK)))
+        await asyncio.sleep(0)
+        ending.cancel()
+        settlement.back()
+        async with asyncio.timeout(10):
+            (row,) = await ours.take(1, 1)
+    assert (row.message.text, undone, hub.bodies) == ("x", ["done"], [])
+
+
+async def test_a_message_whose_outputs_no_file_takes_is_a_dead_letter(tmp_path: Path) -> None:
+    async with spool_in(tmp_path, functions=["f"]) as spool:
+        ours = spool.inbox.subscribe("f", "in")
+        await spool.inbox.on_input(came("x"))
+        settlement = ours.settlement(await ours.take(1, 1))
+        settlement.put(out("y", output=7))  # type: ignore[arg-type]
+        await settlement.end(Outcome(Status.OK))
+        (letter,) = await spool.dead_letters()
+    assert (letter.message.text, letter.reason) == ("x", "AttributeError: 'int' object has no attribute 'encode'")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from edgefn.contracts import EdgeMessage
 from edgefn.errors import NotConnected, SettingError
 from edgefn.metrics import Metrics
 from edgefn.settings import HostConfig
@@ -179,3 +181,26 @@ def test_a_wrong_option_is_named_with_those_that_there_are() -> None:
     config = HostConfig({"version": "2.0", "extensions": {"spool": {"outbox": {"whenFull": "explode"}}}})
     with pytest.raises(SettingError, match=r"extensions.spool.outbox.whenFull: .*'drop_oldest'.*found 'explode'"):
         spool_options(config, "h.json")
+
+
+async def test_a_message_leaves_also_where_who_stores_it_is_cancelled(tmp_path: Path) -> None:
+    hub = ScriptedHub()
+    async with spool_in(tmp_path, hub) as spool:
+        await spool.outbox.put([out("1")])
+        await spool.sent()
+        storing = asyncio.ensure_future(spool.outbox.put([out("2")]))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        storing.cancel()
+        await until(lambda: hub.bodies == [b"1", b"2"])
+
+
+async def test_a_value_that_no_file_takes_is_an_error_of_who_puts_it_and_not_of_the_file(tmp_path: Path) -> None:
+    hub = ScriptedHub()
+    async with spool_in(tmp_path, hub) as spool:
+        odd = dataclasses.replace(out("x"), message=EdgeMessage({"a": 1}, output_name="out"))  # type: ignore[arg-type]
+        both = await asyncio.gather(*(spool.outbox.put([each]) for each in (odd, out("1"))), return_exceptions=True)
+        assert isinstance(both[0], sqlite3.Error)
+        assert both[1] is None
+        await until(lambda: hub.bodies == [b"1"])
+        assert spool.fault == ""

@@ -262,3 +262,32 @@ def f(m: dict, label: edgefn.Out[dict], shelf: edgefn.Out[dict]):
     assert [letter[0] for letter in found] == ['{"n": 0}']  # after two attempts
     assert [body["n"] for body in upstream(host)] == [1]  # by the second one
     assert status["published"] == 1
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        'b"x", {"n": 1}',
+        'b"x", {1: "n"}',
+        'b"x", {"n": "\\ud800"}',
+        'b"x", message_id=7',
+        '{"a": 1}',
+        "None",
+    ],
+)
+async def test_a_message_that_no_hub_could_take_is_an_error_of_its_function_and_holds_up_no_other(
+    app_of: AppIn, message: str
+) -> None:
+    code = f"""
+@app.edge_hub_trigger("m", "in")
+@app.edge_hub_output("$return", "out")
+def f(m):
+    return edgefn.EdgeMessage({message}) if m == "bad" else m
+"""
+    host = await host_of(app_of, code)
+    await give(host, "bad", "good")
+    await until(lambda: upstream(host) == ["good"])
+    (found,) = await letters(host)
+    await host.stop()
+    assert found[0] == "bad"
+    assert found[1].startswith("TypeError: ")

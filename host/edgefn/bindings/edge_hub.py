@@ -332,7 +332,7 @@ class MessageOutput:
 
     def _message(self, value: Any) -> EdgeMessage:
         if isinstance(value, EdgeMessage):
-            message = dataclasses.replace(value, output_name=self._post.output, input_name="")
+            message = dataclasses.replace(_checked(value), output_name=self._post.output, input_name="")
             body, kind = message.body, message.content_type
         else:
             message = None
@@ -348,6 +348,27 @@ class MessageOutput:
             output_name=self._post.output,
             is_json=kind == JSON and not message,
         )
+
+
+TEXTS = ("message_id", "correlation_id", "content_type", "content_encoding")
+
+
+def _checked(message: EdgeMessage) -> EdgeMessage:
+    """A message that a function made itself, as one that can leave; raises TypeError."""
+    if not isinstance(message.body, bytes | bytearray | memoryview):
+        found = type(message.body).__name__
+        raise TypeError(
+            f"the body of an EdgeMessage is a {found}; bytes would be right, or the value itself without one"
+        )
+    texts = [(name, getattr(message, name)) for name in TEXTS]
+    for name, value in message.properties.items():
+        texts += [(f"the name of property {name!r}", name), (f"property {name!r}", value)]
+    for what, text in texts:
+        if not isinstance(text, str):
+            raise TypeError(f"{what} of an EdgeMessage is a {type(text).__name__}; a text would be right")
+        if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise TypeError(f"{what} of an EdgeMessage is no text that UTF-8 has")
+    return dataclasses.replace(message, body=bytes(message.body))
 
 
 def _has_id(value: Any) -> bool:

@@ -10,11 +10,11 @@ import asyncio
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgefn.contracts import EdgeMessage, Outcome, Outgoing
+from edgefn.contracts import EdgeMessage, Outcome, Outgoing, Status
 from edgefn.errors import EdgefnError, SpoolError, StillRunning
 from edgefn.logs import user_traceback
 from edgefn.metrics import Metrics
@@ -23,7 +23,7 @@ from edgefn.spool.dead_letters import bury_input, trim
 from edgefn.spool.options import SpoolOptions
 from edgefn.spool.outbox import Outbox
 from edgefn.spool.records import ABOUT, fingerprint, head_of, id_of_output, message_of
-from edgefn.spool.store import Store, Work
+from edgefn.spool.store import Store, Work, to_its_end
 from edgefn.spool.tail import Tail
 
 log = logging.getLogger("edgefn.spool")
@@ -200,7 +200,7 @@ class Inbox:
                 subscription.tail.add([row])
             self._again.inc(again)
 
-        await _to_its_end(put())
+        await to_its_end(put())
 
     def _insert(
         self, file: sqlite3.Connection, coming: Coming, head: bytes, size: int
@@ -232,7 +232,7 @@ class Inbox:
         async def put() -> None:
             subscription.tail.add([await self.store.run(work)])
 
-        await _to_its_end(put())
+        await to_its_end(put())
 
     def _came_before(self, file: sqlite3.Connection, mark: bytes, by: Delivered, late: bool) -> bool:
         """Whether the last messages before a lost connection, or before a slow commit, hold an equal one.
@@ -516,7 +516,7 @@ class Subscription:
                 also(connection)
 
         if outputs:
-            await self._inbox.outbox.put(outputs, work)
+            await self._inbox.outbox.store(outputs, work)
         else:
             await self._store.run(work)
         self._left(rows)
@@ -591,6 +591,8 @@ class MessageSettlement:
     rows: list[Received]
     outputs: list[Outgoing] = field(default_factory=list)
     undos: list[Callable[[], None]] = field(default_factory=list)
+    _ending: asyncio.Task[None] | None = None
+    _is_given_up: bool = False
 
     @property
     def attempts(self) -> int:
@@ -617,7 +619,14 @@ class MessageSettlement:
             log.warning("A failed attempt can not be kept, and is counted in memory: %s", fault)
 
     def back(self) -> None:
-        """Gives the messages back: their invocation was cancelled."""
+        """Gives the messages back, since their invocation was cancelled; where their end is being stored, if it can not
+        be.
+        """
+        self._is_given_up = True
+        if self._ending is None or (self._ending.done() and self._ending.exception() is not None):
+            self._give_back()
+
+    def _give_back(self) -> None:
         self.begin()
         self.subscription.back(self.rows)
 
@@ -634,6 +643,10 @@ class MessageSettlement:
             if isinstance(outcome.error, StillRunning):
                 await asyncio.sleep(AGAIN)
             return
+        self._ending = asyncio.ensure_future(self._stored(outcome, also))
+        await asyncio.shield(self._ending)
+
+    async def _stored(self, outcome: Outcome, also: Work[Any] | None) -> None:
         while True:
             try:
                 if outcome.ok:
@@ -642,12 +655,16 @@ class MessageSettlement:
                     await self.subscription.dead(self.rows, outcome.error)
                 return
             except SpoolError:
+                if self._is_given_up:
+                    self._give_back()
+                    return
                 await asyncio.sleep(AGAIN)
-
-
-async def _to_its_end(storing: Coroutine[Any, Any, None]) -> None:
-    """Stores also where who waits for it is cancelled meanwhile: what is in the file must come into its line."""
-    await asyncio.shield(asyncio.ensure_future(storing))
+            except Exception as error:  # an output that no file takes: its message must not run for ever
+                if not outcome.ok:
+                    raise
+                log.error("An output of function '%s' can not be stored: %s", self.subscription.function, error)
+                self.begin()
+                outcome = Outcome(Status.FAILED, error=error)
 
 
 def reason_of(error: BaseException | None) -> tuple[str, str]:

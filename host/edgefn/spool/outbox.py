@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ from edgefn.spool.dead_letters import bury_output, bury_unsent, trim
 from edgefn.spool.lanes import HUB, Lane, ToHub, Waiting
 from edgefn.spool.options import SpoolOptions
 from edgefn.spool.records import ABOUT, has_ttl, head_of, message_of, without_body
-from edgefn.spool.store import Store
+from edgefn.spool.store import Store, Work, to_its_end
 from edgefn.spool.tail import Tail
 
 log = logging.getLogger("edgefn.spool")
@@ -115,28 +115,39 @@ class Outbox:
 
     # --- storing -------------------------------------------------------------------------------------------------
 
-    async def put(self, messages: Sequence[Outgoing], also: Callable[[sqlite3.Connection], None] | None = None) -> None:
-        """Stores messages, and does something else to the file, in one transaction; returns when that is committed.
+    async def put(self, messages: Sequence[Outgoing]) -> None:
+        """Stores messages in one transaction; returns when that is committed. Raises SpoolError when nothing can be.
 
-        Raises SpoolError when nothing can be stored.
+        Where it is cancelled they are stored, and sent, or they are not.
         """
-        work = self._work(messages, also)
-        while (stored := await self._store.run(work)).full:
-            self._room.clear()
+        work = self._work(messages, None)
+        while not await to_its_end(self._stored(work)):
             await self._room.wait()
+
+    async def store(self, messages: Sequence[Outgoing], also: Work[None]) -> None:
+        """As ``put``, and does something else to the file in that transaction; for a task that nobody cancels."""
+        work = self._work(messages, also)
+        while not await self._stored(work):
+            await self._room.wait()
+
+    async def _stored(self, work: Work[Stored]) -> bool:
+        """Whether there was room; what was stored then is in its line."""
+        stored = await self._store.run(work)
+        if stored.full:
+            self._room.clear()
+            return False
         for (output, destination, cause), count in stored.lost.items():
             self.count_lost(output, destination, cause, count)
         for destination, dropped in stored.dropped.items():
             self._tail(destination).gone(dropped)
         for row in stored.rows:
             self._tail(row.destination).add([row])
+        return True
 
     def _tail(self, destination: str) -> Tail[Waiting]:
         return self.lanes[destination].tail
 
-    def _work(
-        self, messages: Sequence[Outgoing], also: Callable[[sqlite3.Connection], None] | None
-    ) -> Callable[[sqlite3.Connection], Stored]:
+    def _work(self, messages: Sequence[Outgoing], also: Work[None] | None) -> Work[Stored]:
         checked = [(each, head_of(each.message, each.ttl), self._refusal(each)) for each in messages]
 
         def work(connection: sqlite3.Connection) -> Stored:

@@ -13,7 +13,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -29,6 +29,8 @@ T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 TICK = 1.0
 """Seconds between looks at the clock, at what other processes wrote, and, when it can not be opened, at the file."""
+NOT_THE_FILE = (sqlite3.ProgrammingError, sqlite3.InterfaceError)
+"""Errors of what was to be stored, such as a value that no column takes; they say nothing of the file."""
 GROUP = 500
 """Pieces of work that one transaction takes at most."""
 
@@ -41,6 +43,11 @@ class Piece(Generic[T]):
     future: asyncio.Future[T] | None
     result: Any = None
     error: BaseException | None = None
+
+
+async def to_its_end(storing: Coroutine[Any, Any, T]) -> T:
+    """Stores also where who waits for it is cancelled meanwhile: what is in the file must come into its line."""
+    return await asyncio.shield(asyncio.ensure_future(storing))
 
 
 class Store:
@@ -165,7 +172,9 @@ class Store:
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back(connection)
-            return error
+            if len(pieces) > 1 or not isinstance(error, NOT_THE_FILE):
+                return error
+            pieces[0].error = error
         except Exception as error:  # a fault of ours in one piece must not take the others with it
             self._roll_back(connection)
             if len(pieces) > 1:
