@@ -63,6 +63,7 @@ LAYERS = [
     {
         "plugins",
         "imports",
+        "import_reasons",
         "loader",
         "invocation",
         "heartbeat",

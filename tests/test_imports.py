@@ -47,6 +47,37 @@ def test_a_module_may_have_the_name_of_one_of_python_or_of_an_installed_package(
     assert modules["functions.a"].module.typing.WHOSE == "mine"  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (
+            "@app.video_frame_trigger(arg_name='frame', sourse='0')\ndef f(frame): ...",
+            "missing 1 required positional argument: 'source'; found 'sourse'; did you mean 'source'?;"
+            " video_frame_trigger takes arg_name, source, policy, ",
+        ),
+        ("@app.edge_hub_trigger\ndef f(m): ...", "'input_name'; edge_hub_trigger takes arg_name, input_name, "),
+        ("@app.twin_trigger\ndef f(t): ...", "found a function: the decorator has no brackets; arg_name="),
+        (
+            "@app.twin_trigger(arg_name=3)\ndef f(t): ...",
+            "arg_name should be the name of a parameter, found 3; arg_name=",
+        ),
+        ("@app.timer_trigger(arg_name='t', shedule='')\ndef f(t): ...", "found 'shedule'; did you mean 'schedule'?"),
+        (
+            "@app.video_trigger('f', '0')\ndef f(f): ...",
+            "no attribute 'video_trigger'; did you mean 'video_frame_trigger'?",
+        ),
+        ("@edgefn.twin_trigger('t')\ndef f(t): ...", "app = edgefn.FunctionApp(), then @app.twin_trigger(...); it has"),
+        ("dict(a=1)(b=2)", "TypeError: 'dict' object is not callable"),
+        ("def g(a): ...\ng()", "TypeError: g() missing 1 required positional argument: 'a'"),
+    ],
+)
+def test_a_decorator_that_is_called_wrongly_is_told_with_what_it_takes(folder: Write, code: str, said: str) -> None:
+    root = folder({"functions/a.py": f"import edgefn\napp = edgefn.FunctionApp()\n{code}\n"})
+    error = error_of(root, "functions.a")
+    assert error.startswith("functions/a.py:")
+    assert said in error
+
+
 def test_an_installed_package_named_functions_does_not_hide_the_folder(
     folder: Write, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

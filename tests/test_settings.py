@@ -106,6 +106,13 @@ def test_an_unknown_key_is_a_warning_that_names_the_nearest(tmp_path: Path) -> N
     )
 
 
+def test_a_part_of_extensions_that_is_almost_one_of_edgefns_is_a_warning(tmp_path: Path) -> None:
+    parts = '{"edgehub": {}, "spool": {}, "queues": {}, "serviceBus": {}, "mine": {}}'
+    written(tmp_path, "host.json", f'{{"version": "2.0",\n"extensions":\n{parts}}}')
+    (warning,) = load_host_config(tmp_path, {}).warnings
+    assert warning.endswith("host.json:3: unknown part 'extensions.edgehub' is ignored; did you mean 'edgeHub'?")
+
+
 def test_the_environment_is_laid_over_host_json_without_regard_to_case(tmp_path: Path) -> None:
     written(
         tmp_path, "host.json", '{"version": "2.0", "extensions": {"http": {"routePrefix": "api"}}, "functions": ["a"]}'
@@ -143,6 +150,12 @@ def test_local_settings_are_texts_under_the_environment_under_what_is_given(tmp_
         f"Skipping '{name}' from local settings as it's already defined in current environment variables."
         for name in "BC"
     )
+
+
+def test_sections_of_local_settings_may_be_written_in_any_case(tmp_path: Path) -> None:
+    text = '{"isencrypted": false, "values": {"a": "b"}, "connectionStrings": {"c": "d"}}'
+    settings = load_settings(written(tmp_path, "local.settings.json", text), {}, {})
+    assert (settings.get("a"), settings.get("ConnectionStrings:c")) == ("b", "d")
 
 
 def test_connection_strings_are_settings_of_their_own(tmp_path: Path) -> None:

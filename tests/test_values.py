@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from typing_extensions import TypedDict
 
 from edgefn.contracts import EdgeMessage
-from edgefn.values import element_of, first_of_union, message_converter
+from edgefn.values import element_of, first_of_union, json_bytes, message_converter
 
 
 @dataclasses.dataclass
@@ -79,6 +79,13 @@ def test_a_body_becomes_the_annotated_type(annotation: Any, body: str, value: An
     found = converted(annotation, body)
     assert found == value
     assert type(found) is type(value)
+
+
+def test_what_was_not_awaited_is_named() -> None:
+    async def infer() -> None: ...
+
+    with pytest.raises(TypeError, match=r"a coroutine can not be sent: .*\.infer was called without await"):
+        json_bytes(infer())
 
 
 def test_text_is_read_in_the_encoding_that_the_message_names() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -60,10 +61,18 @@ HOMES = {
 __all__ = ["__version__", *sorted(HOMES)]
 
 
+def _remedy(name: str) -> str:
+    """What somebody meant by a name that is a decorator's; asked for each submodule too, so nothing is imported."""
+    app = getattr(sys.modules.get("edgefn.app"), "FunctionApp", None)
+    if name[0] != "_" and hasattr(app, name):
+        return f"; decorators are those of an app: app = edgefn.FunctionApp(), then @app.{name}(...)"
+    return ""
+
+
 def __getattr__(name: str) -> Any:
     """Public names are imported when they are first used, so that the command line answers at once."""
     if name not in HOMES:
-        raise AttributeError(f"module 'edgefn' has no attribute '{name}'; it has {', '.join(__all__)}")
+        raise AttributeError(f"module 'edgefn' has no attribute '{name}'{_remedy(name)}; it has {', '.join(__all__)}")
     value = getattr(import_module(HOMES[name]), name)
     globals()[name] = value
     return value

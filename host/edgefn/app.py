@@ -430,6 +430,9 @@ class EdgeDecorators(TriggerApi, BindingApi):
 
 def _given(values: Mapping[str, Any], *without: str) -> dict[str, Any]:
     """The options that a call named, with those that the decorator does not know; sequences as lists, for JSON."""
+    if not isinstance(named := values["arg_name"], str):
+        found = "a function: the decorator has no brackets" if callable(named) else repr(named)
+        raise TypeError(f'arg_name should be the name of a parameter, found {found}; arg_name="..." would be right')
     known = {name: value for name, value in values.items() if name not in ("self", "other", *without)}
     options = {name: value for name, value in {**known, **values["other"]}.items() if value is not None}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}

@@ -13,7 +13,6 @@ import importlib.util
 import linecache
 import re
 import sys
-import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, SourceFileLoader
@@ -25,7 +24,8 @@ import azure.functions as func
 
 from edgefn import scoring_script
 from edgefn.azure_ml import with_functions
-from edgefn.errors import EdgefnError, Place, SettingError, listing
+from edgefn.errors import EdgefnError, SettingError, listing
+from edgefn.import_reasons import reason
 from edgefn.logs import is_user_file
 from edgefn.places import shown
 from edgefn.scoring_script import is_scoring_folder
@@ -321,26 +321,3 @@ def _is_raised(error: BaseException) -> bool:
     while frames is not None and frames.tb_next is not None:
         frames = frames.tb_next
     return frames is not None and dis.opname[frames.tb_frame.f_code.co_code[frames.tb_lasti]] == "RAISE_VARARGS"
-
-
-def reason(error: BaseException, path: Path, root: Path) -> str:
-    """Why a module of the app could not be imported: the place in the user's code, and the remedy where it is known."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if is_user_file(f.filename, root)]
-    places = [Place(shown(Path(frame.filename), root), frame.lineno or 0) for frame in frames]
-    file = shown(path / "__init__.py" if path.is_dir() else path, root)
-    own = next((place for place in reversed(places) if place.file == file), None)
-    text = f"{type(error).__name__}: {error}"
-    if isinstance(error, SyntaxError) and error.filename:
-        places.append(Place(shown(Path(error.filename), root), error.lineno or 0))
-        text = f"{type(error).__name__}: {error.msg}" + (f": {error.text.strip()}" if error.text else "")
-    if isinstance(error, SystemExit | KeyboardInterrupt):
-        text += "; a module that ends the process while it is imported can not be loaded"
-    if isinstance(error, ModuleNotFoundError):
-        text += (
-            f"; Cannot find module. Please check the requirements.txt file for the missing module, or install it: "
-            f"pip install {(error.name or '').split('.')[0]}. Current sys.path: {sys.path}"
-        )
-    place = places[-1] if places else Place(shown(path, root))
-    if own is not None and own.file != place.file:
-        return f"{own}: imports what can not be loaded: {place}: {text}"
-    return f"{place}: {text}"

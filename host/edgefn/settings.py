@@ -32,6 +32,12 @@ KNOWN_KEYS = frozenset(
     "concurrency telemetryMode sendCanceledInvocationsToWorker metadataProviderTimeout".split()
 )
 
+EXTENSIONS = ("edgeHub", "eventHubs", "http", "mqtt", "page", "serving", "spool", "twin")
+"""The parts of ``extensions`` that are edgefn's. Others are those of the cloud, and of plugins."""
+LIKE = 0.75
+"""How much like one of these the name of a part is that is nobody's else."""
+LOCAL_KEYS = {name.lower(): name for name in ("IsEncrypted", "Values", "ConnectionStrings", "Host")}
+
 
 def read_json(path: Path, where: str = "") -> dict[str, Any]:
     """The JSON object of a file, which may hold comments and trailing commas; raises SettingError with the line.
@@ -130,8 +136,13 @@ def local_settings(root: Path) -> dict[str, str]:
     return dict(_local_values(path)) if path.exists() else {}
 
 
+def read_local(path: Path) -> dict[str, Any]:
+    """The sections of a local.settings.json, whose names may be written in any case; raises SettingError."""
+    return {LOCAL_KEYS.get(name.lower(), name): value for name, value in read_json(path).items()}
+
+
 def _local_values(path: Path) -> Iterator[tuple[str, str]]:
-    document = read_json(path)
+    document = read_local(path)
     values, connections = _texts(path, document, "Values"), _connections(path, document)
     encrypted = document.get("IsEncrypted", True)
     if str(encrypted).lower() not in ("true", "false"):
@@ -210,6 +221,11 @@ def load_host_config(root: Path, environment: Mapping[str, str] = os.environ) ->
     extensions = document.get("extensions")
     if not isinstance(extensions or {}, dict):
         raise SettingError(f"{_at(path, 'extensions')}: extensions should be an object, found {extensions!r}")
+    warnings += tuple(
+        f"{_at(path, 'extensions', name)}: unknown part 'extensions.{name}' is ignored{near}"
+        for name in extensions or {}
+        if name not in EXTENSIONS and (near := nearest(name, EXTENSIONS, LIKE))
+    )
     return HostConfig(document, warnings, _timeout(path, document), _allowed(path, document))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import inspect
 import types
 import typing
 from collections.abc import Callable
@@ -110,6 +111,12 @@ def element_of(annotation: Any) -> Any:
 
 def json_bytes(value: Any) -> bytes:
     """A value as JSON: dicts, lists, numbers, texts, dataclasses, datetimes, numpy arrays and numbers."""
+    if inspect.iscoroutine(value):
+        value.close()
+        raise TypeError(
+            f"a coroutine can not be sent: {value.__qualname__} was called without await; in an async def await it, "
+            "in a def call what waits by itself, as infer does"
+        )
     try:
         return orjson.dumps(value, default=_plain, option=OPTIONS)
     except (TypeError, RecursionError) as error:

@@ -134,6 +134,16 @@ def test_list_shows_the_models_that_are_served_and_their_sessions(
     assert "Models" not in capsys.readouterr().out
 
 
+def test_check_warns_of_files_without_which_a_function_would_be_in_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_check(app_in(tmp_path / "app", score=SCORE), (), (), as_json=False) == 0
+    first, second = capsys.readouterr().err.splitlines()
+    where = "warning: functions/score.py:{} of function 'score': '{}' is not there; put it there before"
+    assert first.startswith(where.format("7: inferenceSession 'told'", "answers.json"))
+    assert second.startswith(where.format("5: inferenceSession 'near'", "models/street.xml"))
+
+
 def test_check_says_where_grpc_is_needed_and_not_installed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

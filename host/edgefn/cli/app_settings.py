@@ -10,7 +10,7 @@ import typer
 
 from edgefn.cli.opening import app_root
 from edgefn.errors import EdgefnError, SettingError, listing, nearest
-from edgefn.settings import read_json
+from edgefn.settings import read_local
 
 NEW = {"IsEncrypted": False, "Values": {}}
 
@@ -63,7 +63,7 @@ def _reporting(command: Any) -> int:
 
 def _opened(root: Path | None) -> tuple[Path, dict[str, Any]]:
     path = app_root(root) / "local.settings.json"
-    document = read_json(path) if path.exists() else json.loads(json.dumps(NEW))
+    document = read_local(path) if path.exists() else json.loads(json.dumps(NEW))
     if document.get("IsEncrypted", True):
         raise SettingError(f"{path}: its values are encrypted; decrypt them with `func settings decrypt`")
     if not isinstance(document.setdefault("Values", {}), dict):
@@ -80,4 +80,4 @@ def _write(path: Path, document: dict[str, Any]) -> None:
     except json.JSONDecodeError:
         raise SettingError(f"{path}: holds comments, which would be lost; change it by hand") from None
     except OSError as error:
-        raise SettingError(f"{path}: can not be written: {error}") from None
+        raise SettingError(f"{path}: can not be written: {error.strerror}; make it writable for this user") from None

@@ -17,7 +17,7 @@ from edgefn.cli.plan import Plan
 from edgefn.cli.templates import Template, files_in, filled, filled_code
 from edgefn.errors import EdgefnError, listing
 from edgefn.imports import FOLDER, SCRIPT
-from edgefn.settings import read_json
+from edgefn.settings import read_json, read_local
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 REQUIREMENT = re.compile(r"^edgefn(?:\[([^]]*)\])?(?=[^\w.-]|$)", re.MULTILINE)
@@ -140,7 +140,7 @@ def _copied(template: Template) -> Iterator[tuple[str, bytes]]:
 def _add_settings(result: Generated, template: Template, code: str, answers: Mapping[str, str]) -> None:
     """Those that the function names and the app lacks."""
     path = result.plan.root / "local.settings.json"
-    document = _document(path) or {"IsEncrypted": False}
+    document = (read_local(path) if path.exists() else {}) or {"IsEncrypted": False}
     known = {name.lower() for name in document.get("Values") or {}}
     declared = template.document.get("settings", {}).items()
     values = {name: filled(value, answers) for name, value in declared if name in code and name.lower() not in known}

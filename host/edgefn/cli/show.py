@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import typer
 
+from edgefn.cli.absent import absent_files
 from edgefn.cli.display import counted
 from edgefn.cli.opening import open_app
 from edgefn.cli.served import lacking, mistaken, served_lines, served_models
@@ -50,7 +51,7 @@ def run_check(root: Path | None, only: tuple[str, ...], given: tuple[str, ...], 
         return 1 if errors else 0
     for error in errors:
         typer.echo(error, err=True)
-    warnings = [*app.warnings, *mistaken(app)]
+    warnings = [*app.warnings, *mistaken(app), *absent_files(app)]
     for warning in warnings:
         typer.echo(f"warning: {redact(warning)}", err=True)
     typer.echo(

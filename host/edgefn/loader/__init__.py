@@ -19,7 +19,8 @@ from edgefn.contracts import Hub, Services
 from edgefn.desired import Desired
 from edgefn.errors import EdgefnError, SettingError, listing, nearest
 from edgefn.function import Direction, Function, RetryPolicy
-from edgefn.imports import AppModule, ignored, import_app, reason
+from edgefn.import_reasons import reason
+from edgefn.imports import AppModule, ignored, import_app
 from edgefn.loader.bindings import bind
 from edgefn.loader.converters import has_implicit_output, with_converters
 from edgefn.loader.declared import Declared, declared_in

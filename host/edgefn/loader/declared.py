@@ -87,6 +87,11 @@ def _apps(modules: Sequence[AppModule], root: Path, found: Found) -> Iterator[tu
         apps = _instances(module, func.FunctionRegister)
         if module.path.parent == root and len(apps) != 1:
             found.errors.append(_not_one(module, apps, root))
+        elif not apps and _makes_one(module):
+            found.warnings.append(
+                f"{shown(module.path, root)}: its FunctionApp is in no variable of the module, so its functions do not "
+                "run; right would be: app = edgefn.FunctionApp()"
+            )
         else:
             yield from ((app, module) for app in apps.values())
     for module in loaded:
@@ -113,6 +118,12 @@ def _instances(module: AppModule, kind: type) -> dict[str, Any]:
         if issubclass(type(value), kind):
             unique.setdefault(id(value), (name, value))
     return dict(unique.values())
+
+
+def _makes_one(module: AppModule) -> bool:
+    """Whether the code of a module makes a FunctionApp, while no variable of it holds an app or a blueprint."""
+    file = module.path / "__init__.py" if module.path.is_dir() else module.path
+    return b"FunctionApp(" in file.read_bytes() and not _instances(module, func.Blueprint)
 
 
 def _not_one(module: AppModule, apps: Mapping[str, Any], root: Path) -> str:

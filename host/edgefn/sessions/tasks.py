@@ -47,7 +47,8 @@ def open_session(
 def _classes(model: OpenedModel, ports: Sequence[Port], options: ModelOptions, labels: Labels) -> Read:
     if len(ports) > 1:
         raise ModelError(
-            f"model '{model.name}' has outputs {listing(map(str, ports))}; declare 'outputNames': the scores"
+            f"model '{model.name}' has outputs {listing(map(str, ports))}; declare 'outputNames': the scores;"
+            " a model that finds objects is for an edgefn.DetectionSession"
         )
     check_classes(ports[0])
     count = int(np.prod(ports[0].shape))

@@ -74,7 +74,7 @@ class Recording:
             os.replace(part, path)
         except OSError as error:
             part.unlink(missing_ok=True)
-            raise EdgefnError(f"{path}: can not be written: {error}; name another file with --out") from None
+            raise EdgefnError(f"{path}: can not be written: {error.strerror}; name another file with --out") from None
 
 
 def _fields(recording: Recording) -> Mapping[str, Any]:

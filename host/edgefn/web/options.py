@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 from edgefn.errors import SettingError, listing, nearest
 from edgefn.extensions import read_extension
 from edgefn.function import Options
-from edgefn.settings import HostConfig, Settings, read_json
+from edgefn.settings import HostConfig, Settings, read_local
 from edgefn.web.replies import header
 from edgefn.web.templates import TemplateError, parse_template
 
@@ -160,7 +160,7 @@ def _urls(declared: str) -> dict[str, Any]:
 
 
 def _local(path: Path) -> dict[str, Any]:
-    section = (read_json(path) if path.exists() else {}).get("Host") or {}
+    section = (read_local(path) if path.exists() else {}).get("Host") or {}
     if not isinstance(section, dict):
         raise SettingError(f"{path}: Host should be an object, found {section!r}")
     known = {name.lower(): name for name in LOCAL}
