@@ -52,10 +52,10 @@ def test_a_module_may_have_the_name_of_one_of_python_or_of_an_installed_package(
     [
         (
             "@app.video_frame_trigger(arg_name='frame', sourse='0')\ndef f(frame): ...",
-            "missing 1 required positional argument: 'source'; found 'sourse'; did you mean 'source'?;"
-            " video_frame_trigger takes arg_name, source, policy, ",
+            "TypeError: video_frame_trigger() missing 1 required positional argument: 'source'; found 'sourse';"
+            " did you mean 'source'?; it takes arg_name, source, policy, ",
         ),
-        ("@app.edge_hub_trigger\ndef f(m): ...", "'input_name'; edge_hub_trigger takes arg_name, input_name, "),
+        ("@app.edge_hub_trigger\ndef f(m): ...", "'input_name'; it takes arg_name, input_name, "),
         ("@app.twin_trigger\ndef f(t): ...", "found a function: the decorator has no brackets; arg_name="),
         (
             "@app.twin_trigger(arg_name=3)\ndef f(t): ...",
@@ -67,6 +67,7 @@ def test_a_module_may_have_the_name_of_one_of_python_or_of_an_installed_package(
             "no attribute 'video_trigger'; did you mean 'video_frame_trigger'?",
         ),
         ("@edgefn.twin_trigger('t')\ndef f(t): ...", "app = edgefn.FunctionApp(), then @app.twin_trigger(...); it has"),
+        ("@app.setting('s', 'S', 'd', 4)\ndef f(s): ...", "but 5 were given; it takes arg_name, name, default"),
         ("dict(a=1)(b=2)", "TypeError: 'dict' object is not callable"),
         ("def g(a): ...\ng()", "TypeError: g() missing 1 required positional argument: 'a'"),
     ],

@@ -14,7 +14,7 @@ from edgefn.errors import Place, listing, nearest
 from edgefn.logs import is_user_file
 from edgefn.places import shown
 
-CALL = re.compile(r"^(?:\w+\.)*(\w+)\(\) (?:missing \d+ required|got an unexpected keyword argument '(\w+)'|takes \\d)")
+CALL = re.compile(r"^(?:\w+\.)*(\w+)\(\) (?:missing \d+ required|got an unexpected keyword|takes )")
 """How Python begins when a call has not the arguments of a function."""
 OTHERS = ("self", "other", "kwargs")
 """Parameters that nobody names."""
@@ -26,7 +26,7 @@ def reason(error: BaseException, path: Path, root: Path) -> str:
     places = [Place(shown(Path(frame.filename), root), frame.lineno or 0) for frame in frames]
     file = shown(path / "__init__.py" if path.is_dir() else path, root)
     own = next((place for place in reversed(places) if place.file == file), None)
-    text = f"{type(error).__name__}: {error}{_remedy(error, frames[-1] if frames else None)}"
+    text = f"{type(error).__name__}: {_said(error, frames[-1] if frames else None)}"
     if isinstance(error, SyntaxError) and error.filename:
         places.append(Place(shown(Path(error.filename), root), error.lineno or 0))
         text = f"{type(error).__name__}: {error.msg}" + (f": {error.text.strip()}" if error.text else "")
@@ -43,29 +43,27 @@ def reason(error: BaseException, path: Path, root: Path) -> str:
     return f"{place}: {text}"
 
 
-def _remedy(error: BaseException, frame: traceback.FrameSummary | None) -> str:
-    """What would be right where the name of a decorator or of its arguments is wrong; nothing for other errors."""
+def _said(error: BaseException, frame: traceback.FrameSummary | None) -> str:
+    """What an error says, with what would be right where the name of a decorator or of its arguments is wrong."""
+    text = str(error)
     if isinstance(error, AttributeError) and isinstance(error.obj, FunctionApp | Blueprint):
-        return nearest(str(error.name), [name for name in dir(error.obj) if name[0] != "_"])
-    if not isinstance(error, TypeError) or (call := CALL.match(str(error))) is None:
-        return ""
-    decorator = inspect.getattr_static(FunctionApp, call[1], None)
-    if not inspect.isfunction(decorator):
-        return ""
+        return f"{text}{nearest(str(error.name), [name for name in dir(error.obj) if name[0] != '_'])}"
+    call = CALL.match(text) if isinstance(error, TypeError) else None
+    decorator = inspect.getattr_static(FunctionApp, call[1], None) if call else None
+    if call is None or not inspect.isfunction(decorator):
+        return text
     taken = [name for name in inspect.signature(decorator).parameters if name not in OTHERS]
     unknown = [name for name in _keywords(frame, call[1]) if name not in taken]
     found = f"; found '{unknown[0]}'{nearest(unknown[0], taken)}" if unknown else ""
-    return f"{found}; {call[1]} takes {listing(taken)}"
+    return f"{text[call.start(1) :]}{found}; it takes {listing(taken)}"
 
 
 def _keywords(frame: traceback.FrameSummary | None, name: str) -> list[str]:
-    """The keywords of a call in the user's code, as it is written there."""
-    if frame is None:
+    """The keywords of a call in the user's code, as it is written there; none where it is another code by now."""
+    try:
+        tree = ast.parse(Path(frame.filename).read_bytes() if frame else b"")
+    except (OSError, SyntaxError, ValueError):
         return []
-    calls = (
-        node
-        for node in ast.walk(ast.parse(Path(frame.filename).read_bytes()))
-        if isinstance(node, ast.Call) and node.lineno == frame.lineno
-        if isinstance(node.func, ast.Attribute) and node.func.attr == name
-    )
-    return [keyword.arg for call in calls for keyword in call.keywords if keyword.arg]
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and frame and node.lineno == frame.lineno)
+    named = (call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == name)
+    return [keyword.arg for call in named for keyword in call.keywords if keyword.arg]
