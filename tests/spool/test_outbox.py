@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edgefn.contracts import EdgeMessage
+from edgefn.contracts import EdgeMessage, HubState
 from edgefn.errors import NotConnected, SettingError
 from edgefn.metrics import Metrics
 from edgefn.settings import HostConfig
@@ -204,3 +204,18 @@ async def test_a_value_that_no_file_takes_is_an_error_of_who_puts_it_and_not_of_
         assert both[1] is None
         await until(lambda: hub.bodies == [b"1"])
         assert spool.fault == ""
+
+
+async def test_a_hub_that_is_away_for_long_costs_no_memory_for_the_messages_that_had_to_go(tmp_path: Path) -> None:
+    """Each of them would be kept in mind by its number, for days."""
+    hub = ScriptedHub()
+    hub.state, hub.answer = HubState.OFFLINE, lambda message: NotConnected("away")
+    async with spool_in(tmp_path, hub, outbox={"max_messages": 10}) as spool:
+        for first in range(0, 4000, 200):
+            await spool.outbox.put([out(str(number)) for number in range(first, first + 200)])
+        assert len(spool.outbox.tail._gone) <= spool.outbox.tail.near
+        hub.state, hub.answer = HubState.ONLINE, lambda message: None
+        spool.on_state(hub.state)
+        await until(lambda: len(hub.bodies) == 10)
+        await spool.sent()
+    assert hub.bodies == [str(number).encode() for number in range(3990, 4000)]

@@ -42,8 +42,8 @@ class Stored:
     """What became of messages that were to be stored, in one transaction."""
 
     rows: list[Waiting] = field(default_factory=list)
-    dropped: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
-    """Older messages that had to go, by destination."""
+    dropped: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    """Messages that had to go for later ones, by destination."""
     lost: dict[tuple[str, str, str], int] = field(default_factory=lambda: defaultdict(int))
     """How many were not kept, by output, destination and cause."""
     full: bool = False
@@ -141,7 +141,8 @@ class Outbox:
         for destination, dropped in stored.dropped.items():
             self._tail(destination).gone(dropped)
         for row in stored.rows:
-            self._tail(row.destination).add([row])
+            if row.id not in stored.dropped[row.destination]:
+                self._tail(row.destination).add([row])
         return True
 
     def _tail(self, destination: str) -> Tail[Waiting]:
@@ -222,7 +223,7 @@ class Outbox:
         ):
             connection.execute("DELETE FROM outbox WHERE id = ?", (row[0],))
             self.totals.add(output, wanted, -row[1], -1)
-            stored.dropped[wanted].append(row[0])
+            stored.dropped[wanted].add(row[0])
             stored.lost[output, wanted, "full"] += 1
 
     def _bury_unsent(

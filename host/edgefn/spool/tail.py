@@ -38,6 +38,7 @@ class Tail(Generic[R]):
         self._reading = asyncio.Lock()
         self._out: set[int] = set()
         self._gone: set[int] = set()
+        """Rows near that are not in the file any more."""
         self.arrived = asyncio.Event()
         """Set when there may be a row to take."""
 
@@ -123,7 +124,7 @@ class Tail(Generic[R]):
 
     def gone(self, ids: Iterable[int]) -> None:
         """Tells that somebody else has removed rows."""
-        self._gone.update(number for number in ids if number not in self._out)
+        self._gone.update(number for number in ids if number <= self._reached and number not in self._out)
 
     def read_again(self) -> None:
         """Forgets what is near, since the file changed under it."""
