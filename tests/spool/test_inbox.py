@@ -13,7 +13,7 @@ from edgefn.contracts import HubState, Outcome, Status
 from edgefn.errors import SpoolError
 from edgefn.spool import Spool, Subscription
 from edgefn.spool.inbox import Received
-from tests.spool.ports import ScriptedHub, came, out, spool_in, until
+from tests.spool.ports import ScriptedHub, came, counted, out, spool_in, until
 
 
 async def taken(subscription: Subscription, count: int) -> list[Received]:
@@ -208,15 +208,21 @@ async def test_a_dead_letter_that_is_replayed_runs_again(tmp_path: Path) -> None
         assert await spool.dead_letters() == []
 
 
-async def test_dead_letters_are_bounded_and_the_oldest_goes(tmp_path: Path) -> None:
+async def test_dead_letters_are_bounded_and_the_oldest_goes_which_is_told_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async with spool_in(tmp_path, deadLetters={"maxMessages": 3}) as spool:
         subscription = spool.inbox.subscribe("f", "in")
         for number in range(5):
             await spool.inbox.on_input(came(str(number)))
             await subscription.dead(await taken(subscription, 1), ValueError(str(number)))
         assert [letter.message.body for letter in await spool.dead_letters()] == [b"4", b"3", b"2"]
+        assert counted(spool._metrics, "edgefn_spool_dead_letters_dropped") == 2
+        assert caplog.text.count("There are too many dead letters, or too old ones: the oldest go") == 1
         assert await spool.discard((await spool.dead_letters())[0].id)
         assert len(await spool.dead_letters()) == 2
+    async with spool_in(tmp_path, functions=["f"], deadLetters={"maxAge": 0.001}) as spool:
+        assert await spool.dead_letters() == []
 
 
 async def test_a_message_that_ends_the_process_each_time_is_a_dead_letter(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ class Inbox:
         """
         now, limit = self.store.clock.now(), self.options.inbox.max_crashes
 
-        def work(connection: sqlite3.Connection) -> int:
+        def work(connection: sqlite3.Connection) -> tuple[int, int]:
             marks = ", ".join("?" * len(known)) or "''"
             gone = connection.execute(
                 f"SELECT id, function FROM inbox WHERE function NOT IN ({marks})", known
@@ -143,9 +143,10 @@ class Inbox:
                 bury_input(connection, number, now, crashes, reason, "")
             connection.executemany("DELETE FROM inbox WHERE id = ?", [(number,) for number, _ in (*gone, *crashed)])
             self._count(connection)
-            return len(gone) + len(crashed)
+            return len(gone) + len(crashed), trim(connection, self.options.dead_letters, now)
 
-        buried = await self.store.run(work)
+        buried, trimmed = await self.store.run(work)
+        self.outbox.count_trimmed(trimmed)
         if buried:
             self.dead.labels("inbox").inc(buried)
             log.error("%d messages that waited became dead letters; see edgefn dead-letter list", buried)
@@ -525,14 +526,14 @@ class Subscription:
         """Makes dead letters of messages that their function failed on for good; raises SpoolError."""
         reason, traceback = reason_of(error)
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: sqlite3.Connection) -> int:
             now = self._store.clock.now()
             for row in rows:
                 bury_input(connection, row.id, now, row.attempts + 1, reason, traceback)
             self._inbox.delete(connection, rows)
-            trim(connection, self._inbox.options.dead_letters, now)
+            return trim(connection, self._inbox.options.dead_letters, now)
 
-        await self._store.run(work)
+        self._inbox.outbox.count_trimmed(await self._store.run(work))
         self._inbox.dead.labels("inbox").inc(len(rows))
         self._left(rows)
 

@@ -46,6 +46,8 @@ class Stored:
     """Messages that had to go for later ones, by destination."""
     lost: dict[tuple[str, str, str], int] = field(default_factory=lambda: defaultdict(int))
     """How many were not kept, by output, destination and cause."""
+    trimmed: int = 0
+    """Dead letters that had to go."""
     full: bool = False
     """Nothing was stored: there is no room, and the output would rather wait."""
 
@@ -92,6 +94,8 @@ class Outbox:
         self._room = asyncio.Event()
         self._lost = metrics.counter("edgefn_spool_lost", "Messages that were not kept", ("output", "cause"))
         self._dead = metrics.counter("edgefn_spool_dead_letters", "Messages that failed for good", ("box",))
+        text = "Dead letters that had to go, since there were too many, or they were too old"
+        self._trimmed = metrics.counter("edgefn_spool_dead_letters_dropped", text)
         self._told: set[tuple[str, str]] = set()
         self._left_over: list[Waiting] = []
         store.opened.append(self.totals.count)
@@ -138,6 +142,7 @@ class Outbox:
             return False
         for (output, destination, cause), count in stored.lost.items():
             self.count_lost(output, destination, cause, count)
+        self.count_trimmed(stored.trimmed)
         for destination, dropped in stored.dropped.items():
             self._tail(destination).gone(dropped)
         for row in stored.rows:
@@ -235,7 +240,7 @@ class Outbox:
             body, reason = b"", f"{reason} (its body of {len(message.body)} bytes is not kept)"
             head = without_body(head)
         bury_unsent(connection, outgoing, head, body, now, reason)
-        trim(connection, self._options.dead_letters, now)
+        stored.trimmed += trim(connection, self._options.dead_letters, now)
         stored.lost[message.output_name, outgoing.destination, cause] += 1
 
     def count_lost(self, output: str, destination: str, cause: str, count: int = 1) -> None:
@@ -246,6 +251,13 @@ class Outbox:
         if (output, cause) not in self._told and cause in LOST:
             self._told.add((output, cause))
             log.warning("%s", LOST[cause].format(output=output, whom=destination or "the hub"))
+
+    def count_trimmed(self, count: int) -> None:
+        """Counts dead letters that had to go; the first are told."""
+        if count and ("", "trimmed") not in self._told:
+            self._told.add(("", "trimmed"))
+            log.warning("There are too many dead letters, or too old ones: the oldest go; see edgefn dead-letter list")
+        self._trimmed.inc(count)
 
     # --- without a store -----------------------------------------------------------------------------------------
 
@@ -336,14 +348,14 @@ class Outbox:
     async def bury(self, row: Waiting, attempts: int, reason: str, cause: str) -> None:
         """Makes a dead letter of a message that the hub does not take; raises SpoolError, and then takes it back."""
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: sqlite3.Connection) -> int:
             now = self._store.clock.now()
             if bury_output(connection, row.id, now, attempts, reason):
                 self.totals.add(row.output, row.destination, -row.size, -1)
-            trim(connection, self._options.dead_letters, now)
+            return trim(connection, self._options.dead_letters, now)
 
         try:
-            await self._store.run(work)
+            self.count_trimmed(await self._store.run(work))
         except SpoolError:
             self._tail(row.destination).back([row])
             raise
