@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -269,3 +270,26 @@ async def test_the_file_tells_nothing_at_debug_level_of_what_messages_hold(
         await spool.outbox.put([out("a secret body")])
         await spool.idle()
     assert "a secret body" not in caplog.text
+
+
+async def test_a_row_that_can_not_be_read_is_a_dead_letter_and_holds_up_no_other(tmp_path: Path) -> None:
+    async with spool_in(tmp_path, functions=["f"]) as spool:
+        spool.inbox.subscribe("f", "in")
+        await spool.sender.stop()
+        for number in range(3):
+            await spool.inbox.on_input(came(f"in {number}"))
+            await spool.outbox.put([out(f"out {number}")])
+    with closing(connect(tmp_path / FILE)) as file:
+        for box in ("inbox", "outbox"):
+            file.execute(f"UPDATE {box} SET head = ? WHERE id = 2", (b'{"message_id": "\xff',))
+    hub = ScriptedHub()
+    async with spool_in(tmp_path, hub, functions=["f"]) as spool:
+        ours = spool.inbox.subscribe("f", "in")
+        assert [row.message.text for row in await ours.take(3, 3)] == ["in 0", "in 2"]
+        await until(lambda: hub.bodies == [b"out 0", b"out 2"])
+        letters = await spool.dead_letters()
+        assert sorted((each.box, each.message.body) for each in letters) == [("inbox", b"in 1"), ("outbox", b"out 1")]
+        assert {each.reason for each in letters} == {"what is known of it can not be read: the file is damaged"}
+        assert not await spool.replay(letters[0].id)
+        await until(lambda: spool.outbox.totals.messages == 0)
+        assert spool.inbox.totals()[0] == 2

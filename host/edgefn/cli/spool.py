@@ -140,7 +140,7 @@ def _for_each(
 def _not_done(connection: sqlite3.Connection, number: int) -> EdgefnError:
     found = letter(connection, number)
     if found is not None and not found.is_whole:
-        return EdgefnError(f"dead letter {number}: its body was too large to be kept; it can be discarded only")
+        return EdgefnError(f"dead letter {number}: not all of it was kept; it can be discarded only")
     return _none(connection, number)
 
 

@@ -12,9 +12,10 @@ from typing import Any
 
 from edgefn.contracts import EdgeMessage, Outgoing
 from edgefn.spool.options import DeadLetterOptions
-from edgefn.spool.records import ABOUT, head_of, is_whole, message_of
+from edgefn.spool.records import ABOUT, UNREADABLE, head_of, is_whole, message_of, without_body
 
 COLUMNS = "id, box, function, name, destination, stored, died, attempts, reason, traceback, size, head, body"
+DAMAGED = "what is known of it can not be read: the file is damaged"
 TRACEBACK = 16_384
 """Characters of a traceback that are kept, the last ones."""
 
@@ -40,12 +41,16 @@ class DeadLetter:
     size: int
     message: EdgeMessage
     is_whole: bool = True
-    """Whether its body was kept; else it can not be replayed."""
+    """Whether all of it was kept; else it can not be replayed."""
 
 
 def _of_row(row: Sequence[Any]) -> DeadLetter:
     *known, head, body = row
-    return DeadLetter(*known, message_of(head, body), is_whole(head))  # type: ignore[arg-type,call-arg,unused-ignore]
+    try:
+        message, whole = message_of(head, body), is_whole(head)
+    except UNREADABLE:
+        message, whole = EdgeMessage(body), False
+    return DeadLetter(*known, message, whole)  # type: ignore[arg-type,call-arg,unused-ignore]
 
 
 def letters(connection: sqlite3.Connection, limit: int = 100, before: int = 0) -> list[DeadLetter]:
@@ -60,7 +65,7 @@ def letter(connection: sqlite3.Connection, number: int) -> DeadLetter | None:
 
 
 def bury_input(
-    connection: sqlite3.Connection, number: int, now: float, attempts: int, reason: str, traceback: str
+    connection: sqlite3.Connection, number: int, now: float, attempts: int, reason: str, traceback: str = ""
 ) -> None:
     """Copies a message of the inbox to the dead letters; the caller removes it there."""
     connection.execute(
@@ -92,6 +97,31 @@ def bury_unsent(
         "destination) VALUES ('outbox', '', ?, ?, ?, ?, ?, ?, 0, ?, '', ?)",
         (output, head, body, size, now, now, reason, outgoing.destination),
     )
+
+
+def readable(
+    connection: sqlite3.Connection, box: str, query: str, given: Sequence[Any], now: float
+) -> tuple[list[tuple[Any, ...]], int]:
+    """The rows of a query that ends with head and body, each with its message behind that; and how many there were that
+    can not be read, which are dead letters now: they would hold up all others.
+    """
+    buried = 0
+    while True:
+        found, damaged = [], []
+        for row in connection.execute(query, given).fetchall():
+            try:
+                found.append((*row, message_of(*row[-2:])))
+            except UNREADABLE:
+                damaged.append(row[0])
+        if not damaged:
+            return found, buried
+        bury = bury_input if box == "inbox" else bury_output
+        for number in damaged:
+            bury(connection, number, now, 0, DAMAGED)
+            letter_id = connection.execute("SELECT max(id) FROM dead").fetchone()[0]
+            connection.execute("UPDATE dead SET head = ? WHERE id = ?", (without_body(b"{}"), letter_id))
+        connection.executemany(f"DELETE FROM {box} WHERE id = ?", [(number,) for number in damaged])
+        buried += len(damaged)
 
 
 def trim(connection: sqlite3.Connection, options: DeadLetterOptions, now: float) -> int:

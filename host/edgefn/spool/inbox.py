@@ -19,10 +19,10 @@ from edgefn.errors import EdgefnError, SpoolError, StillRunning
 from edgefn.logs import user_traceback
 from edgefn.metrics import Metrics
 from edgefn.redaction import redact
-from edgefn.spool.dead_letters import bury_input, trim
+from edgefn.spool.dead_letters import bury_input, readable, trim
 from edgefn.spool.options import SpoolOptions
 from edgefn.spool.outbox import Outbox
-from edgefn.spool.records import ABOUT, fingerprint, head_of, id_of_output, message_of
+from edgefn.spool.records import ABOUT, fingerprint, head_of, id_of_output
 from edgefn.spool.store import Store, Work, to_its_end
 from edgefn.spool.tail import Tail
 
@@ -287,6 +287,21 @@ class Inbox:
                 self._messages -= 1
                 self._bytes -= row.size
 
+    def read(
+        self, connection: sqlite3.Connection, query: str, given: Sequence[Any]
+    ) -> tuple[list[tuple[Any, ...]], int]:
+        """Rows with their messages, and how many were damaged; in the writer's thread."""
+        rows, damaged = readable(connection, "inbox", query, given, self.store.clock.now())
+        if damaged:
+            self._count(connection)
+        return rows, damaged
+
+    def count_damaged(self, count: int) -> None:
+        """Counts messages that could not be read; they are told."""
+        if count:
+            self.dead.labels("inbox").inc(count)
+            log.error("%d messages in the inbox are damaged, and dead letters; see edgefn dead-letter list", count)
+
     def left(self) -> None:
         """There is more room than before."""
         self._next_turn()
@@ -409,12 +424,13 @@ class Subscription:
             "SELECT id, size, attempts, crashes, due, head, body FROM inbox "
             "WHERE function = ? AND id > ? ORDER BY id LIMIT ?"
         )
-        rows = await self._store.run(
-            lambda connection: connection.execute(query, (self.function, after, count)).fetchall()
+        rows, damaged = await self._store.run(
+            lambda connection: self._inbox.read(connection, query, (self.function, after, count))
         )
+        self._inbox.count_damaged(damaged)
         return [
-            Received(number, size, attempts, crashes, due, message_of(head, body))
-            for number, size, attempts, crashes, due, head, body in rows
+            Received(number, size, attempts, crashes, due, message)
+            for number, size, attempts, crashes, due, _, _, message in rows
         ]
 
     async def take(self, limit: int, in_hand: int) -> list[Received]:

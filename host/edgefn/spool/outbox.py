@@ -14,10 +14,10 @@ from typing import Any
 from edgefn.contracts import Destination, EdgeMessage, Hub, Outgoing
 from edgefn.errors import HubError, Refused, SpoolError, TooLarge
 from edgefn.metrics import Metrics
-from edgefn.spool.dead_letters import bury_output, bury_unsent, trim
+from edgefn.spool.dead_letters import bury_output, bury_unsent, readable, trim
 from edgefn.spool.lanes import HUB, Lane, ToHub, Waiting
 from edgefn.spool.options import SpoolOptions
-from edgefn.spool.records import ABOUT, has_ttl, head_of, message_of, without_body
+from edgefn.spool.records import ABOUT, has_ttl, head_of, without_body
 from edgefn.spool.store import Store, Work, to_its_end
 from edgefn.spool.tail import Tail
 
@@ -286,11 +286,21 @@ class Outbox:
             "SELECT id, output, size, expires, head, body FROM outbox "
             "WHERE destination = ? AND id > ? ORDER BY id LIMIT ?"
         )
-        asked = (destination, after, count)
-        rows = await self._store.run(lambda connection: connection.execute(query, asked).fetchall())
+
+        def work(connection: sqlite3.Connection) -> tuple[list[tuple[Any, ...]], int]:
+            asked = (destination, after, count)
+            rows, damaged = readable(connection, "outbox", query, asked, self._store.clock.now())
+            if damaged:
+                self.totals.count(connection)
+            return rows, damaged
+
+        rows, damaged = await self._store.run(work)
+        if damaged:
+            self._dead.labels("outbox").inc(damaged)
+            log.error("%d messages in the outbox are damaged, and dead letters; see edgefn dead-letter list", damaged)
         return [
-            Waiting(number, output, size, expires, message_of(head, body), destination, has_ttl(head))
-            for number, output, size, expires, head, body in rows
+            Waiting(number, output, size, expires, message, destination, has_ttl(head))
+            for number, output, size, expires, head, _, message in rows
         ]
 
     def left(self, row: Waiting) -> float:

@@ -23,6 +23,8 @@ FIELDS = (
     "input_name",
     "topic",
 )
+UNREADABLE = (ValueError, TypeError, AttributeError)
+"""What reading a head that is not as it was written ends with."""
 ABOUT = 256
 """Bytes that a row is taken to cost beside its message."""
 
@@ -46,7 +48,7 @@ def head_of(message: EdgeMessage, ttl: float | None = None) -> bytes:
 
 
 def message_of(head: bytes, body: bytes) -> EdgeMessage:
-    """The message of a row."""
+    """The message of a row; raises one of UNREADABLE where the file is damaged there."""
     known: Mapping[str, Any] = orjson.loads(head)
     created = known.get("created")
     return EdgeMessage(
