@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
+T = TypeVar("T")
 log = logging.getLogger("edgefn.state")
 
 
@@ -25,16 +26,23 @@ class Kept:
 
     def read(self) -> dict[str, Any] | None:
         """What was written last; None when there is nothing. A file that can not be used is set aside, and said."""
+        return self.read_as(dict[str, Any])
+
+    def read_as(self, of: Callable[[dict[str, Any]], T]) -> T | None:
+        """What ``of`` makes of what was written last; a document that it raises ValueError or KeyError for is set aside
+        as well.
+        """
         try:
             document = orjson.loads(self._path.read_bytes())
             if not isinstance(document, dict):
                 raise ValueError("it holds no JSON object")
-            return document
+            return of(document)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError, OverflowError) as error:
             aside = self._path.with_name(f"{self._path.name}.unusable-{datetime.now(UTC):%Y%m%dT%H%M%S}")
-            log.warning("%s: can not be used: %s; it is kept as %s, and %s", self._path, error, aside.name, self._then)
+            fault = f"it lacks {error}" if isinstance(error, KeyError) else error
+            log.warning("%s: can not be used: %s; it is kept as %s, and %s", self._path, fault, aside.name, self._then)
             with contextlib.suppress(OSError):
                 self._path.replace(aside)
             return None

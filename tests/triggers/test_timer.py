@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from edgefn.contracts import Event, Outcome, Services, Status
 from edgefn.errors import SettingError
 from edgefn.host import Host
+from edgefn.kept import Kept
 from edgefn.settings import Settings
 from edgefn.triggers.timer import TimerTriggerKind
 from edgefn.triggers.timer_clock import WallClock, time_zone
 from edgefn.triggers.timer_listener import LOOK, TimerListener
-from edgefn.triggers.timer_monitor import Monitor
 from edgefn.triggers.timer_options import TimerTrigger
 from tests.conftest import AppIn
 from tests.ticks import HEAD, PLUGIN
@@ -88,7 +88,7 @@ class Function:
 def listener(
     clock: Clock, schedule: str = FIVE, *, zone: tzinfo = UTC, state: Path | None = None, **options: Any
 ) -> TimerListener:
-    monitor = Monitor(state / "timers" / "f.json") if state else None
+    monitor = Kept(state / "timers" / "f.json", "it starts anew") if state else None
     return TimerListener("f", TimerTrigger.model_validate({"schedule": schedule, **options}), zone, clock, monitor)
 
 

@@ -25,8 +25,8 @@ from edgefn.testing.clock import START, Clock
 from edgefn.triggers.file_forms import Form, form_of
 from edgefn.triggers.mqtt import MqttTrigger
 from edgefn.triggers.timer_clock import time_zone
-from edgefn.triggers.timer_monitor import Record
 from edgefn.triggers.timer_options import TimerTrigger
+from edgefn.triggers.timer_record import Record
 from edgefn.triggers.video_frame import VideoFrameTrigger
 from edgefn.values import json_bytes
 from edgefn.video import first_frame

@@ -16,10 +16,10 @@ from edgefn.contracts import Event, Services, TriggerKind
 from edgefn.errors import BindingError, SettingError
 from edgefn.function import Binding
 from edgefn.hookspecs import hookimpl
+from edgefn.kept import Kept
 from edgefn.ncrontab import Interval
 from edgefn.triggers.timer_clock import Clock, WallClock, time_zone
 from edgefn.triggers.timer_listener import TimerListener
-from edgefn.triggers.timer_monitor import Monitor
 from edgefn.triggers.timer_options import TimerTrigger
 from edgefn.values import first_of_union
 
@@ -63,7 +63,7 @@ class TimerTriggerKind:
         assert isinstance(binding.options, TimerTrigger)
         path = self._services.state / "timers" / f"{binding.function}.json"
         is_monitored = binding.options.use_monitor and not binding.options.schedule.is_frequent
-        monitor = Monitor(path) if is_monitored else None
+        monitor = Kept(path, "a restart does not see what was missed") if is_monitored else None
         zone = time_zone(self._services.settings)
         return TimerListener(binding.function, binding.options, zone, self._clock, monitor, self._loaded)
 

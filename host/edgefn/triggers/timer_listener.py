@@ -17,10 +17,11 @@ from typing import Any
 import orjson
 
 from edgefn.contracts import Emit, Event, Feed
+from edgefn.kept import Kept
 from edgefn.ncrontab import Interval
 from edgefn.triggers.timer_clock import Clock
-from edgefn.triggers.timer_monitor import Monitor, Record
 from edgefn.triggers.timer_options import TimerTrigger
+from edgefn.triggers.timer_record import Record
 from edgefn.workers import work
 
 log = logging.getLogger("Host.Triggers.Timer")
@@ -65,7 +66,7 @@ class TimerListener:
         options: TimerTrigger,
         zone: tzinfo,
         clock: Clock,
-        monitor: Monitor | None,
+        monitor: Kept | None,
         since: datetime | None = None,
     ) -> None:
         self._function = function
@@ -107,7 +108,7 @@ class TimerListener:
     async def _begin(self) -> None:
         """Takes up where the host before left off."""
         now = self._free = self._clock.now()
-        kept = await asyncio.to_thread(self._monitor.read, now) if self._monitor else None
+        kept = await asyncio.to_thread(self._monitor.read_as, Record.of) if self._monitor else None
         self._record = self._taken_up(kept, now)
         if self._record != kept:
             await self._keep()
