@@ -98,7 +98,7 @@ async def test_a_connection_that_is_lost_again_and_again_costs_nothing(tmp_path:
         with peer_of(broker, "out/#") as peer:
             sending = asyncio.ensure_future(in_thread(peer.publish, "in/x", *names))
             for part in (1, 60, 120):
-                await until(lambda part=part: len(set(peer.bodies)) >= part)  # type: ignore[misc]
+                await until(lambda part=part: len(set(peer.bodies)) >= part and is_online(host))  # type: ignore[misc]
                 cable.hush()
                 await cable.pull()
                 await until(lambda: not is_online(host))

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Awaitable
 from pathlib import Path
 
 import pytest
 
 from edgefn.contracts import EdgeMessage, HubState
 from edgefn.errors import AckTimeout, ConnectionLost, HubError, NotConnected, TooLarge
-from edgefn.spool import Spool
+from edgefn.spool import Outbox, Spool
 from tests.spool.ports import ScriptedHub, out, spool_in, until
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the first pause after an error a short one."""
+    monkeypatch.setattr("edgefn.spool.sender.PAUSE", 0.001)
 
 
 async def put(spool: Spool, count: int, output: str = "out") -> list[bytes]:
@@ -66,6 +73,7 @@ async def test_first_arrivals_keep_their_order_however_often_the_connection_ends
     assert len({message.message_id for message in hub.arrived}) == 300
 
 
+@pytest.mark.usefixtures("quick")
 async def test_a_message_on_which_the_hub_ends_the_connection_is_found_and_set_aside(tmp_path: Path) -> None:
     hub = ScriptedHub()
     hub.answer = lambda message: ConnectionLost("closed") if b"poison" in message.body else None
@@ -79,7 +87,33 @@ async def test_a_message_on_which_the_hub_ends_the_connection_is_found_and_set_a
     assert letters[0].reason == "the hub ended the connection on it 5 times, and took the message after it"
 
 
-@pytest.mark.long
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_message_on_which_sending_breaks_is_told_and_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, at_once: bool
+) -> None:
+    hub = ScriptedHub()
+    publish = hub.publish
+
+    def broken(message: EdgeMessage) -> Awaitable[None]:
+        if at_once and message.body == b"odd":
+            raise ValueError("odd")
+        return publish(message)
+
+    monkeypatch.setattr(hub, "publish", broken)
+    hub.answer = lambda message: ValueError("odd") if message.body == b"odd" else None
+    async with spool_in(tmp_path, hub) as spool:
+        await spool.outbox.put([out("a"), out("odd"), out("b")])
+        await until(lambda: hub.bodies == [b"a", b"b"])
+        await spool.outbox.put([out("c")])
+        await until(lambda: spool.outbox.totals.messages == 0)
+        (letter,) = await spool.dead_letters()
+    assert hub.bodies == [b"a", b"b", b"c"]
+    assert letter.reason == "the hub broke (ValueError: odd) on it 5 times, and took the message after it"
+    assert "Sending a message of output 'out' broke: ValueError: odd; please report it" in caplog.text
+
+
+@pytest.mark.usefixtures("quick")
 async def test_a_hub_that_ends_every_connection_makes_no_dead_letters(tmp_path: Path) -> None:
     hub, losses = ScriptedHub(), [0]
 
@@ -167,7 +201,7 @@ async def test_a_fault_of_ours_is_told_and_sending_goes_on(
     hub = ScriptedHub()
     async with spool_in(tmp_path, hub) as spool:
         with monkeypatch.context() as breaking:
-            breaking.setattr(hub, "publish", lambda message: 1 / 0)
+            breaking.setattr(Outbox, "is_clogged", property(lambda outbox: 1 / 0))
             await spool.outbox.put([out("1"), out("2")])
             await until(lambda: "ZeroDivisionError" in caplog.text)
         await spool.sent()

@@ -13,10 +13,10 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
-from edgefn.contracts import HubState
+from edgefn.contracts import EdgeMessage, HubState
 from edgefn.errors import ConnectionLost, HubError, Refused, SpoolError, TooLarge
 from edgefn.metrics import Metrics
 from edgefn.spool.lanes import Lane, Waiting
@@ -28,6 +28,10 @@ log = logging.getLogger("edgefn.spool")
 LOSSES = 5
 PAUSE = 0.1
 LONGEST_PAUSE = 5.0
+
+
+class Broken(HubError):
+    """A fault of ours, or of a library, with a message."""
 
 
 class Sender:
@@ -105,15 +109,20 @@ class Sender:
                 self._outbox.remove([row])
                 self._outbox.count_lost(row.output, row.destination, "expired")
                 continue
-            try:
-                future = asyncio.ensure_future(self._destination.publish(row.message, left if row.has_ttl else None))
-            except BaseException:
-                self._tail.back([row])
-                raise
+            future = asyncio.ensure_future(self._published(row.message, left if row.has_ttl else None))
             self._flying[future] = row
             future.add_done_callback(self._landed)
         if not self._flying and self._error is None and not self._tail.has_more:
             self._idle.set()
+
+    def _published(self, message: EdgeMessage, left: float | None) -> Awaitable[None]:
+        """What the destination gives for a message; a fault of its own at once is one of that message."""
+        try:
+            return self._destination.publish(message, left)
+        except Exception as error:
+            broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            broken.set_exception(error)
+            return broken
 
     def _landed(self, future: asyncio.Future[None]) -> None:
         row = self._flying.pop(future)
@@ -127,7 +136,9 @@ class Sender:
             if self._error is None or isinstance(error, ConnectionLost):
                 self._error = error
         else:
-            self._error = HubError(f"{type(error).__name__}: {error}")
+            text = f"{type(error).__name__}: {error}"
+            log.error("Sending a message of output '%s' broke: %s; please report it", row.output, text, exc_info=error)
+            self._error = Broken(text)
 
     def _arrived(self, row: Waiting) -> None:
         self.sent += 1
@@ -150,8 +161,9 @@ class Sender:
         self._tail.back(failed)
         if isinstance(error, TooLarge | Refused) and alone:
             await self._refused(error)
-        elif isinstance(error, ConnectionLost) and alone:
-            await self._suspected(failed[0])
+        elif isinstance(error, ConnectionLost | Broken) and alone:
+            how = f"broke ({error})" if isinstance(error, Broken) else "ended the connection"
+            await self._suspected(failed[0], how)
         await self._rest()
 
     async def _refused(self, error: TooLarge | Refused) -> None:
@@ -161,15 +173,15 @@ class Sender:
             await self._outbox.bury(row, 1, str(error), cause)
         self._pause = 0.0
 
-    async def _suspected(self, row: Waiting) -> None:
-        """Counts a connection that ended with one message alone on its way."""
+    async def _suspected(self, row: Waiting, how: str) -> None:
+        """Counts a connection that ended, or an attempt that broke, with one message alone on its way."""
         if self._suspect is None or self._suspect.id != row.id:
             self._suspect, self._losses = row, 0
         self._losses += 1
         if self._losses >= LOSSES:
-            await self._try_the_next(row)
+            await self._try_the_next(row, how)
 
-    async def _try_the_next(self, suspect: Waiting) -> None:
+    async def _try_the_next(self, suspect: Waiting, how: str) -> None:
         """Sends the message after the suspect, alone: when it arrives, the suspect is to blame."""
         self._losses = 0
         taken = await self._tail.next()
@@ -189,7 +201,7 @@ class Sender:
             raise
         self._arrived(after)
         whom = taken.destination or "the hub"
-        reason = f"{whom} ended the connection on it {LOSSES} times, and took the message after it"
+        reason = f"{whom} {how} on it {LOSSES} times, and took the message after it"
         await self._outbox.bury(taken, LOSSES, reason, "poison")
 
     async def _rest(self) -> None:
