@@ -54,7 +54,7 @@ def test_a_file_that_is_no_json_object_is_refused_with_its_line(tmp_path: Path, 
 
 def test_a_folder_in_the_place_of_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "host.json").mkdir()
-    with pytest.raises(SettingError, match=r"host.json: can not be read"):
+    with pytest.raises(SettingError, match=r"host.json: can not be read: Is a directory; it should be a text file"):
         load_host_config(tmp_path, {})
 
 

@@ -90,6 +90,11 @@ class StillRunning(EdgefnError):
     """An event that was refused, because an invocation that timed out still holds its thread."""
 
 
+def why(error: BaseException) -> str:
+    """What an error says: of one of the system its words alone, since the path is said already."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
 LONGEST_NAME = 1000
 """Characters; what is longer, as strangers may send it, is like no name, and takes seconds to be compared."""
 

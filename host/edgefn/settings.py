@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from edgefn.errors import SettingError, nearest
+from edgefn.errors import SettingError, nearest, why
 from edgefn.function import Seconds
 from edgefn.places import json_lines, without_comments
 from edgefn.scoring_script import is_scoring_folder
@@ -48,7 +48,7 @@ def read_json(path: Path, where: str = "") -> dict[str, Any]:
     try:
         text = without_comments(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingError(f"{where}: can not be read: {error}; it should be a text file in UTF-8") from None
+        raise SettingError(f"{where}: can not be read: {why(error)}; it should be a text file in UTF-8") from None
     text = TRAILING_COMMAS.sub(lambda match: match[1] or " ", text)
     try:
         value = json.loads(text)

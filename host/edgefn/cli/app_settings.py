@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from edgefn.cli.opening import app_root
-from edgefn.errors import EdgefnError, SettingError, listing, nearest
+from edgefn.errors import EdgefnError, SettingError, listing, nearest, why
 from edgefn.settings import read_local
 
 NEW = {"IsEncrypted": False, "Values": {}}
@@ -80,4 +80,4 @@ def _write(path: Path, document: dict[str, Any]) -> None:
     except json.JSONDecodeError:
         raise SettingError(f"{path}: holds comments, which would be lost; change it by hand") from None
     except OSError as error:
-        raise SettingError(f"{path}: can not be written: {error.strerror}; make it writable for this user") from None
+        raise SettingError(f"{path}: can not be written: {why(error)}; make it writable for this user") from None

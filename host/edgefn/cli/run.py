@@ -17,7 +17,7 @@ import typer
 from edgefn.by_hand import event_by_hand, function_named
 from edgefn.cli.opening import open_app, settings_given
 from edgefn.contracts import EdgeMessage, Event, Input, Outcome, Output
-from edgefn.errors import EdgefnError
+from edgefn.errors import EdgefnError, why
 from edgefn.function import Function
 from edgefn.invocation import Invoker
 from edgefn.loader import App
@@ -150,7 +150,7 @@ def _text(asked: Run) -> str:
     try:
         return asked.file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise EdgefnError(f"--file {asked.file}: can not be read as text: {error}") from None
+        raise EdgefnError(f"--file {asked.file}: can not be read as text: {why(error)}; name a file in UTF-8") from None
 
 
 def described(outcome: Outcome, outputs: Mapping[str, Any]) -> dict[str, Any]:

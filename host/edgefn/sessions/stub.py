@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 from pydantic import BeforeValidator, ConfigDict
 
 from edgefn.contracts import Asset, Box, Candidate, Detection, Needs, PixelBox, Session, SessionKind, Task
-from edgefn.errors import ModelError
+from edgefn.errors import ModelError, why
 from edgefn.function import Binding, Options
 from edgefn.hookspecs import hookimpl
 
@@ -78,7 +78,7 @@ class StubKind:
             recorded = json.loads(path.read_text(encoding="utf-8"))
             return stub_session(path.name, task, recorded)
         except (OSError, ValueError) as error:
-            raise ModelError(f"{binding.where()}: the answers '{path}' can not be used: {error}") from None
+            raise ModelError(f"{binding.where()}: the answers '{path}' can not be used: {why(error)}") from None
 
     def needs(self, binding: Binding) -> Needs:
         """The file of the answers."""

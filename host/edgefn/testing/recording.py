@@ -17,7 +17,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgefn import __version__
-from edgefn.errors import EdgefnError
+from edgefn.errors import EdgefnError, why
 
 FORMAT = 1
 DOCUMENT = "recording.json"
@@ -74,7 +74,7 @@ class Recording:
             os.replace(part, path)
         except OSError as error:
             part.unlink(missing_ok=True)
-            raise EdgefnError(f"{path}: can not be written: {error.strerror}; name another file with --out") from None
+            raise EdgefnError(f"{path}: can not be written: {why(error)}; name another file with --out") from None
 
 
 def _fields(recording: Recording) -> Mapping[str, Any]:

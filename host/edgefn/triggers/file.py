@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from edgefn.contracts import Emit, Event, Feed, Needs, Outcome, Services, Status, TriggerKind
-from edgefn.errors import BindingError, EdgefnError, SpoolError
+from edgefn.errors import BindingError, EdgefnError, SpoolError, why
 from edgefn.function import Binding
 from edgefn.hookspecs import hookimpl
 from edgefn.spool import Subscription
@@ -228,7 +228,7 @@ class FileTriggerKind:
         try:
             value = read(form_of(binding.annotation), file, 0, options)
         except (OSError, FileChanged) as error:
-            raise BindingError(f"{binding.where()}: {path} can not be read: {error}") from None
+            raise BindingError(f"{binding.where()}: {path} can not be read: {why(error)}") from None
         return Event(value, metadata=_about(file))
 
     def needs(self, binding: Binding) -> Needs:
