@@ -37,7 +37,8 @@ WORKDIR /asked
 COPY --from=app /asked .
 RUN python -m venv --without-pip /opt/edgefn \
  && pip --python /opt/edgefn/bin/python install --no-cache-dir --no-compile --find-links wheels -r requirements.txt \
- && find /opt/edgefn -depth -type d \( -name tests -o -name __pycache__ \) -exec rm -r {} +
+ && find /opt/edgefn -depth -type d -name tests -exec rm -r {} + \
+ && { python -m compileall -q --invalidation-mode unchecked-hash /opt/edgefn/lib || :; }
 ARG ACCELERATORS=cpu
 RUN [ "${ACCELERATORS}" != cpu ] || { cd /opt/edgefn/lib/python3*/site-packages/openvino/libs \
  && rm -f libopenvino_intel_gpu_plugin.so libopenvino_intel_npu_plugin.so cache.json; }
@@ -64,6 +65,7 @@ RUN --mount=type=bind,from=app,source=/drivers,target=/drivers \
     install -d /home/edgefn/intel && echo 0 >/home/edgefn/intel/openvino_telemetry; \
     install -d -o 1000 -g 1000 -m 700 /state
 COPY --from=packages /opt/edgefn /opt/edgefn
+RUN PYTHONDONTWRITEBYTECODE=1 /opt/edgefn/bin/python -m edgefn.deploy.bytecode
 COPY --from=app /app /app
 
 # The settings of the app are environment variables. OpenVINO's telemetry is off by the file in the home folder.

@@ -69,7 +69,7 @@ def test_the_user_of_the_image_owns_its_state_folder_and_nothing_else(built: Ima
 
 def test_nothing_is_left_of_the_build(built: Image) -> None:
     programs = {path.name for path in files(built.root, "usr/bin", "usr/local/bin", "usr/libexec")}
-    left = [path for path in files(built.root, *OURS) if path.name in ("__pycache__", "tests") or path.suffix == ".pyc"]
+    left = [path for path in files(built.root, *OURS) if path.name == "tests"]
     caches = [path for path in files(built.root) if path.name in (".cache", "pip-cache") or path.suffix == ".whl"]
     assert programs & {"cc", "gcc", "g++", "clang", "cc1", "make"} == set()
     assert left == []
@@ -80,6 +80,16 @@ def test_nothing_is_left_of_the_build(built: Image) -> None:
         "local.settings.json",
         "sample",
     }
+
+
+def test_a_start_compiles_nothing(container: Container) -> None:
+    lines = (
+        "from importlib.util import cache_from_source as kept",
+        "from edgefn.deploy.bytecode import imported",
+        "print([str(path) for path in imported() if not Path(kept(path)).exists()])",
+    )
+    said = container.run("python", "-c", "\n".join(("from pathlib import Path", *lines)))
+    assert (said.stdout, said.stderr) == ("[]\n", "")
 
 
 def test_the_image_says_how_it_is_run(built: Image) -> None:
