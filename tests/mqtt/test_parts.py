@@ -17,7 +17,7 @@ from edgefn.errors import Refused, SettingError, TooLarge
 from edgefn.mqtt.address import Address, address_of, parsed
 from edgefn.mqtt.connection import Came, _properties_of
 from edgefn.mqtt.deliveries import Delivery, Receipts
-from edgefn.mqtt.intake import Intake
+from edgefn.mqtt.intake import MOST_WAITING, Intake
 from edgefn.mqtt.packets import check, outgoing
 from edgefn.mqtt.remembered import Memory
 from edgefn.mqtt.topics import fault_of_filter, fault_of_topic, identifier, matches, shared
@@ -164,4 +164,28 @@ async def test_a_copy_for_another_function_is_no_redelivery_of_the_first(tmp_pat
             intake.put(connection, came, [one])
             await until(lambda came=came: came.delivery.settled)  # type: ignore[misc]
         assert [len(await one.take(9, 9)) for one in (first, second)] == [1, 1]
+        storing.cancel()
+
+
+async def test_a_broker_that_sends_without_end_and_waits_for_no_acknowledgement_is_left(tmp_path: Path) -> None:
+    """All that waits would be in memory."""
+    async with spool_in(tmp_path) as spool:
+        one = spool.inbox.subscribe("one", "")
+        intake, left = Intake(spool.inbox, "broker", 20, None), []
+        connection: Any = SimpleNamespace(number=1, lost=asyncio.Future(), ask_to_leave=left.append)
+        receipts = Receipts(lambda _: None)
+        for number in range(MOST_WAITING + 10):
+            delivery = Delivery("in/x", b"x", number + 1, False, receipts)
+            intake.put(connection, Came(EdgeMessage(b"x", topic="in/x"), (), delivery, False), [one])
+        assert [str(fault) for fault in left] == [
+            f"broker has sent {MOST_WAITING} messages without acknowledgement; 20 were allowed"
+        ]
+        storing = asyncio.create_task(intake.run())
+        await until(lambda: spool.inbox.totals()[0] == MOST_WAITING)
+        intake.put(connection, Came(EdgeMessage(b"later", topic="in/x"), (), delivery, False), [one])
+        connection.lost.set_result(left[0])
+        anew: Any = SimpleNamespace(number=2, lost=asyncio.Future())
+        again = Delivery("in/x", b"x", 1, True, receipts)
+        intake.put(anew, Came(EdgeMessage(b"again", topic="in/x"), (), again, True), [one])
+        await until(lambda: spool.inbox.totals()[0] == MOST_WAITING + 1)
         storing.cancel()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgefn.errors import SpoolError
 from edgefn.metrics import Metrics
+from edgefn.mqtt.faults import Cause, Fault
 from edgefn.spool import Inbox, Subscription
 from edgefn.spool.inbox import Coming, Delivered
 from edgefn.spool.records import fingerprint
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("edgefn.mqtt")
 
 MOST_WAITING = 1000
-"""Messages that wait to be stored; more come only where nothing is acknowledged, and then they are dropped."""
+"""Messages that wait to be stored; more come only where nothing is acknowledged. Those that may be lost are dropped
+then, for others the connection is given up, and made again.
+"""
 TOGETHER = 256 * 1024
 """Bytes of messages that are stored together; more of them might never have room together."""
 LEAST_KNOWN = 256
@@ -55,6 +58,9 @@ class Intake:
         self._source = source
         self._at_once = receive_maximum
         self._known = known_again(receive_maximum)
+        self._most = max(MOST_WAITING, self._known)
+        self._left: Connection | None = None
+        """The connection that is given up, since more came by it than there is room for."""
         self._dropped = dropped
         self.counts: Counter[str] = Counter()
         """Messages that were not kept, by cause."""
@@ -71,8 +77,16 @@ class Intake:
         if not listening:
             came.delivery.settle()
             self._drop("unheard")
+        elif connection is self._left:
+            return  # what came after a message that was not taken must not overtake it; all of it comes again
         elif not came.message.qos and len(self._waiting) >= MOST_WAITING:
             self._drop("full")
+        elif len(self._waiting) >= self._most:
+            self._left = connection
+            said = (
+                f"{self._source} has sent {self._most} messages without acknowledgement; {self._at_once} were allowed"
+            )
+            connection.ask_to_leave(Fault(Cause.INPUTS, said))
         else:
             self._waiting.append(_Waiting(connection, came, listening))
             self._came.set()
