@@ -219,3 +219,14 @@ async def test_a_hub_that_is_away_for_long_costs_no_memory_for_the_messages_that
         await until(lambda: len(hub.bodies) == 10)
         await spool.sent()
     assert hub.bodies == [str(number).encode() for number in range(3990, 4000)]
+
+
+async def test_a_message_that_will_not_fit_anyway_costs_none_of_those_that_wait(tmp_path: Path) -> None:
+    async with spool_in(tmp_path, shut(), outbox={"max_bytes": 4096}) as spool:
+        await spool.outbox.put([out(b"o" * 2000, "other"), out("old")])
+        for size in (2000, 5000):
+            await spool.outbox.put([out(b"n" * size)])
+        assert spool.outbox.status()["outputs"] == {"other": 1, "out": 1}
+        assert counted(spool._metrics, "edgefn_spool_lost", output="out", cause="full") == 2
+        await spool.outbox.put([out(b"n" * 1000)])
+        assert spool.outbox.status()["outputs"] == {"other": 1, "out": 1}  # the newest, in the place of the oldest

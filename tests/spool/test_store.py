@@ -293,3 +293,19 @@ async def test_a_row_that_can_not_be_read_is_a_dead_letter_and_holds_up_no_other
         assert not await spool.replay(letters[0].id)
         await until(lambda: spool.outbox.totals.messages == 0)
         assert spool.inbox.totals()[0] == 2
+
+
+async def test_a_fault_of_ours_in_the_writer_is_told_and_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Store(tmp_path, power=False)
+    await store.open()
+    store.measure = lambda connection: 1 / 0  # type: ignore[assignment,return-value]
+    await until(lambda: "ZeroDivisionError" in caplog.text)
+    with monkeypatch.context() as breaking:
+        breaking.setattr(store, "_transaction", lambda connection, pieces: 1 / 0)
+        with pytest.raises(SpoolError, match="the writer of the spool broke: ZeroDivisionError"):
+            await store.run(lambda connection: 1)
+    assert await store.run(lambda connection: 2) == 2
+    assert "The writer of the spool broke in a way that was not foreseen, and goes on; please report it" in caplog.text
+    await store.close()

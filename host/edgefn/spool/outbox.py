@@ -218,8 +218,11 @@ class Outbox:
         stored.rows.append(Waiting(number or 0, output, size, expires, message, outgoing.destination, has_ttl))
 
     def _make_room(self, connection: sqlite3.Connection, stored: Stored, outgoing: Outgoing, size: int) -> None:
-        """Removes the oldest messages of an output until one of ``size`` bytes fits, or there are none."""
+        """Removes the oldest messages of an output until one of ``size`` bytes fits; none where that would not help."""
         output = outgoing.message.output_name
+        own, there = self.totals.by_output.get(output, [0, 0]), self.totals.of(outgoing.destination)
+        if there[0] - own[0] >= self._bounds.max_messages or there[1] - own[1] + size > self._bounds.max_bytes:
+            return
         oldest = "SELECT id, size FROM outbox WHERE output = ? AND destination = ? ORDER BY id LIMIT 1"
         wanted = outgoing.destination
         while (

@@ -120,14 +120,25 @@ class Store:
         while not ending:
             pieces, ending = self._taken(max(0.0, ticked + TICK - time.monotonic()))
             if pieces:
-                self._group(pieces)
+                self._guarded(functools.partial(self._group, pieces), pieces)
                 self._tell(pieces)
             if time.monotonic() - ticked >= TICK:
                 ticked = time.monotonic()
-                self._tick()
+                self._guarded(self._tick, [])
         if self._connection is not None:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.close()
+
+    def _guarded(self, step: Callable[[], None], pieces: list[Piece[Any]]) -> None:
+        """Runs a step; a fault of ours in it is told, and must not end the thread: all wait for it."""
+        try:
+            step()
+        except Exception as error:
+            log.exception("The writer of the spool broke in a way that was not foreseen, and goes on; please report it")
+            for piece in pieces:
+                piece.error = piece.error or SpoolError(
+                    f"the writer of the spool broke: {type(error).__name__}: {error}"
+                )
 
     def _taken(self, patience: float) -> tuple[list[Piece[Any]], bool]:
         """What waits, after waiting for the first; and whether the end was asked for."""
