@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import pytest
 
 from edgefn.contracts import EdgeMessage, HubState, MethodReply, MethodRequest
 from edgefn.errors import HubError, NotConnected, SettingError
-from edgefn.hubs.local import LocalHub
+from edgefn.hubs.local import LocalHub, UpstreamFile
 from edgefn.loader import load_app
+from tests.faults.disks import MEGABYTE, small_disk
 
 HubWith = Callable[..., LocalHub]
 
@@ -242,3 +244,17 @@ async def test_a_host_may_start_while_the_cable_is_pulled(hub_with: HubWith) -> 
     hub.plug()
     assert host.states == [HubState.ONLINE]
     await hub.stop()
+
+
+def test_a_message_for_which_the_disk_has_room_in_part_has_not_arrived(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        upstream = UpstreamFile(disk.folder / "upstream.jsonl", 100 * MEGABYTE)
+        upstream.open()
+        taken = 0
+        with suppress(OSError):
+            while True:
+                upstream.write(orjson.dumps({"n": taken, "pad": "x" * 7000}, option=orjson.OPT_APPEND_NEWLINE))
+                taken += 1
+        upstream.close()
+        lines = (disk.folder / "upstream.jsonl").read_bytes().splitlines()
+        assert [orjson.loads(line)["n"] for line in lines] == list(range(taken))

@@ -18,7 +18,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import dataclasses
+import errno
 import logging
+import os
 import threading
 from collections import Counter, deque
 from collections.abc import Mapping
@@ -100,7 +102,10 @@ class UpstreamFile:
                 self._file.close()
                 self._path.replace(self._path.with_suffix(".1.jsonl"))
                 self.open()
-            self._size += self._file.write(line)
+            if self._file.write(line) < len(line):  # the disk had room for a part of it
+                self._file.truncate(self._size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self._size += len(line)
 
     def close(self) -> None:
         with self._lock:
