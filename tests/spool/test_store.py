@@ -8,11 +8,12 @@ import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edgefn.errors import EdgefnError, SpoolError
-from edgefn.spool import FILE, connect
+from edgefn.spool import FILE, connect, schema
 from edgefn.spool.schema import MIGRATIONS, VERSION, open_file
 from edgefn.spool.store import Store
 from tests.faults.disks import small_disk
@@ -114,6 +115,36 @@ async def test_what_can_be_read_of_a_damaged_file_is_saved(tmp_path: Path) -> No
         await spool.idle()
     assert len(hub.arrived) > 20
     assert hub.bodies == sorted(hub.bodies)
+
+
+@pytest.mark.parametrize("step", ["salvage", "set_aside", "_take_rescued"])
+async def test_a_kill_while_a_damaged_file_is_replaced_costs_nothing_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    async with spool_in(tmp_path) as spool:
+        await spool.sender.stop()
+        await spool.outbox.put([out(f"{number:04}" * 500) for number in range(50)])
+    with (tmp_path / FILE).open("r+b") as file:
+        file.seek(36)  # how many pages are free: all rows can be read
+        file.write(b"\0\0\0\7")
+
+    class Killed(BaseException): ...
+
+    done = getattr(schema, step)
+
+    def kill(*arguments: Any, **named: Any) -> None:
+        done(*arguments, **named)
+        if step == "salvage" or list(tmp_path.glob("spool.damaged-*")):
+            raise Killed
+
+    with monkeypatch.context() as dying:
+        dying.setattr(schema, step, kill)
+        with pytest.raises(Killed):
+            open_file(tmp_path, power=False)
+    hub = ScriptedHub()
+    async with spool_in(tmp_path, hub) as spool:
+        await spool.sent()
+    assert hub.bodies == [f"{number:04}".encode() * 500 for number in range(50)]
 
 
 async def test_a_file_that_is_damaged_while_it_is_used_is_replaced(tmp_path: Path) -> None:

@@ -20,6 +20,10 @@ from edgefn.errors import SpoolError
 log = logging.getLogger("edgefn.spool")
 
 FILE = "spool.db"
+RESCUE = "spool.rescue.db"
+"""What is made of a damaged file, until it is whole."""
+ENDINGS = ("", "-wal", "-shm")
+"""Of a file and its journals."""
 BUSY = 5.0
 """Seconds that a transaction waits for another process to end its own."""
 
@@ -89,11 +93,10 @@ def open_file(folder: Path, *, power: bool) -> tuple[sqlite3.Connection, str]:
     path = folder / FILE
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        _take_rescued(path)
         with contextlib.suppress(_Damaged):
             return _opened(path, power=power), ""
-        aside = set_aside(path)
-        connection = _opened(path, power=power)
-        saved = salvage(aside, connection)
+        connection, aside, saved = rescued(path, power=power)
         return connection, f"{path} was damaged: it is kept as {aside.name}, and {saved} messages of it were saved"
     except (sqlite3.Error, OSError) as error:
         raise SpoolError(f"{path}: the spool can not be opened: {error}; {remedy(error)}") from None
@@ -148,13 +151,37 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("COMMIT")
 
 
+def rescued(path: Path, *, power: bool) -> tuple[sqlite3.Connection, Path, int]:
+    """Another file in the place of a damaged one, with what can be read of it; where that is kept, and how many
+    messages were saved. Raises sqlite3.Error and OSError.
+
+    A kill at any moment leaves the damaged file where it is, or the other one whole.
+    """
+    fresh = path.with_name(RESCUE)
+    for ending in ENDINGS:
+        fresh.with_name(fresh.name + ending).unlink(missing_ok=True)
+    with contextlib.closing(_opened(fresh, power=power)) as connection:
+        saved = salvage(path, connection)
+    aside = set_aside(path)
+    _take_rescued(path)
+    return _opened(path, power=power), aside, saved
+
+
+def _take_rescued(path: Path) -> None:
+    """Takes a file into use that was made of a damaged one, where that is not in its place any more."""
+    fresh = path.with_name(RESCUE)
+    if fresh.exists() and not path.exists():
+        set_aside(path)  # its journals, where a kill has left them: they are of the damaged file
+        fresh.rename(path)
+
+
 def set_aside(path: Path) -> Path:
     """Renames a damaged file, with the journals that belong to it; it is never deleted."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     number = 0
     while (aside := path.with_name(f"{path.stem}.damaged-{stamp}{f'-{number}' if number else ''}.db")).exists():
         number += 1
-    for ending in ("", "-wal", "-shm"):
+    for ending in ENDINGS:
         with contextlib.suppress(FileNotFoundError):
             path.with_name(path.name + ending).rename(aside.with_name(aside.name + ending))
     return aside

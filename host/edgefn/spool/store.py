@@ -20,7 +20,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from edgefn.errors import SpoolError
-from edgefn.spool.schema import FILE, is_broken, is_held, open_file, remedy, salvage, set_aside
+from edgefn.spool.schema import FILE, is_broken, is_held, open_file, remedy, rescued
 from edgefn.spool.steady import SteadyClock
 
 log = logging.getLogger("edgefn.spool")
@@ -264,10 +264,8 @@ class Store:
         self.damaged += 1
         path = self._folder / FILE
         try:
-            aside = set_aside(path)
-            fresh, _ = open_file(self._folder, power=self._power)
-            saved = salvage(aside, fresh)
-        except (OSError, SpoolError) as fault:
+            fresh, aside, saved = rescued(path, power=self._power)
+        except (OSError, sqlite3.Error, SpoolError) as fault:
             self.fault = str(fault)
             log.error("%s is damaged (%s), and no other one can be made: %s", path, error, fault)
             return
