@@ -30,6 +30,10 @@ def convolved(value: Any) -> Any:
     return ops.relu(ops.convolution(value, constant(WEIGHTS, value), [1, 1], [1, 1], [1, 1], [1, 1]))
 
 
+def of_bf16(value: Any) -> Any:
+    return ops.convert(value, "bf16")
+
+
 def normalised(image: Any) -> Any:
     """By mean and scale of each channel, then by one number for all."""
     value = ops.divide(ops.subtract(image, constant(MEAN, image)), constant(SCALE, image))
@@ -111,6 +115,7 @@ LEFT: dict[str, Build] = {
     "two that read it": lambda image: ops.concat([image, image * constant(2, image)], 1),
     "another axis more": lambda image: constant(RANDOM.normal(0, 1, (2, 1, 3, 1, 1)), image) * image,
     "no arithmetic": lambda image: convolved(image),
+    "numbers that numpy has not": lambda image: ops.convert(of_bf16(image) - of_bf16(constant(3, image)), "f32"),
 }
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from openvino import Model, Node
 
 ARITHMETIC = {"Add", "Subtract", "Multiply", "Divide"}
+NUMBERS = {"f32", "f16"}
+"""The types of numbers that numpy has too."""
 FIRST, LAST = 1, 3
 """Where the axis of the channels is, of the four of a picture's tensor."""
 FEW, MANY = 16, 256
@@ -58,7 +60,7 @@ def _normalise_rows(parameter: Node) -> None:
     for node, numbers in steps:
         kind = node.get_type_name()
         if kind == "Convert":
-            value = ops.convert(value, node.get_element_type().to_dtype())
+            value = ops.convert(value, node.get_element_type().get_type_name())
         elif kind in ARITHMETIC:
             row = np.tile(np.broadcast_to(numbers, (channels,)), width).reshape(1, 1, 1, -1)
             value = getattr(ops, kind.lower())(value, ops.constant(row, node.get_element_type()))
@@ -98,8 +100,10 @@ def _by_channel(node: Node, axis: int, channels: int) -> Any:
     """What the node adds, subtracts, ... for each channel, an array [1] or [channels]; None when it is not so."""
     import numpy as np
 
+    if node.get_element_type().get_type_name() not in NUMBERS or node.get_attributes()["auto_broadcast"] != "numpy":
+        return None
     numbers = _constant(node)
-    if numbers is None or np.ndim(numbers) > 4 or node.get_attributes()["auto_broadcast"] != "numpy":
+    if numbers is None or np.ndim(numbers) > 4:
         return None
     shape = (1,) * (4 - np.ndim(numbers)) + np.shape(numbers)
     fits = all(n == 1 or (place == axis and n == channels) for place, n in enumerate(shape))
