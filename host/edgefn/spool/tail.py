@@ -35,6 +35,8 @@ class Tail(Generic[R]):
         """The highest id that was handed out or is near."""
         self._behind = True
         """Whether the file may hold rows after that one which are not near."""
+        self._changes = 0
+        """How often the file has changed under it."""
         self._reading = asyncio.Lock()
         self._out: set[int] = set()
         self._gone: set[int] = set()
@@ -95,12 +97,14 @@ class Tail(Generic[R]):
         return row
 
     async def _read_page(self) -> None:
-        self._behind = False
+        self._behind, changes = False, self._changes
         try:
             rows = await self._read(self._reached, PAGE)
         except BaseException:
             self._behind = True
             raise
+        if changes != self._changes:
+            return  # what is near has been forgotten meanwhile: it is in the file, before these rows
         if len(rows) >= PAGE:
             self._behind = True
         for row in rows:
@@ -128,6 +132,7 @@ class Tail(Generic[R]):
 
     def read_again(self) -> None:
         """Forgets what is near, since the file changed under it."""
+        self._changes += 1
         self._near.clear()
         self._gone.clear()
         self._bytes = self._reached = 0
