@@ -258,3 +258,13 @@ def test_a_message_for_which_the_disk_has_room_in_part_has_not_arrived(tmp_path:
         upstream.close()
         lines = (disk.folder / "upstream.jsonl").read_bytes().splitlines()
         assert [orjson.loads(line)["n"] for line in lines] == list(range(taken))
+
+
+def test_a_file_that_somebody_has_removed_is_begun_anew(tmp_path: Path) -> None:
+    upstream, line = UpstreamFile(tmp_path / "upstream.jsonl", 20), b"12345678\n"
+    upstream.open()
+    upstream.write(line)
+    (tmp_path / "upstream.jsonl").unlink()
+    upstream.write(line)
+    upstream.close()
+    assert (tmp_path / "upstream.jsonl").read_bytes() == line

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import dataclasses
 import errno
 import logging
@@ -100,7 +101,8 @@ class UpstreamFile:
                 raise HubError("the local hub does not run; publish after it was started")
             if self._size + len(line) > self._limit and self._size:
                 self._file.close()
-                self._path.replace(self._path.with_suffix(".1.jsonl"))
+                with contextlib.suppress(FileNotFoundError):  # somebody has removed it
+                    self._path.replace(self._path.with_suffix(".1.jsonl"))
                 self.open()
             if self._file.write(line) < len(line):  # the disk had room for a part of it
                 self._file.truncate(self._size)
