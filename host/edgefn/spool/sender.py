@@ -127,7 +127,7 @@ class Sender:
     def _landed(self, future: asyncio.Future[None]) -> None:
         row = self._flying.pop(future)
         self._wake.set()
-        error = asyncio.CancelledError() if future.cancelled() else future.exception()
+        error = HubError("the host stops") if future.cancelled() else future.exception()
         if error is None:
             self._arrived(row)
             return
