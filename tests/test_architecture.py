@@ -21,7 +21,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 
 LAYERS = [
     {"errors", "redaction", "ids", "routes", "scene", "ncrontab", "timely"},
-    {"logs", "contracts", "metrics", "function"},
+    {"logs", "log_levels", "contracts", "metrics", "function"},
     {
         "settings",
         "extensions",

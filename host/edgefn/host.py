@@ -21,6 +21,7 @@ from edgefn.function import Binding, Function
 from edgefn.heartbeat import Heartbeat
 from edgefn.invocation import Invoker
 from edgefn.loader import App
+from edgefn.log_levels import Levels
 from edgefn.logs import user_traceback
 from edgefn.operation import Operation
 from edgefn.sight import Sights
@@ -73,6 +74,8 @@ class Host:
         self.sights = Sights()
         self.restart: Callable[[], None] | None = None
         """Has the process start anew, once this host has stopped; None where nobody would."""
+        self.level_lines: Callable[[Levels, Sequence[str]], None] | None = None
+        """Has log lines written by levels, for functions of these names; None where logging is another's."""
         self.file_errors: Callable[[], Sequence[str]] = list
         """What of the app's files is not what runs, and why."""
         self._started = time.monotonic()

@@ -243,8 +243,7 @@ class Invoker:
             if failed is None:
                 return None
             error = failed
-        text = f"Function execution failed after '{invocation.retry_count}' retries."
-        self._lines.write(logging.ERROR, text, invocation)
+        self._error(f"Function execution failed after '{invocation.retry_count}' retries.", invocation)
         return error
 
     async def _pause(self, delay: float, number: int) -> bool:
@@ -391,7 +390,11 @@ class Invoker:
             return  # a function on video is told of an error at one place the 1st, 2nd, 4th, 8th ... time
         again = f" (there: {times} times by now)" if times > 2 else ""
         head = f"Executed 'Functions.{name}' (Failed, Id={invocation.id}, Duration={duration}ms){again}"
-        self._lines.write(logging.ERROR, f"{head}\n{text}", invocation)
+        self._error(f"{head}\n{text}", invocation)
+
+    def _error(self, text: str, invocation: Invocation) -> None:
+        if self._log.isEnabledFor(logging.ERROR):
+            self._lines.write(logging.ERROR, text, invocation)
 
     def _repeats(self, error: BaseException) -> int:
         """How often a function with many events has failed like this, at this line; 1 for all others."""

@@ -23,7 +23,6 @@ from typing import Any, TextIO
 
 import orjson
 
-from edgefn.errors import SettingError, listing
 from edgefn.redaction import redact
 
 log = logging.getLogger("edgefn.host")
@@ -168,22 +167,6 @@ class _OwnWarnings(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         return not str(record.msg).startswith("Auth level is not applied to non http function app")
-
-
-class UserLevel(logging.Filter):
-    """Leaves out the lines of the functions' own loggers below a level; those of the host have their own."""
-
-    HOST = ("edgefn", "Function.", "azure", "uvicorn")
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        levels = logging.getLevelNamesMapping()
-        if name.upper() not in levels:
-            raise SettingError(f"--user-log-level {name}: should be one of {listing(sorted(levels)).lower()}")
-        self._least = levels[name.upper()]
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return record.levelno >= self._least or record.name.startswith(self.HOST)
 
 
 class LineHandler(logging.StreamHandler[TextIO]):

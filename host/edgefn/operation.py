@@ -15,6 +15,7 @@ from edgefn.extensions import read_extension
 from edgefn.function import Function, Options, Seconds
 from edgefn.kept import Kept
 from edgefn.loader.overlaid import settings_of
+from edgefn.log_levels import Levels
 from edgefn.log_ring import LogRing
 from edgefn.overlay import Overlay
 from edgefn.redaction import hold, secrets_in
@@ -53,7 +54,7 @@ class Operation:
         )
         self.ring = LogRing()
         self._tasks: set[asyncio.Task[None]] = set()
-        self.overlay = Overlay(app, host.swap)
+        self.overlay = Overlay(app, host.swap, self._level)
         self._account = Account(host.status, lambda: self.overlay.in_force)
         options = twin_options(app.root, app.config)
         self._reporter = Reporter(services.hub, self._account, options.report_interval)
@@ -115,6 +116,10 @@ class Operation:
             await asyncio.wait(self._tasks, timeout=1.0)
         await self._services.methods.close()
         logging.getLogger().removeHandler(self.ring)
+
+    def _level(self, levels: Levels) -> None:
+        if self._host.level_lines is not None:
+            self._host.level_lines(levels, self._host.app.names)
 
     def _keep_secret(self, *documents: Mapping[str, Any]) -> None:
         """Keeps what the settings of documents hold out of all that is told, whether they are refused or not."""

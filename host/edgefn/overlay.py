@@ -12,16 +12,20 @@ from edgefn.desired import changes, merged, untouched
 from edgefn.function import Function
 from edgefn.loader import App
 from edgefn.loader.overlaid import OWN, Overlaid, overlaid
+from edgefn.log_levels import Levels
 
 Swap = Callable[[Sequence[Function]], Awaitable[None]]
+Level = Callable[[Levels], None]
 
 
 class Overlay:
-    """Lays documents over one app; ``swap`` puts the functions that come of it into place."""
+    """Lays documents over one app; ``swap`` puts the functions that come of it into place, ``level`` its log levels."""
 
-    def __init__(self, app: App, swap: Swap) -> None:
+    def __init__(self, app: App, swap: Swap, level: Level) -> None:
         self._app = app
         self._swap = swap
+        self._level = level
+        self._levels = Levels()
         self._desired: Mapping[str, Any] = {}
         self._set: Mapping[str, Any] = {}
 
@@ -34,7 +38,8 @@ class Overlay:
     def lay(self, desired: Mapping[str, Any]) -> Overlaid:
         """The functions under a document, before any of them is open; raises SettingError, and nothing is laid."""
         laid = overlaid(self._app, desired)
-        self._desired = desired
+        self._desired, self._levels = desired, laid.levels
+        self.level()
         return laid
 
     async def accept(self, desired: Mapping[str, Any]) -> Sequence[str]:
@@ -53,4 +58,10 @@ class Overlay:
     async def _lay(self, whole: Mapping[str, Any]) -> Overlaid:
         laid = overlaid(self._app, whole)
         await self._swap(laid.functions)
+        self._levels = laid.levels
+        self.level()
         return laid
+
+    def level(self) -> None:
+        """Has log lines written as host.json and what lies over it say, for the functions that there are."""
+        self._level(self._app.config.levels.under(self._levels))

@@ -9,7 +9,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 
 from edgefn.errors import SettingError, nearest, why
 from edgefn.function import Seconds
+from edgefn.log_levels import Levels, read_levels
 from edgefn.places import json_lines, without_comments
 from edgefn.scoring_script import is_scoring_folder
 
@@ -36,6 +37,8 @@ EXTENSIONS = ("edgeHub", "eventHubs", "http", "mqtt", "page", "serving", "spool"
 """The parts of ``extensions`` that are edgefn's. Others are those of the cloud, and of plugins."""
 LIKE = 0.75
 """How much like one of these the name of a part is that is nobody's else."""
+LOGGING = ("fileLoggingMode", "logLevel", "console", "applicationInsights", "openTelemetry")
+"""The parts of ``logging``; only ``logLevel`` has a meaning here."""
 LOCAL_KEYS = {name.lower(): name for name in ("IsEncrypted", "Values", "ConnectionStrings", "Host")}
 
 
@@ -191,6 +194,8 @@ class HostConfig:
     """Seconds an invocation may take; None without limit."""
     functions: tuple[str, ...] = ()
     """The functions to run; empty for all."""
+    levels: Levels = field(default_factory=Levels)
+    """From which level on lines are written."""
 
     def extension(self, name: str) -> Mapping[str, Any]:
         """The object under ``extensions.<name>``, empty when there is none; raises SettingError for another value."""
@@ -226,7 +231,33 @@ def load_host_config(root: Path, environment: Mapping[str, str] = os.environ) ->
         for name in extensions or {}
         if name not in EXTENSIONS and (near := nearest(name, EXTENSIONS, LIKE))
     )
-    return HostConfig(document, warnings, _timeout(path, document), _allowed(path, document))
+    logged = _logging(path, document)
+    warnings += tuple(
+        f"{_at(path, 'logging', name)}: unknown part 'logging.{name}' is ignored{nearest(name, LOGGING)}"
+        for name in logged
+        if name.lower() not in (known.lower() for known in LOGGING)
+    )
+    levels = _levels(path, logged)
+    return HostConfig(document, warnings, _timeout(path, document), _allowed(path, document), levels)
+
+
+def _logging(path: Path, document: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = document.get("logging") or {}
+    if not isinstance(found, dict):
+        raise SettingError(f"{_at(path, 'logging')}: logging should be an object, found {found!r}")
+    return found
+
+
+def _levels(path: Path, logged: Mapping[str, Any]) -> Levels:
+    """The rules of ``logging.logLevel``, which may be written in any case, as all of .NET's names."""
+    name = next((name for name in logged if name.lower() == "loglevel"), None)
+    if name is None:
+        return Levels()
+
+    def where(inner: Sequence[str]) -> str:
+        return f"{_at(path, 'logging', name, *inner)}: logging.{'.'.join((name, *inner))}"
+
+    return read_levels(logged[name], where)
 
 
 def _check_version(path: Path, document: Mapping[str, Any]) -> None:

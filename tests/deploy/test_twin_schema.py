@@ -68,6 +68,7 @@ RIGHT = [
         }
     },
     {"extensions": {}},
+    {"logging": {"logLevel": {"default": "Error", "Function": {"detect": {"User": "Trace"}}}}},
     of("detect", disabled=True),
     of("detect", maxFps=5, everyNth=2, policy="latest", onEnd="loop", restartAfter="00:00:02", motion=0.5),
     of("detect", maxAge=0.5, motionHold="1.00:00:00"),
@@ -117,6 +118,8 @@ WRONG = [
     of("detect", net={"threshold": 1.5}),
     of("detect", net={"thresholds": 0.5}),
     of("detect", net={"hint": "speed"}),
+    {"logging": {"logLevel": {"default": "Loud"}}},
+    {"logging": {"console": {}}},
     of("detect", found={"interval": "soon"}),
     of("detect", found={"interval": -1}),
     of("detect", found={"rate": "often"}),

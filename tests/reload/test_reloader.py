@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from edgefn.contracts import EdgeMessage
 from edgefn.host import Host
 from edgefn.loader import load_app
+from edgefn.log_levels import LineLevels
 from edgefn.reload import Reloader
 from tests.reload.edits import edited
 from tests.spool.ports import until
@@ -271,3 +273,21 @@ async def test_random_edits_good_and_broken_end_in_the_state_of_a_fresh_start(tm
     told = await edited(tmp_path / "app", 60)
     assert told["same_as_fresh"]
     assert told["errors_left"] == []
+
+
+async def test_log_levels_that_are_saved_act_at_once_also_on_functions_that_come_later(folder: Folder) -> None:
+    def levels(level: str) -> str:
+        return json.dumps({"version": "2.0", "logging": {"logLevel": {"Function": "Error", "Function.late": level}}})
+
+    async with running(folder, {**APP, "host.json": '{"version": "2.0"}'}) as site:
+        with closing(LineLevels()) as lines:
+            site.host.level_lines = lines.apply
+            await site.save(**{"host.json": levels("Debug")})
+            await site.save(functions__late=OTHER.replace("other", "late"))
+            assert logging.getLogger("Function.late").level == logging.DEBUG
+            await site.save(**{"host.json": levels("None")})
+            assert logging.getLogger("Function.late").level > logging.CRITICAL
+            assert logging.getLogger("Function.answer").getEffectiveLevel() == logging.ERROR
+            await site.save(**{"host.json": levels("loud")})
+            assert logging.getLogger("Function.late").level > logging.CRITICAL
+            assert "logging.logLevel.Function.late should be one of" in site.reloader.errors[0]

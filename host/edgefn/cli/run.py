@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import logging
 import sys
@@ -21,6 +22,7 @@ from edgefn.errors import EdgefnError, why
 from edgefn.function import Function
 from edgefn.invocation import Invoker
 from edgefn.loader import App
+from edgefn.log_levels import LineLevels
 from edgefn.logs import logging_to
 from edgefn.redaction import redact
 from edgefn.threads import Threads
@@ -84,9 +86,11 @@ class Opened:
 def run_function(asked: Run) -> int:
     """Runs the function and prints its outcome as one JSON object; 0 when it succeeded, else 1. Logs go to stderr."""
     sys.dont_write_bytecode = True
-    with logging_to(sys.stderr):
+    with logging_to(sys.stderr) as handler, contextlib.closing(LineLevels()) as levels:
+        handler.addFilter(levels)
         try:
             app = open_app(asked.root, (asked.function,), asked.given)
+            levels.apply(app.config.levels, app.names)
             outcome, outputs = asyncio.run(_invoke(app, function_named(app, asked.function), asked))
         except EdgefnError as error:
             log.error("%s", error)

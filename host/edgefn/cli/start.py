@@ -28,7 +28,8 @@ from edgefn.contracts import Feed
 from edgefn.errors import EdgefnError, SettingError
 from edgefn.host import Host, can_end
 from edgefn.loader import App
-from edgefn.logs import UserLevel, logging_to, usual_form
+from edgefn.log_levels import LineLevels, level_named
+from edgefn.logs import logging_to, usual_form
 from edgefn.web.options import MODULE, Asked, server_options
 from edgefn.web.server import WebServer
 
@@ -52,7 +53,8 @@ class Start:
     form: str | None = None
     """The form of log lines; None for what is usual here."""
     verbose: bool = False
-    user_log_level: str = "info"
+    user_log_level: str | None = None
+    """The lowest level of the functions' own lines; None for what host.json says."""
     debug_port: int | None = None
     reload: bool | None = None
     """Whether to follow what is saved; None for yes, but in a module."""
@@ -65,23 +67,30 @@ class Start:
 def run_start(asked: Start) -> int:
     """Runs the app; the exit code is 0 when it left as asked, 1 when it could not run."""
     sys.dont_write_bytecode = True  # quick edits of the same size would be hidden by stale bytecode
-    level, form = logging.DEBUG if asked.verbose else logging.INFO, asked.form or usual_form(os.environ)
-    with logging_to(Stdout(), form=form, level=level) as handler:  # type: ignore[arg-type]
+    form = asked.form or usual_form(os.environ)
+    with logging_to(Stdout(), form=form) as handler:  # type: ignore[arg-type]
         logging.getLogger("asyncio").setLevel(logging.WARNING)
         logging.getLogger("edgefn.upstream").setLevel(logging.INFO if asked.upstream else logging.WARNING)
         try:
-            handler.addFilter(UserLevel(asked.user_log_level))
-            if asked.debug_port is not None:
-                wait_for_debugger(asked.debug_port)
-            app = open_app(asked.root, asked.only, asked.given, asked.state)
-            if asked.debug_port is not None:
-                _forget_time(app)
-            with recording(app, asked.record):
-                restarts, code = asyncio.run(_run(app, replace(asked, form=form)))
+            with contextlib.closing(_levels(asked)) as levels:
+                handler.addFilter(levels)
+                if asked.debug_port is not None:
+                    wait_for_debugger(asked.debug_port)
+                app = open_app(asked.root, asked.only, asked.given, asked.state)
+                if asked.debug_port is not None:
+                    _forget_time(app)
+                with recording(app, asked.record):
+                    restarts, code = asyncio.run(_run(app, replace(asked, form=form), levels))
             return start_anew() if restarts else code
         except EdgefnError as error:
             log.error("%s", error)
             return 1
+
+
+def _levels(asked: Start) -> LineLevels:
+    """Log levels by the command line; raises SettingError."""
+    user = None if asked.user_log_level is None else level_named(asked.user_log_level, "--user-log-level")
+    return LineLevels(host=logging.DEBUG if asked.verbose else None, user=user)
 
 
 def _forget_time(app: App) -> None:
@@ -104,12 +113,15 @@ def wait_for_debugger(port: int) -> None:
     debugpy.wait_for_client()
 
 
-async def _run(app: App, asked: Start) -> tuple[bool, int]:
+async def _run(app: App, asked: Start, levels: LineLevels) -> tuple[bool, int]:
     """Runs the app; whether the command is to be started anew, and else its exit code."""
     stopping, restarting = asyncio.Event(), asyncio.Event()
     _stop_on_signals(stopping)
     host = Host(app)
     host.restart = restarting.set
+    host.level_lines = levels.apply
+    host.operation.ring.addFilter(levels)
+    host.operation.overlay.level()
     app.services.spool.take()  # before anything else of this folder is touched that another host may use
     web = WebServer(host, server_options(app.root, app.services.settings, asked.web))
     await web.start()

@@ -24,7 +24,8 @@ LogForm = Annotated[
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", help="More log lines: one for each invocation.")]
 UserLogLevel = Annotated[
-    str, typer.Option("--user-log-level", help="Lowest level of the functions' own lines: debug, info, ...")
+    str | None,
+    typer.Option("--user-log-level", help="Lowest level of the functions' own lines: debug, information, ..."),
 ]
 
 Port = Annotated[
@@ -66,7 +67,7 @@ def start(
     cors_credentials: CorsCredentials = False,
     enable_auth: EnableAuth = False,
     page: Page = None,
-    user_log_level: UserLogLevel = "info",
+    user_log_level: UserLogLevel = None,
     debug_port: DebugPort = None,
     record: Record = None,
     record_seconds: RecordSeconds = 10.0,

@@ -18,6 +18,7 @@ from edgefn.function import TIME_SPAN, Binding, Function, RetryStrategy
 from edgefn.loader import App
 from edgefn.loader.bindings import NOT_OPTIONS
 from edgefn.loader.overlaid import RETURN
+from edgefn.log_levels import LEVELS
 from edgefn.plugins import kind_of
 from edgefn.redaction import is_secret
 
@@ -61,6 +62,21 @@ RETRY = {
     "additionalProperties": False,
 }
 
+LOGGING = {
+    "type": "object",
+    "properties": {
+        "logLevel": {
+            "description": "By category; an object inside is for a dot in it, as names of a twin hold none.",
+            "$ref": "#/$defs/logLevel",
+        }
+    },
+    "additionalProperties": False,
+}
+LOG_LEVEL = {
+    "type": "object",
+    "additionalProperties": {"anyOf": [{"enum": list(LEVELS)}, {"$ref": "#/$defs/logLevel"}]},
+}
+
 
 def twin_defaults(app: App, needs: Needs) -> dict[str, Any]:
     """What an operator may want to change, as it is now: live settings, and which functions are disabled."""
@@ -95,12 +111,14 @@ def desired_schema(app: App, module: str, needs: Needs) -> dict[str, Any]:
             },
             "functionTimeout": TIMEOUT,
             "retry": RETRY,
+            "logging": LOGGING,
             "extensions": {
                 "description": "Acts when the host starts: host.json.",
                 "type": "object",
                 "maxProperties": 0,
             },
         },
+        "$defs": {"logLevel": LOG_LEVEL},
     }
 
 

@@ -109,6 +109,7 @@ def load_app(
     app.modules, app.given, app.only = modules, given or {}, only
     app.environment = environment
     load_functions(app, found.functions, only or config.functions)
+    app.warnings += stray_levels(app)
     return app
 
 
@@ -219,6 +220,16 @@ def load_functions(app: App, declared: Sequence[Declared], only: tuple[str, ...]
         if name.lower() not in seen:
             names = [item.name for item in seen.values()]
             app.errors.append(f"no function '{name}' to run{nearest(name, names)}; functions: {listing(names)}")
+
+
+def stray_levels(app: App) -> list[str]:
+    """Levels of host.json for functions that are not there; none where a file that can not be loaded may have them."""
+    named = [f"Function.{name}" for name in app.names]
+    return [
+        f"{app.root / 'host.json'}: logging.logLevel.{rule}: no function is called so{nearest(rule, named)}; "
+        f"functions: {listing(app.names)}"
+        for rule in ([] if app.errors else app.config.levels.strangers(app.names))
+    ]
 
 
 def checked(item: Declared, kinds: KindTable, defaults: Defaults) -> Function:

@@ -2,6 +2,7 @@
 
     {"settings": {"THRESHOLD": 0.9},                         over the settings of the environment
      "functionTimeout": "00:00:30", "retry": {...},          over those of host.json
+     "logging": {"logLevel": {"default": "Debug"}},
      "functions": {"detect": {"disabled": true,              over function.json, or what decorators say
                               "maxFps": 5,                   an option of the trigger
                               "detections": {"interval": 10}}}}   options of a binding, by its name
@@ -24,11 +25,12 @@ from edgefn.loader import App, Defaults, checked
 from edgefn.loader.bindings import NOT_OPTIONS, resolved_value
 from edgefn.loader.declared import Declared
 from edgefn.loader.policies import retry_policy
+from edgefn.log_levels import Levels, read_levels
 from edgefn.plugins import KindTable
 from edgefn.settings import KNOWN_KEYS, Settings, references, timeout
 from edgefn.values import json_bytes, shown
 
-OWN = ("settings", "functions", "functionTimeout", "retry", "extensions")
+OWN = ("settings", "functions", "functionTimeout", "retry", "logging", "extensions")
 """The desired properties that mean something to edgefn."""
 LIKE = 0.8
 """How much like one of ours another property is that may be a slip."""
@@ -43,6 +45,8 @@ class Overlaid:
     functions: list[Function]
     warnings: list[str]
     """What may be a slip, and is left to the app."""
+    levels: Levels
+    """Those of log lines, over host.json's."""
 
 
 @dataclass(slots=True)
@@ -70,6 +74,7 @@ def overlaid(app: App, document: Mapping[str, Any]) -> Overlaid:
     faults = Faults()
     defaults = _defaults(app, document, faults)
     given = _given(app, faults.object("functions", document.get("functions", {})), faults)
+    levels = _levels(app, document, faults)
     functions = []
     for name, item in app.declared.items():
         try:
@@ -86,7 +91,7 @@ def overlaid(app: App, document: Mapping[str, Any]) -> Overlaid:
         faults.texts += [error for error in function.errors if error not in known]
     if faults.texts:
         raise SettingError("\n".join(dict.fromkeys(faults.texts)))
-    return Overlaid(functions, list(_warnings(app, document)))
+    return Overlaid(functions, list(_warnings(app, document)), levels)
 
 
 # --- what holds for all functions ----------------------------------------------------------------------------------
@@ -105,6 +110,22 @@ def _defaults(app: App, document: Mapping[str, Any], faults: Faults) -> Defaults
     except SettingError as error:
         faults.take(error)
     return defaults
+
+
+def _levels(app: App, document: Mapping[str, Any], faults: Faults) -> Levels:
+    """What ``logging.logLevel`` says; other parts of ``logging``, and functions that are not there, are faults."""
+    logged = faults.object("logging", document.get("logging", {}))
+    for name in logged.keys() - {"logLevel"}:
+        faults.add(f"logging.{name}", f"there is nothing to be set but logLevel{nearest(name, ['logLevel'])}")
+    try:
+        levels = read_levels(logged.get("logLevel", {}), lambda path: ".".join(("desired logging.logLevel", *path)))
+    except SettingError as error:
+        faults.take(error)
+        return Levels()
+    for category in levels.strangers(app.names):
+        text = f"no function is called so{nearest(category, [f'Function.{name}' for name in app.names])}"
+        faults.add(f"logging.logLevel.{category}", f"{text}; functions: {listing(app.names)}")
+    return levels
 
 
 def _settings(app: App, document: Mapping[str, Any], faults: Faults) -> Settings:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from edgefn.errors import EdgefnError
 from edgefn.function import Binding, Function
 from edgefn.imports import AppModule, has_own_kinds, import_again, modules_of_app
-from edgefn.loader import App, Defaults, load_functions
+from edgefn.loader import App, Defaults, load_functions, stray_levels
 from edgefn.loader.declared import Declared, Found, declared_in
 from edgefn.loader.overlaid import overlaid
 from edgefn.loader.policies import retry_policy
@@ -93,6 +93,7 @@ class Reloader:
     async def _taken_in(self, saved: set[Path]) -> list[str]:
         """The names of what was changed in the host."""
         app = self._host.app
+        levels = app.config.levels
         defaults = self._defaults(saved)
         names = self._stale(saved)
         if names or any(path.suffix == ".py" or path.name == "function.json" for path in saved):
@@ -107,8 +108,13 @@ class Reloader:
         changed: list[str] = []
         if found is not None:
             changed += await self._functions(found, defaults or app.defaults, names, files)
+            self._host.operation.overlay.level()
         elif files:
             changed += await self._opened_again(files)
+        if app.config.levels != levels:
+            changed.append("log levels")
+            for warning in stray_levels(app):
+                log.warning("%s", warning)
         return changed
 
     def _defaults(self, saved: set[Path]) -> Defaults | None:
