@@ -1,6 +1,7 @@
 """Cameras on one box: one host for all of them, beside a script for each.
 
     python benchmarks/cameras.py [--cameras 1 8 16] [--fps 5] [--seconds 12] [--device CPU]
+    python benchmarks/cameras.py --key-frames [--cameras 16 64]
 
 A camera is a clip of its own, 1280 x 720 at 30 frames a second in H.264 (the drawn street), played at its pace. Each is
 looked at ``fps`` times a second with the SSD of 300 x 300 of detector_model.py. For each number of cameras, one after
@@ -10,6 +11,9 @@ the other:
              have one compiled model; frames that nobody wants are not converted to pixels
     scripts  a process for each camera, as the scripts are that this replaces: read, and for every n-th frame resize,
              transpose, infer with a model of its own, sort, dump
+
+With ``--key-frames`` the host alone, whose functions have ``key_frames``: of each camera one frame a second, which is
+what there is of them in these clips.
 
 ``looked_at`` is the share of the wanted frames for which there was a result, ``late`` the milliseconds from the reading
 of a frame to its result (median and 99th percentile), ``cores`` the processor time a second, ``mb`` the memory
@@ -46,8 +50,9 @@ import edgefn
 app = edgefn.FunctionApp()
 
 def look_at(number: int) -> None:
+    source = f"camera{number}.mp4"
     @app.function_name(f"camera{number}")
-    @app.video_frame_trigger("frame", f"camera{number}.mp4", real_time=True, on_end="loop", max_fps="%FPS%")
+    @app.video_frame_trigger("frame", source, real_time=True, on_end="loop", max_fps="%FPS%", key_frames=KEYS)
     @app.inference_session("detector", "ssd.xml", "%DEVICE%", task="detection", threshold=0.12)
     @app.edge_hub_output(arg_name="found", output_name="found")
     async def look(frame: edgefn.VideoFrame, detector: edgefn.DetectionSession, found: edgefn.Out[dict]) -> None:
@@ -58,7 +63,7 @@ def look_at(number: int) -> None:
 for number in range(CAMERAS):
     look_at(number)
 """
-"""CAMERAS is replaced by their number."""
+"""CAMERAS is replaced by their number, KEYS by whether only key frames are looked at."""
 Seen = list[tuple[float, float]]
 """For each result: seconds since the epoch, and how many after its frame was read."""
 
@@ -123,14 +128,18 @@ def watched(processes: Sequence[subprocess.Popen[str]], seconds: float) -> tuple
 
 def results_of_host(folder: Path, cameras: int, asked: argparse.Namespace) -> dict[str, float]:
     (folder / "functions").mkdir(exist_ok=True)
-    (folder / "functions" / "look.py").write_text(APP.replace("CAMERAS", str(cameras)))
+    (folder / "functions" / "look.py").write_text(
+        APP.replace("CAMERAS", str(cameras)).replace("KEYS", str(asked.key_frames))
+    )
     shutil.rmtree(folder / "state", ignore_errors=True)
     command = [sys.executable, __file__, "--host", str(folder), "--fps", str(asked.fps), "--device", asked.device]
     with subprocess.Popen(command, stdin=subprocess.PIPE, text=True) as process:
         window = watched([process], asked.seconds)
         process.communicate()
     lines = [json.loads(line)["body"] for line in (folder / "state" / "upstream.jsonl").read_text().splitlines()]
-    return figures([(line["at"], line["late"]) for line in lines], *window, cameras * asked.fps)
+    return figures(
+        [(line["at"], line["late"]) for line in lines], *window, cameras * (1.0 if asked.key_frames else asked.fps)
+    )
 
 
 def results_of_scripts(folder: Path, cameras: int, asked: argparse.Namespace) -> dict[str, float]:
@@ -167,7 +176,8 @@ def figures(seen: Seen, since: float, until: float, cores: float, mb: float, wan
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cameras", type=int, nargs="+", default=[1, 8, 16])
+    parser.add_argument("--cameras", type=int, nargs="+")
+    parser.add_argument("--key-frames", action="store_true")
     parser.add_argument("--fps", type=float, default=5.0)
     parser.add_argument("--seconds", type=float, default=12.0)
     parser.add_argument("--device", default="CPU")
@@ -186,10 +196,12 @@ def main() -> None:
         make_detector(folder / "ssd.xml")
         (folder / "host.json").write_text('{"version": "2.0"}')
         clip = make_clip(folder / "camera0.mp4", 300)
-        for number in range(1, max(asked.cameras)):
+        counts = asked.cameras or ([16, 64] if asked.key_frames else [1, 8, 16])
+        for number in range(1, max(counts)):
             shutil.copy(clip, folder / f"camera{number}.mp4")
-        for cameras in asked.cameras:
-            for who, measure in (("host", results_of_host), ("scripts", results_of_scripts)):
+        contenders = [("host", results_of_host), ("scripts", results_of_scripts)]
+        for cameras in counts:
+            for who, measure in contenders[: 1 if asked.key_frames else 2]:
                 rows.append({"cameras": cameras, "who": who, **measure(folder, cameras, asked)})
                 print("  ".join(f"{key} {value}" for key, value in rows[-1].items()), flush=True)
     print(json.dumps(rows))

@@ -52,6 +52,7 @@ LAYERS = [
         "gates",
         "pacing",
         "captures",
+        "key_frames",
         "subscription",
         "video",
         "images",
@@ -96,6 +97,7 @@ HEAVY = {
     },
     "openvino": {"sessions/openvino.py", "sessions/rewrites.py"},
     "nncf": {"sessions/int8.py"},
+    "av": {"key_frames.py"},
     "azure.iot": {"hubs/iot_edge/sdk.py", "hubs/iot_edge/credentials.py"},
     "paho": {
         "hubs/iot_edge/sdk.py",

@@ -534,31 +534,36 @@ class RtspCamera:
 
 
 @pytest.fixture
-def rtsp_camera(ffmpeg: str, test_data: Path) -> Iterator[Callable[[int], RtspCamera]]:
+def rtsp_camera(ffmpeg: str, test_data: Path, tmp_path: Path) -> Iterator[Callable[[int], RtspCamera]]:
+    """A camera at a port, of which each tenth frame is a key frame."""
+    clip, made = test_data / "videos/people-107-frames.mp4", tmp_path / "camera.mp4"
+    encode = "-an -c:v libx264 -preset ultrafast -g 10 -bf 2 -sc_threshold 0".split()
+    subprocess.run([ffmpeg, "-v", "error", "-i", clip, *encode, made], check=True)
     started: list[RtspCamera] = []
 
     def start(port: int) -> RtspCamera:
-        started.append(RtspCamera(test_data / "videos/people-107-frames.mp4", port))
+        started.append(RtspCamera(made, port))
         return started[-1]
 
     yield start
     started[-1].kill()
 
 
+@pytest.mark.parametrize(("key_frames", "count"), [(False, 20), (True, 4)])
 async def test_a_camera_that_is_killed_and_started_again_recovers(
-    rtsp_camera: Callable[[int], RtspCamera], sayings: Sayings
+    rtsp_camera: Callable[[int], RtspCamera], sayings: Sayings, key_frames: bool, count: int
 ) -> None:
-    port = free_port()
+    port, asked = free_port(), Asked(silent_after=5.0, key_frames=key_frames)
     camera = await asyncio.to_thread(rtsp_camera, port)
-    async with opened(f"rtsp://admin:secret@127.0.0.1:{port}/live", Playing(Asked(silent_after=5.0))) as source:
+    async with opened(f"rtsp://admin:secret@127.0.0.1:{port}/live", Playing(asked)) as source:
         subscription = Subscription(source, Wanted(capacity=6))
         subscription.join()
-        before = await some(subscription, 20)
+        before = await some(subscription, count)
         camera.kill()
         await sayings.until("opened again until it answers")
         await asyncio.to_thread(rtsp_camera, port)
         await sayings.until("gives frames")
-        after = await some(subscription, 20)
+        after = await some(subscription, count)
         assert source.status()["state"] == "running"
     ids = [frame.id for frame in before + after]
     assert ids == sorted(set(ids))

@@ -51,6 +51,7 @@ class EdgeDecorators(TriggerApi, BindingApi):
         policy: str | None = None,
         max_fps: float | str | None = None,
         every_nth: int | str | None = None,
+        key_frames: bool | str | None = None,
         motion: float | str | None = None,
         motion_hold: float | str | None = None,
         max_age: float | str | None = None,
@@ -76,6 +77,8 @@ class EdgeDecorators(TriggerApi, BindingApi):
             function is too slow for (default for live sources).
         max_fps, every_nth, max_age
             At most so many frames a second; only each n-th; none older than so many seconds.
+        key_frames
+            Only the frames that a clip or stream has whole; nothing else is decoded. Needs the extra ``av``.
         motion, motion_hold
             Only frames of which this share (0.01 is a good one) has changed, and those of so many seconds after it.
         on_end, restart_after

@@ -21,6 +21,7 @@ from urllib.parse import parse_qsl
 
 from edgefn.errors import SourceError, listing, nearest
 from edgefn.images import decoded
+from edgefn.key_frames import open_key_frames
 from edgefn.redaction import redact
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ class Asked:
     fps: float | None = None
     silent_after: float = 10.0
     """Seconds after which a live source that gives no frame is given up."""
+    key_frames: bool = False
+    """Only the key frames of a clip or stream."""
 
 
 class Capture(Protocol):
@@ -178,6 +181,8 @@ def _open_file(address: Address, asked: Asked) -> Capture:
     path = Path(address.target)
     if not path.exists():
         raise SourceError(f"{address.shown}: the file {path} is gone; put it back")
+    if asked.key_frames:
+        return _open_key_frames(address, asked)
     cv = _cv2()
     # Inference wants the processors too, and each thread more costs some: 1 to 2 % of all frames on two processors.
     video = cv.VideoCapture(address.target, cv.CAP_FFMPEG, _decoding(cv, max(1, processors() // 4)))
@@ -188,7 +193,17 @@ def _open_file(address: Address, asked: Asked) -> Capture:
     return OpenedVideo(video)
 
 
+def _open_key_frames(address: Address, asked: Asked) -> Capture:
+    try:
+        return open_key_frames(address.target, min(OPEN_TIMEOUT, asked.silent_after), asked.silent_after)
+    except SourceError as error:
+        what = "does not answer; check the address, the credentials and the network" if address.live else "is no video"
+        raise SourceError(f"{address.shown}: {what} ({error})") from None
+
+
 def _open_stream(address: Address, asked: Asked) -> Capture:
+    if asked.key_frames:
+        return _open_key_frames(address, asked)
     cv = _cv2()
     limits = [cv.CAP_PROP_OPEN_TIMEOUT_MSEC, int(min(OPEN_TIMEOUT, asked.silent_after) * 1000)]
     limits += [cv.CAP_PROP_READ_TIMEOUT_MSEC, int(asked.silent_after * 1000)]

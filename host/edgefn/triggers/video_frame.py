@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import importlib.util
 import logging
 import weakref
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ from edgefn.errors import BindingError, SourceError
 from edgefn.function import SPELLED, Binding, Options, Seconds, Truth, Word, named
 from edgefn.hookspecs import hookimpl
 from edgefn.images import is_array
+from edgefn.key_frames import INSTALL
 from edgefn.subscription import Subscription, Wanted
 from edgefn.values import element_of, first_of_union
 from edgefn.video import Playing, Source, first_frame
@@ -55,6 +57,8 @@ class VideoFrameTrigger(Options):
     """At most so many frames a second, evenly spaced: by media time for files, otherwise by the clock."""
     every_nth: int = Field(1, ge=1)
     """Only each nth frame of the source."""
+    key_frames: Annotated[bool, Truth] = False
+    """Only the frames that a clip or stream has whole; the others are not decoded. Needs the extra ``av``."""
     motion: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
     """Only frames of which this share differs from the background, whatever their resolution; 0 for all frames.
 
@@ -172,7 +176,18 @@ class VideoFrameKind:
         options = _options(binding)
         if "max_batch_size" in options.model_fields_set and options.cardinality == "one":
             raise BindingError(f"{binding.where()}: maxBatchSize is for lists; add cardinality=many, or leave it out")
+        self._check_key_frames(binding, options)
         self.convert(binding)
+
+    def _check_key_frames(self, binding: Binding, options: VideoFrameTrigger) -> None:
+        if not options.key_frames:
+            return
+        kind, where = self._address(binding).kind, binding.where()
+        if kind not in (SourceKind.FILE, SourceKind.STREAM):
+            text = f"keyFrames is for clips and streams, not for a source of kind '{kind}'; leave it out"
+            raise BindingError(f"{where}: {text}")
+        if importlib.util.find_spec("av") is None:
+            raise BindingError(f"{where}: keyFrames needs PyAV; install it: {INSTALL}")
 
     def convert(self, binding: Binding) -> Callable[[Any], Any] | None:
         """VideoFrame and no annotation pass; numpy.ndarray gives the frame's image; lists come with ``many``."""
@@ -274,10 +289,10 @@ def _playing(address: Address, options: VideoFrameTrigger) -> Playing:
     if address.kind is SourceKind.CAMERA:
         return Playing(Asked(options.width, options.height, options.capture_fps, options.silent_after))
     if address.kind is SourceKind.STREAM:
-        return Playing(Asked(silent_after=options.silent_after))
+        return Playing(Asked(silent_after=options.silent_after, key_frames=options.key_frames))
     fps = options.capture_fps if address.kind is SourceKind.FOLDER else None
     restart_after = options.restart_after if options.on_end == "restart" else 0.0
-    return Playing(Asked(fps=fps), options.real_time, options.on_end, restart_after)
+    return Playing(Asked(fps=fps, key_frames=options.key_frames), options.real_time, options.on_end, restart_after)
 
 
 def _policy(options: VideoFrameTrigger, address: Address) -> str:
@@ -305,7 +320,8 @@ def _wanted(options: VideoFrameTrigger, shape: Shape) -> Wanted:
 def _asked(playing: Playing) -> str:
     asked = playing.asked
     named = {"width": asked.width, "height": asked.height, "captureFps": asked.fps, "silentAfter": asked.silent_after}
-    return ", ".join(f"{name}={value:g}" for name, value in named.items() if value is not None)
+    numbers = [f"{name}={value:g}" for name, value in named.items() if value is not None]
+    return ", ".join([*numbers, f"keyFrames={str(asked.key_frames).lower()}"])
 
 
 def _named(annotation: Any) -> str:
