@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from edgefn.contracts import Needs, Session, SessionKind, Task
-from edgefn.errors import ModelError
+from edgefn.errors import ModelError, why
 from edgefn.function import Binding
 from edgefn.hookspecs import hookimpl
 from edgefn.sessions.devices import Choice, DeviceError, choose
@@ -241,7 +241,9 @@ def _config(recipe: Recipe) -> dict[str, Any]:
         try:
             recipe.cache.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ModelError(f"the model cache '{recipe.cache}' can not be used: {error}; declare 'cache'") from None
+            raise ModelError(
+                f"the model cache '{recipe.cache}' can not be used: {why(error)}; declare 'cache'"
+            ) from None
         config["CACHE_DIR"] = str(recipe.cache)
     return config
 
