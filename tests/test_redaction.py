@@ -276,3 +276,7 @@ def test_what_a_crash_leaves_on_the_standard_error_is_without_secrets() -> None:
     assert ended.returncode == 1
     assert ended.stderr.endswith("RuntimeError: password=***\n")
     assert "hunter2" not in ended.stderr
+
+
+def test_letters_that_neither_a_file_nor_json_takes_are_escaped() -> None:
+    assert redact("no file \udcff of \xe9") == "no file \\udcff of \xe9"

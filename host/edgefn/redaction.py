@@ -201,7 +201,11 @@ def hold(owner: str, secrets: Iterable[str]) -> None:
 
 
 def redact(text: str) -> str:
-    """The text with ``***`` in the place of each secret."""
+    """The text with ``***`` in the place of each secret, and with escapes for letters that UTF-8 does not have, which
+    neither a file nor JSON takes.
+    """
+    if not text.isascii():
+        text = text.encode(errors="backslashreplace").decode()
     for form in HELD.forms:
         if form in text:
             text = text.replace(form, MASK)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from edgefn.contracts import EdgeMessage
@@ -114,7 +116,7 @@ def f(m):
     host = await host_of(app_of, "import threading\n" + code)
     await give(host, "hold", "wait")
     await until(lambda: host.running[0].invoker.stuck == 1)  # type: ignore[union-attr]
-    await until(lambda: host.running[0].invoker.running == 0)  # type: ignore[union-attr]
+    await until(lambda: host.app.services.spool.inbox.totals()[0] == 1)
     assert [letter[0] for letter in await letters(host)] == ["hold"]
     host.running[0].function.call.__globals__["held"].set()  # type: ignore[union-attr]
     await host.app.services.spool.idle()
@@ -291,3 +293,28 @@ def f(m):
     await host.stop()
     assert found[0] == "bad"
     assert found[1].startswith("TypeError: ")
+
+
+@pytest.mark.parametrize("retries", ["", RETRY.format(count=1, delay="00:00:00")], ids=["at once", "after an attempt"])
+async def test_an_error_whose_text_no_file_takes_makes_a_dead_letter_as_any_other(
+    app_of: AppIn, retries: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # pytest keeps log lines as they are, and its workers can not send these
+    monkeypatch.setattr(logging.getLogger("Function.f"), "disabled", True)
+    code = f"""
+@app.edge_hub_trigger("m", "in")
+@app.edge_hub_output("$return", "out")
+{retries}
+def f(m):
+    if m == "bad":
+        raise ValueError("no file \\udcff")
+    return m
+"""
+    host = await host_of(app_of, code)
+    await give(host, "bad", "good")
+    await until(lambda: upstream(host) == ["good"])
+    (found,) = await letters(host)
+    status = host.status()
+    await host.stop()
+    assert found[:2] == ("bad", "ValueError: no file \\udcff")
+    assert json.loads(orjson.dumps(status))["functions"]["f"]["failed"] == 1
