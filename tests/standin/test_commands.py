@@ -66,6 +66,17 @@ def test_tail_prints_what_went_upstream(hub: HubProcess) -> None:
     assert json.loads(line).items() >= {"module": "tailed", "output": "out", "id": "m1", "body": "hello"}.items()
 
 
+def test_tail_prints_the_last_lines_or_all_after_a_number(hub: HubProcess) -> None:
+    with module(hub, "counting") as client:
+        for number in range(12):
+            client.publish("out", f"no {number}")
+    bodies = [line.split(" ", 2)[-1].removeprefix("counting/out ") for line in ran(hub, "tail").stdout.splitlines()]
+    assert [body.rpartition("no ")[2] for body in bodies] == [str(number) for number in range(2, 12)]
+    assert ran(hub, "tail", "-n", "1").stdout.endswith("counting/out no 11\n")
+    assert ran(hub, "tail", "-n", "0").stdout == ""
+    assert len(ran(hub, "tail", "--after", "0").stdout.splitlines()) >= 12
+
+
 def test_tail_follows(hub: HubProcess) -> None:
     last = max((found.number for found in hub.control.upstream()), default=0)
     words = ["hub", "tail", "-f", "--after", str(last), "--dir", str(hub.folder)]

@@ -154,12 +154,12 @@ def send(folder: Path | None, module: str, name: str, given: Given, times: int) 
     return reporting(lambda: control(folder).send(module, name, *[given.message()] * times))
 
 
-def tail(folder: Path | None, *, after: int | None, follow: bool, as_json: bool) -> int:
-    """Prints what went upstream."""
+def tail(folder: Path | None, *, after: int | None, count: int, follow: bool, as_json: bool) -> int:
+    """Prints what went upstream after that message, or else the last messages; with ``follow`` what comes, too."""
 
     def show() -> None:
         hub = control(folder)
-        last = after or 0
+        last = hub.before_last(count) if after is None else after
         while True:
             for message in hub.upstream(last, wait=5.0 if follow else 0.0):
                 typer.echo(json.dumps(_as_object(message)) if as_json else _as_line(message))

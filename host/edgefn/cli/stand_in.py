@@ -96,14 +96,17 @@ def send_to_input(
 @hub.command("tail")
 def tail_upstream(
     folder: HubFolder = None,
-    after: Annotated[int, typer.Option("--after", min=0, help="Only messages after that number.")] = 0,
+    after: Annotated[
+        int | None, typer.Option("--after", min=0, help="All messages after that number.", show_default=False)
+    ] = None,
+    count: Annotated[int, typer.Option("--lines", "-n", min=0, help="The last so many, without --after.")] = 10,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more, until Ctrl+C.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Show what went upstream."""
     from edgefn.cli import hub as work
 
-    raise typer.Exit(work.tail(folder, after=after, follow=follow, as_json=as_json))
+    raise typer.Exit(work.tail(folder, after=after, count=count, follow=follow, as_json=as_json))
 
 
 @twin.command("get")

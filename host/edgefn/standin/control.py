@@ -95,6 +95,10 @@ class Control:
                 break
         return found
 
+    def before_last(self, count: int) -> int:
+        """The number of the message before the last so many; 0 where there are no more."""
+        return int(self._ask("GET", "/upstream/before-last", {"count": count})["number"])
+
     def wait_for_upstream(self, count: int, *, within: float = 10.0, after: int = 0) -> list[UpstreamMessage]:
         """At least so many messages after that number; raises HubError when they do not come in time."""
         ends = time.monotonic() + within

@@ -33,6 +33,7 @@ class ControlApi:
             Route("/environment/{name:path}", self._environment, methods=["POST"]),
             Route("/inputs/{module}/{input:path}", self._send, methods=["POST"]),
             Route("/upstream", self._upstream),
+            Route("/upstream/before-last", self._before_last),
             Route("/twins/{name:path}", self._twin, methods=["GET"]),
             Route("/twins/{name:path}", self._set_twin, methods=["PATCH", "PUT"]),
             Route("/methods/{name}/{method:path}", self._invoke, methods=["POST"]),
@@ -60,6 +61,9 @@ class ControlApi:
         after, limit = int(query.get("after", 0)), int(query.get("limit", 1000))
         rows = await self._hub.upstream(after, limit, min(float(query.get("wait", 0)), LONGEST_WAIT))
         return Response(orjson.dumps([_shown(*row) for row in rows]), media_type="application/json")
+
+    async def _before_last(self, request: Request) -> Response:
+        return JSONResponse({"number": self._hub.store.before_last(int(request.query_params["count"]))})
 
     async def _twin(self, request: Request) -> Response:
         return JSONResponse(self._hub.twin(request.path_params["name"]))

@@ -296,6 +296,12 @@ class Store:
         for number, *row in self.database.execute(query, (after, limit)):
             yield number, Upstream(*row)
 
+    def before_last(self, count: int) -> int:
+        """The number of the message before the last so many; 0 where there are no more."""
+        query = "SELECT number FROM upstream ORDER BY number DESC LIMIT 1 OFFSET ?"
+        row = self.database.execute(query, (count,)).fetchone()
+        return row[0] if row else 0
+
     def rows(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
         return self.database.execute(query, parameters).fetchall()
 
