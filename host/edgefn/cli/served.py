@@ -41,7 +41,7 @@ def _served(app: App) -> Iterator[tuple[Function, str, Binding]]:
     options = serving_options(app.root, app.config)
     seen: set[str] = set()
     for function in app.functions if options.is_on else ():
-        for name, binding in [] if function.disabled else served_sessions(function, options.by_session):
+        for name, binding in [] if function.disabled else served_sessions(function, options.models):
             if name not in seen and (options.models or _has_tensors(app, binding)):
                 seen.add(name)
                 yield function, name, binding
@@ -55,7 +55,7 @@ def _has_tensors(app: App, binding: Binding) -> bool:
 
 def mistaken(app: App) -> Iterator[str]:
     """A warning for each name of a model whose session there is not."""
-    return without_session(app.functions, serving_options(app.root, app.config).by_session)
+    return without_session(app.functions, serving_options(app.root, app.config).models)
 
 
 def lacking(app: App) -> Iterator[str]:

@@ -288,6 +288,13 @@ async def test_models_are_named_in_host_json(serve_models: ServeModels, caplog: 
     assert "there is no such session; did you mean 'light.classifier'?; sessions: light.classifier, " in caplog.text
 
 
+async def test_one_session_may_have_several_names(serve_models: ServeModels) -> None:
+    site = await serve_models({"http": True, "models": {"sky": "light.classifier", "lamp": "light.classifier"}})
+    assert (await site.client.get("/v2/models")).json() == {"models": ["sky", "lamp"]}
+    answers = [await site.client.get(f"/v2/models/{name}/ready") for name in ("sky", "lamp")]
+    assert [answer.status_code for answer in answers] == [200, 200]
+
+
 @pytest.mark.parametrize(("more", "differ"), [("", False), (', resize="crop"', True)])
 async def test_two_models_of_one_name_are_told_apart_in_the_log(
     serve_models: ServeModels, caplog: pytest.LogCaptureFixture, more: str, differ: bool

@@ -14,21 +14,22 @@ from edgefn.sessions.files import FORMATS
 
 
 def served_sessions(function: Function, declared: Mapping[str, str]) -> Iterator[tuple[str, Binding]]:
-    """The sessions of a function whose models are served, each after the model's name.
+    """The sessions of a function whose models are served, each after the model's name; one may have several names.
 
-    ``declared`` are the names by session, ``function.parameter``; where it is empty, files give the names.
+    ``declared`` are the sessions, ``function.parameter``, by name; where it is empty, files give the names.
     """
     for binding in function.inputs:
         if isinstance(binding.options, InferenceSessionOptions):
-            name = declared.get(session_of(binding), "") if declared else name_of(binding.options.model)
-            if name:
-                yield name, binding
+            own = [name for name, session in declared.items() if session == session_of(binding)]
+            for name in own if declared else [name_of(binding.options.model)]:
+                if name:
+                    yield name, binding
 
 
 def without_session(functions: Iterable[Function], declared: Mapping[str, str]) -> Iterator[str]:
     """A text for each declared name whose session no function has."""
     there = [session_of(b) for f in functions for b in f.inputs if isinstance(b.options, InferenceSessionOptions)]
-    for session, name in declared.items():
+    for name, session in declared.items():
         if session not in there:
             yield (
                 f"host.json: extensions.serving.models: '{name}' is to be the model of '{session}', and there is no"

@@ -38,11 +38,6 @@ class ServingOptions(Options):
     def is_on(self) -> bool:
         return self.http or self.grpc_port is not None
 
-    @property
-    def by_session(self) -> dict[str, str]:
-        """The declared names of models by their sessions."""
-        return {session: name for name, session in self.models.items()}
-
     def ports(self, web: int) -> list[int]:
         """The ports that clients call; ``web`` is that of the web server."""
         return [*([web] if self.http else []), *([self.grpc_port] if self.grpc_port else [])]

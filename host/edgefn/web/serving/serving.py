@@ -22,7 +22,7 @@ class Serving:
     def __init__(self, host: Host, keys: Keys, server: ServerOptions) -> None:
         services = host.app.services
         self._options = serving_options(services.root, services.config)
-        catalog = Catalog(host, self._options.by_session, self._options.max_pixels)
+        catalog = Catalog(host, self._options.models, self._options.max_pixels)
         self._desk = Desk(catalog, self._options.max_concurrent_requests, services.metrics)
         needed = keys if server.enforce and self._options.auth_level != "anonymous" else None
         port, address = self._options.grpc_port, self._options.address or server.address
