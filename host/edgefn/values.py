@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import inspect
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation, PydanticUserError
 
-from edgefn.contracts import EdgeMessage
+from edgefn.contracts import EdgeMessage, VideoFrame
 
 Convert = Callable[[EdgeMessage], Any]
 SHOWN = 80
 """Characters of a value that an error shows."""
+PICTURE = 8192
+"""Bytes of an array from which on it is a picture, or the file of one."""
+SIMPLE = frozenset({str, int, float, bool, type(None)})
 OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
 
@@ -121,6 +125,40 @@ def json_bytes(value: Any) -> bytes:
         return orjson.dumps(value, default=_plain, option=OPTIONS)
     except (TypeError, RecursionError) as error:
         raise TypeError(f"a {type(value).__name__} can not be sent as JSON: {error}") from None
+
+
+def refuse_pictures(value: Any) -> None:
+    """Raises TypeError for a value that holds a VideoFrame, or a picture as an array: JSON makes megabytes of them."""
+    if (found := _picture_in(value)) is not None:
+        what, path = found
+        where = f" under {'.'.join(map(str, path))}" if path else ""
+        raise TypeError(
+            f"{what}{where} can not be sent as JSON, as a number for each byte; send the bytes of a picture's file, "
+            "cv2.imencode('.jpg', image)[1].tobytes(), or what was found in it, or write it with a file output; numbers "
+            "that are meant can be sent as array.tolist()"
+        )
+
+
+def _picture_in(value: Any) -> tuple[str, tuple[Any, ...]] | None:
+    """What the first picture in a value is, and the path to it."""
+    if type(value) in SIMPLE:
+        return None
+    if isinstance(value, VideoFrame):
+        return "a VideoFrame", ()
+    if isinstance(value, dict):
+        inner: Iterable[tuple[Any, Any]] = value.items()
+    elif isinstance(value, list | tuple):
+        inner = enumerate(value)
+    elif dataclasses.is_dataclass(value):
+        inner = ((each.name, getattr(value, each.name)) for each in dataclasses.fields(value))
+    elif str(getattr(value, "dtype", "")) == "uint8" and value.nbytes >= PICTURE:
+        return f"an array of uint8, {' x '.join(map(str, value.shape))},", ()
+    else:
+        return None
+    for name, each in inner:
+        if (found := _picture_in(each)) is not None:
+            return found[0], (name, *found[1])
+    return None
 
 
 def _plain(value: Any) -> Any:

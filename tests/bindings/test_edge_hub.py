@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from edgefn.bindings.edge_hub import EdgeHubOutputOptions, Gate, MessageOutput
-from edgefn.contracts import Box, EdgeMessage, Event, Outgoing
+from edgefn.contracts import Box, EdgeMessage, Event, Outgoing, VideoFrame
 from edgefn.errors import SpoolError
 
 
@@ -66,6 +67,38 @@ async def test_a_value_becomes_messages(value: Any, bodies: list[bytes], kind: s
     await out.send(out.encode(value), Event(None))
     assert [message.body for message in hub.messages] == bodies
     assert kind is None or {message.content_type for message in hub.messages} == {kind}
+
+
+IMAGE = np.zeros((64, 64, 3), np.uint8)
+FRAME = VideoFrame(IMAGE, 1, datetime(2026, 1, 2, tzinfo=UTC), 0.0, "cam", 25.0)
+
+
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [
+        (FRAME, "a VideoFrame can not"),
+        ({"objects": [], "frame": FRAME}, "a VideoFrame under frame can not"),
+        (IMAGE, "an array of uint8, 64 x 64 x 3, can not"),
+        (
+            {"crops": [{"image": IMAGE[:, :, 0]}, {"image": IMAGE}]},
+            "an array of uint8, 64 x 64 x 3, under crops.1.image",
+        ),
+        ([1, FRAME], "a VideoFrame can not"),
+        (Box(0, 0, 1, np.zeros(9000, np.uint8)), "an array of uint8, 9000, under y_max can not"),  # type: ignore[arg-type]
+    ],
+    ids=["frame", "frame inside", "array", "array inside", "one of several", "in a dataclass"],
+)
+def test_a_picture_is_refused_with_what_to_send_instead(value: Any, what: str) -> None:
+    out, _ = output(outputName="out")
+    with pytest.raises(TypeError, match=re.escape(what)) as refused:
+        out.encode(value)
+    assert "send the bytes of a picture's file, cv2.imencode('.jpg', image)[1].tobytes()" in str(refused.value)
+
+
+async def test_long_lists_of_numbers_are_sent() -> None:
+    numbers = {"embedding": np.linspace(0, 1, 9000, dtype=np.float32), "meant": IMAGE.tolist()}
+    (body,) = await sent([numbers])
+    assert len(body["embedding"]) == 9000
 
 
 async def test_each_message_has_id_time_encoding_and_declared_properties() -> None:

@@ -15,7 +15,7 @@ import orjson
 from pydantic import Field, field_validator, model_validator
 
 from edgefn.bindings.result_gate import GatedOptions, Reason, ResultGate, declared_gate
-from edgefn.contracts import EdgeMessage, Event, Needs, Outgoing, OutputKind, Services
+from edgefn.contracts import EdgeMessage, Event, Needs, Outgoing, OutputKind, Services, VideoFrame
 from edgefn.errors import EdgefnError
 from edgefn.function import Binding, Seconds, Truth
 from edgefn.gates.sightings import Sighting
@@ -23,9 +23,11 @@ from edgefn.hookspecs import hookimpl
 from edgefn.ids import new_id
 from edgefn.spool import Outbox
 from edgefn.spool.options import WhenFull
-from edgefn.values import json_bytes
+from edgefn.values import json_bytes, refuse_pictures
 
 JSON = "application/json"
+LARGE = 16_384
+"""Bytes of JSON from which on a value is looked through for pictures."""
 RATE = re.compile(r"^\s*(\d+)\s*/\s*(second|minute|hour|s|m|h)\s*$", re.IGNORECASE)
 WINDOWS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -336,7 +338,11 @@ class MessageOutput:
             body, kind = message.body, message.content_type
         else:
             message = None
+            if isinstance(value, VideoFrame):
+                refuse_pictures(value)
             body, kind = body_of(value)
+            if len(body) > LARGE and not isinstance(value, str | bytes | bytearray):
+                refuse_pictures(value)
         properties = {**self._options.properties, **(message.properties if message else {})}
         return EdgeMessage(
             body,

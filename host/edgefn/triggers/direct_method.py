@@ -15,7 +15,7 @@ from edgefn.errors import BindingError, EdgefnError, StillRunning, UnfitEvent
 from edgefn.function import Binding, Options
 from edgefn.hookspecs import hookimpl
 from edgefn.methods import Methods, refusal
-from edgefn.values import json_bytes, json_converter
+from edgefn.values import json_bytes, json_converter, refuse_pictures
 
 log = logging.getLogger("edgefn.methods")
 
@@ -99,6 +99,7 @@ def _returned(function: str, value: Any) -> MethodReply:
     if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], int) and not isinstance(value[0], bool):
         status, value = value
     try:
+        refuse_pictures(value)
         return MethodReply(status, {} if value is None else orjson.loads(json_bytes(value)))
     except TypeError as error:
         log.error("The answer of function '%s' can not be sent: %s", function, error)

@@ -16,6 +16,8 @@ from urllib.parse import quote
 import orjson
 from azure.functions._abc import HttpResponse
 
+from edgefn.contracts import VideoFrame
+
 Header = tuple[bytes, bytes]
 
 TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -45,9 +47,11 @@ def reply_of(value: Any) -> Reply:
         return _of_text(value)
     if isinstance(value, HttpResponse):
         return _of_response(value)
+    is_picture = isinstance(value, VideoFrame) or hasattr(value, "dtype")
+    how = "(cv2.imencode('.jpg', image)[1].tobytes(), mimetype='image/jpeg')" if is_picture else ""
     raise TypeError(
         f'unable to encode outgoing TypedData: unsupported type "http" for Python type "{type(value).__name__}"; '
-        "return a str or a func.HttpResponse"
+        f"return a str or a func.HttpResponse{how}"
     )
 
 
