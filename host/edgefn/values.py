@@ -134,8 +134,8 @@ def refuse_pictures(value: Any) -> None:
         where = f" under {'.'.join(map(str, path))}" if path else ""
         raise TypeError(
             f"{what}{where} can not be sent as JSON, as a number for each byte; send the bytes of a picture's file, "
-            "cv2.imencode('.jpg', image)[1].tobytes(), or what was found in it, or write it with a file output; numbers "
-            "that are meant can be sent as array.tolist()"
+            "cv2.imencode('.jpg', image)[1].tobytes(), or what was found in it, or write it with a file output; "
+            "numbers that are meant can be sent as array.tolist()"
         )
 
 

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 from edgefn import testing
+from edgefn.cli.record import _over
 from edgefn.contracts import EdgeMessage, Event, Outcome, Status, VideoFrame
 from edgefn.errors import EdgefnError
 from edgefn.host import Host
@@ -185,11 +186,37 @@ def test_a_recorder_that_is_too_slow_leaves_events_out_and_never_waits(
     loaded = load_app(app, environment={})
     recorder = Recorder(loaded.functions[0], None)
     began = time.perf_counter()
-    for number in range(100):
-        recorder.edgefn_invocation_ended(loaded.functions[0], Event(number), Outcome(Status.OK))
+    frame = VideoFrame(np.zeros((720, 1280, 3), np.uint8), 0, datetime.now(UTC), 0.0, "s", 1.0)
+    for _ in range(100):
+        recorder.edgefn_invocation_ended(loaded.functions[0], Event(frame), Outcome(Status.OK))
     assert time.perf_counter() - began < 1.0
     gate.set()
-    assert recorder.finish().left_out["recording was too slow"] >= 80
+    assert 70 <= recorder.finish().left_out["recording was too slow"] <= 84
+
+
+def test_many_small_events_may_wait_for_a_recorder_that_is_too_slow(app: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import threading
+
+    gate = threading.Event()
+    monkeypatch.setattr(Recorder, "_keep", lambda self, seen: gate.wait(10))
+    loaded = load_app(app, environment={})
+    recorder = Recorder(loaded.functions[0], None)
+    for number in range(500):
+        recorder.edgefn_invocation_ended(loaded.functions[0], Event(number), Outcome(Status.OK))
+    gate.set()
+    assert recorder.finish().left_out == {}
+
+
+async def test_the_seconds_of_a_recording_begin_with_its_first_event() -> None:
+    began, loop = asyncio.Event(), asyncio.get_running_loop()
+    over = asyncio.create_task(_over(began, 0.05))
+    loop.call_later(0.01, began.set)
+    await began.wait()
+    since = loop.time()
+    await over
+    assert loop.time() - since >= 0.045
+    async with asyncio.timeout(10):
+        await _over(asyncio.Event(), 0.01)
 
 
 # --- forms -------------------------------------------------------------------------------------------------------
@@ -356,8 +383,10 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_sample_gives_the_same_results_again(sample: Path) -> None:
     ended = edgefn("replay", "street.edgefn", cwd=sample)
     assert ended.returncode == 0, ended.stderr + ended.stdout
-    count = len(read(sample / "street.edgefn").invocations)
-    assert 20 <= count <= 31
+    kept = read(sample / "street.edgefn")
+    count = len(kept.invocations)
+    assert 1 <= count <= 31  # a busy machine gives the function fewer frames of a source that runs by the clock
+    assert (kept.is_whole, kept.left_out) == (True, {})
     assert f"detect: {count} of {count} events give the same results" in ended.stdout
 
 
@@ -419,11 +448,12 @@ def free_port() -> int:
 def test_a_running_host_writes_its_last_seconds_when_it_stops(sample: Path, tmp_path: Path) -> None:
     out, state = tmp_path / "last.edgefn", tmp_path / "state"
     asked = ("--record", "detect", "--record-seconds", "1", "--record-out", str(out), "--state", str(state))
-    with started("start", *asked, cwd=sample) as running:
-        time.sleep(3)
+    with started("start", "--verbose", *asked, cwd=sample) as running:
+        for _ in range(20):
+            running.wait_for("Executed 'Functions.detect' (Succeeded")
         running.send(signal.SIGTERM)
         assert running.end() == 0
     kept = read(out)
-    assert 5 <= len(kept.invocations) <= 12
+    assert 1 <= len(kept.invocations) <= 12
     assert not kept.is_whole
     assert edgefn("replay", str(out), cwd=sample).returncode == 0

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import azure.functions as func
+import numpy as np
 import pytest
 
 from edgefn.web.replies import JSON, TEXT, reply_of
@@ -78,6 +79,11 @@ def test_other_values_are_refused_in_the_words_of_the_library(value: Any) -> Non
     name = type(value).__name__
     with pytest.raises(TypeError, match=f'unable to encode outgoing TypedData: unsupported type "http" .* "{name}"'):
         reply_of(value)
+
+
+def test_a_picture_is_refused_with_what_to_return() -> None:
+    with pytest.raises(TypeError, match=r"HttpResponse\(cv2.imencode\('.jpg', image\)\[1\].tobytes\(\), mimetype="):
+        reply_of(np.zeros((48, 64, 3), np.uint8))
 
 
 @pytest.mark.parametrize(

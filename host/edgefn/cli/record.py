@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgefn.cli.opening import open_app
 from edgefn.contracts import Feed
@@ -19,6 +19,9 @@ from edgefn.errors import EdgefnError
 from edgefn.host import Host
 from edgefn.loader import App
 from edgefn.logs import logging_to
+
+if TYPE_CHECKING:
+    from edgefn.testing.recorder import Recorder
 
 log = logging.getLogger("edgefn.record")
 
@@ -38,13 +41,13 @@ class RecordAsked:
 
 
 @contextlib.contextmanager
-def recording(app: App, asked: RecordAsked | None) -> Iterator[None]:
-    """Records while it lasts, and writes the file at the end; does nothing when nothing is asked for.
+def recording(app: App, asked: RecordAsked | None) -> Iterator[Recorder | None]:
+    """Records while it lasts, and writes the file at the end; does nothing, and gives None, when nothing is asked for.
 
     Raises EdgefnError, before anything runs, for a function or a file that will not do.
     """
     if asked is None:
-        yield
+        yield None
         return
     from edgefn.testing.recorder import attach
     from edgefn.testing.recording import summary
@@ -56,7 +59,7 @@ def recording(app: App, asked: RecordAsked | None) -> Iterator[None]:
         raise EdgefnError(f"{path}: there is no folder {path.parent}; name a file in one that is there")
     recorder = attach(app, asked.function, asked.seconds)
     try:
-        yield
+        yield recorder
     finally:
         kept = recorder.finish()
         if kept.invocations:
@@ -67,9 +70,11 @@ def recording(app: App, asked: RecordAsked | None) -> Iterator[None]:
 
 
 def run_record(root: Path | None, given: tuple[str, ...], asked: RecordAsked) -> int:
-    """Runs the app for so many seconds, or until its sources end, and records from its start on; 1 when it can not.
+    """Records from the start of an app on, for so many seconds of events or until its sources end; 1 when it can not.
 
-    It runs by itself, beside a host or without one: with a state folder of its own and the hub inside the process.
+    The time begins with the first event: on a busy machine it may take seconds until a camera is open and models are.
+    Where none comes in that time, it is over. The app runs by itself, beside a host or without one: with a state folder
+    of its own and the hub inside the process.
     """
     from edgefn.testing.surroundings import LocalHubOnly
 
@@ -79,8 +84,9 @@ def run_record(root: Path | None, given: tuple[str, ...], asked: RecordAsked) ->
         try:
             app = open_app(root, (), given, Path(state), (LocalHubOnly(),))
             _refuse_called(app, asked.function)
-            with recording(app, RecordAsked(asked.function, None, asked.out)):
-                asyncio.run(_run(app, asked.seconds))
+            with recording(app, RecordAsked(asked.function, None, asked.out)) as recorder:
+                assert recorder is not None
+                asyncio.run(_run(app, recorder, asked.seconds))
         except EdgefnError as error:
             log.error("%s", error)
             return 1
@@ -97,17 +103,28 @@ def _refuse_called(app: App, name: str) -> None:
             )
 
 
-async def _run(app: App, seconds: float | None) -> None:
-    host = Host(app)
+async def _run(app: App, recorder: Recorder, seconds: float | None) -> None:
+    host, began = Host(app), asyncio.Event()
+    recorder.began = began.set
     await host.start()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: loop.call_soon_threadsafe(stopping.set))
     reasons: list[asyncio.Task[Any]] = [asyncio.create_task(stopping.wait())]
+    if seconds is not None:
+        reasons.append(asyncio.create_task(_over(began, seconds)))
     if any(r.listener is not None and r.listener.feed is Feed.FINITE for r in host.running):
         reasons.append(asyncio.create_task(host.wait_for_end()))
-    await asyncio.wait(reasons, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait(reasons, return_when=asyncio.FIRST_COMPLETED)
     for task in reasons:
         task.cancel()
     await host.stop()
+
+
+async def _over(began: asyncio.Event, seconds: float) -> None:
+    """Returns so many seconds after the first event, or after so many without one."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await began.wait()
+        await asyncio.sleep(seconds)

@@ -32,7 +32,11 @@ from edgefn.testing.recording import Recorded, Recording
 log = logging.getLogger("edgefn.record")
 
 WAITING = 16
-"""Events that wait for the thread; each may hold a picture."""
+"""Events that may wait for the thread, however large they are."""
+WAITING_BYTES = 64_000_000
+"""Of the events that wait: more of them may where they are small."""
+SMALL = 65_536
+"""Bytes that an event is taken for at least."""
 MOST_BYTES = 256_000_000
 """Of the pictures and texts that are kept; the oldest go first."""
 UNFINISHED = 256
@@ -78,13 +82,15 @@ class Recorder:
         self._most = most_bytes
         self._now = now
         self._outputs: dict[int, tuple[Event, dict[str, Any]]] = {}
-        self._queue: queue.Queue[Seen | None] = queue.Queue(WAITING)
+        self._queue: queue.SimpleQueue[Seen | None] = queue.SimpleQueue()
         self._ring: deque[Kept] = deque()
         self._bytes = 0
         self._numbers = itertools.count(1)
         self._left_out: Counter[str] = Counter()
         self._is_whole = True
         self._settings = settings_of(function)
+        self.began: Callable[[], None] | None = None
+        """Called for each event."""
         self._returns = any(binding.name == "$return" for binding in function.outputs)
         self._thread = threading.Thread(target=self._work, name=f"record {function.name}", daemon=True)
         self._thread.start()
@@ -102,11 +108,13 @@ class Recorder:
         if function.name != self.function.name:
             return
         _, outputs = self._outputs.pop(id(event), (event, {}))
-        value = None if self._returns or outcome.value is None else snapshot(outcome.value)
-        try:
-            self._queue.put_nowait(Seen(event, outcome, self._now(), outputs, value))
-        except queue.Full:
+        if self.began is not None:
+            self.began()
+        if self._queue.qsize() >= max(WAITING, WAITING_BYTES // max(SMALL, _pixels(event.value))):
             self._left_out["recording was too slow"] += 1
+            return
+        value = None if self._returns or outcome.value is None else snapshot(outcome.value)
+        self._queue.put(Seen(event, outcome, self._now(), outputs, value))
 
     # --- on the thread -------------------------------------------------------------------------------------------
 
@@ -199,6 +207,12 @@ def settings_of(function: Function) -> dict[str, str]:
             if value is not None:
                 found[name] = MASK if value in secrets_in({name: value}) else redact(value)
     return found
+
+
+def _pixels(value: Any) -> int:
+    """The bytes of the pictures of an event."""
+    frames = value if isinstance(value, list) else [value]
+    return sum(frame.image.nbytes for frame in frames if isinstance(frame, VideoFrame))
 
 
 def _time_of(seen: Seen) -> datetime:
