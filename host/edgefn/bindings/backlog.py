@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Generic, Literal, TypeVar
@@ -11,6 +12,9 @@ from typing import Annotated, Generic, Literal, TypeVar
 from pydantic import BeforeValidator
 
 from edgefn.places import snake
+from edgefn.supervision import for_ever
+
+log = logging.getLogger("edgefn.host")
 
 T = TypeVar("T")
 
@@ -57,7 +61,8 @@ class Backlog(Generic[T]):
             self._changed.notify_all()
         if self._task is None or self._task.done():
             # of no invocation: what is handled later would be logged as of the first one
-            self._task = asyncio.create_task(self._work(), name="backlog", context=contextvars.Context())
+            working = for_ever(self._work, log, "An output")
+            self._task = asyncio.create_task(working, name="backlog", context=contextvars.Context())
 
     async def close(self, within: float) -> None:
         """Ends the task, after what waits where that is worked off in so many seconds; the rest is counted as
@@ -82,6 +87,9 @@ class Backlog(Generic[T]):
                 self._changed.notify_all()
             try:
                 await self._handle(value)
+            except Exception:
+                self._dropped("failed")
+                raise
             finally:
                 self._busy = False
             async with self._changed:
