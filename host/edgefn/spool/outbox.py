@@ -310,16 +310,16 @@ class Outbox:
         """Seconds until a message is worth nothing any more."""
         return row.expires - self._store.clock.now()
 
-    async def drop_expired(self, but: Sequence[str] = ()) -> None:
-        """Removes what is worth nothing any more, but for the destinations named, and counts it; raises SpoolError."""
-        where = f"expires <= ? AND destination NOT IN ({', '.join('?' * len(but))})"
+    async def drop_expired(self, of: Sequence[str] = ()) -> None:
+        """Removes and counts what is worth nothing any more, for some destinations or for all; raises SpoolError."""
+        where = "expires <= ?" + (f" AND destination IN ({', '.join('?' * len(of))})" if of else "")
 
         def work(connection: sqlite3.Connection) -> list[tuple[str, str, int]]:
             now = self._store.clock.now()
             query = f"SELECT output, destination, count(*) FROM outbox WHERE {where} GROUP BY output, destination"
-            expired = connection.execute(query, (now, *but)).fetchall()
+            expired = connection.execute(query, (now, *of)).fetchall()
             if expired:
-                connection.execute(f"DELETE FROM outbox WHERE {where}", (now, *but))
+                connection.execute(f"DELETE FROM outbox WHERE {where}", (now, *of))
                 self.totals.count(connection)
             return expired
 

@@ -37,8 +37,9 @@ class Unserved:
     async def run(self) -> None:
         """Looks now and then, until it is cancelled."""
         while True:
-            with contextlib.suppress(SpoolError):
-                await self._outbox.drop_expired(but=tuple(self._outbox.lanes))
+            if unserved := tuple(self.waiting()):
+                with contextlib.suppress(SpoolError):
+                    await self._outbox.drop_expired(unserved)
             self._tell()
             await asyncio.sleep(EVERY)
 
