@@ -79,6 +79,9 @@ class FolderWatch:
     def _start(self) -> None:
         from watchdog.observers import Observer
 
+        logging.getLogger("watchdog.observers.inotify").setLevel(
+            logging.CRITICAL
+        )  # what comes while it stops is no error
         observer = Observer()
         observer.daemon = True
         try:
