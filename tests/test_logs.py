@@ -10,10 +10,12 @@ import threading
 import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from edgefn import logs
 from edgefn.logs import CURRENT, FORMS, HostLines, Invocation, logging_to, usual_form
 
 EDGE_AGENT = re.compile(
@@ -21,6 +23,7 @@ EDGE_AGENT = re.compile(
 )
 """How edgeAgent reads a line of a module, for GetModuleLogs, UploadModuleLogs and the portal."""
 log = logging.getLogger("mine")
+GUIDE = Path(__file__).parents[1] / "docs" / "operation.md"
 
 
 def written(form: str, say: object, *, level: int = logging.DEBUG) -> list[str]:
@@ -161,6 +164,19 @@ def test_warnings_are_log_lines_while_it_lasts() -> None:
         lines = written("edge", lambda: warnings.warn("old: password=hunter2", stacklevel=1))
     assert lines[0].startswith("<4> ")
     assert "UserWarning: old: password=***" in lines[0]
+
+
+# --- the guide ---------------------------------------------------------------------------------------------------
+
+
+def test_the_texts_that_the_guide_explains_are_said_by_the_host() -> None:
+    joined = re.compile(r'"\s*\n\s*f?"')  # of a text that goes over several lines
+    source = "\n".join(joined.sub("", path.read_text()) for path in Path(logs.__file__).parent.rglob("*.py"))
+    table = GUIDE.read_text().partition("## What the log says, and what to do")[2].partition("\n## ")[0]
+    texts = [text for row in table.splitlines()[6:] for text in re.findall(r"`(.*?)`", row.split(" | ")[0])]
+    pieces = [piece for text in texts for piece in re.split(r"\s*\.\.\.[.)]*\s*", text) if len(piece) > 4]
+    assert len(pieces) > 25
+    assert [piece for piece in pieces if piece not in source] == []
 
 
 # --- the host's own lines ----------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -13,8 +12,9 @@ import orjson
 from edgefn import __version__
 from edgefn.by_hand import event_by_hand
 from edgefn.contracts import MethodReply, Outcome, Status
-from edgefn.errors import EdgefnError, listing, nearest
+from edgefn.errors import EdgefnError, SettingError, listing, nearest
 from edgefn.hookspecs import hookimpl
+from edgefn.log_levels import level_named
 from edgefn.methods import Answer, refusal
 from edgefn.outward import fitting
 from edgefn.redaction import redact, redacted
@@ -190,10 +190,10 @@ def _object(payload: Any, known: tuple[str, ...], right: str) -> Mapping[str, An
 
 
 def _level(name: Any) -> int:
-    levels = logging.getLevelNamesMapping()
-    if str(name).upper() not in levels:
-        raise WrongPayloadError(f"level should be one of {listing(sorted(levels)).lower()}; found {name!r}")
-    return levels[str(name).upper()]
+    try:
+        return level_named(str(name), "level")
+    except SettingError as error:
+        raise WrongPayloadError(str(error)) from None
 
 
 def _seconds(value: Any) -> int | None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("edgefn.standin")
 
+PORT = 8883
+"""Where modules of IoT Edge look for edgeHub."""
 FOLDER = Path(".edgefn/hub")
 
 
@@ -79,6 +81,11 @@ async def _serve(asked: HubStart) -> None:
         ):
             hub.listen()
             _say_ready(hub.status(), asked.as_json)
+            if asked.port not in (0, PORT):
+                text = (
+                    "Modules look for edgeHub at port %d and no other; give a second hub its own --host, as 127.0.0.2"
+                )
+                log.warning(text, PORT)
             await stopping.wait()
             hub.release()
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from edgefn.host import Host
 from edgefn.settings import Settings
+from edgefn.web.exposition import Exposition
 
 LIVE, READY, METRICS, HOME = "/health/live", "/health/ready", "/metrics", "/"
 RETRY_AFTER = {"retry-after": "1"}
@@ -24,12 +25,11 @@ WELCOME = """<!DOCTYPE html>
 
 def page_routes(host: Host, home: Callable[[], Response]) -> list[Route]:
     """The routes of the pages of one host; ``home`` is what is at ``/``, unless that is hidden."""
+    exposition = Exposition(host)
     pages: dict[str, Callable[[Request], Response]] = {
         LIVE: lambda _: JSONResponse({"status": "live"}),
         READY: lambda _: _ready(host),
-        METRICS: lambda _: Response(
-            generate_latest(host.app.services.metrics.registry), headers={"content-type": CONTENT_TYPE_LATEST}
-        ),
+        METRICS: lambda _: Response(exposition.text(), headers={"content-type": CONTENT_TYPE_LATEST}),
         HOME: lambda _: Response(status_code=204) if is_home_hidden(host.app.services.settings) else home(),
     }
     return [Route(path, _async(page), methods=["GET", "HEAD"]) for path, page in pages.items()]
