@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 from edgefn.captures import Asked, open_capture, recognise
 from edgefn.errors import SourceError
 from edgefn.host import Host
-from edgefn.key_frames import KeyFrames
+from edgefn.key_frames import KeyFrames, open_key_frames
 from edgefn.loader import App
 from tests.conftest import ON_CI
 from tests.steered import until
@@ -25,7 +26,12 @@ from tests.steered import until
 ROOT = Path(__file__).resolve().parents[1]
 FPS = 15
 FRAMES = 45
-KINDS = {"no B-frames": "-bf 0", "B-frames": "-bf 3", "open groups": "-bf 3 -x264-params open-gop=1"}
+KINDS = {
+    "no B-frames": "-bf 0",
+    "B-frames": "-bf 3",
+    "open groups": "-bf 3 -x264-params open-gop=1",
+    "10 bits": "-pix_fmt yuv420p10le",
+}
 FUNCTION = """
 import edgefn
 app = edgefn.FunctionApp()
@@ -52,6 +58,12 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return made
 
     return encoded
+
+
+def copied(path: Path, to: Path, *options: str | bytes) -> Path:
+    """The same clip with more said about it."""
+    subprocess.run(["ffmpeg", "-v", "fatal", "-i", str(path), "-c", "copy", *options, str(to)], check=True)
+    return to
 
 
 def all_frames(path: Path) -> Iterator[Any]:
@@ -82,6 +94,30 @@ def test_a_key_frame_that_nobody_wants_is_not_decoded(clip: Callable[[str], Path
     for _ in range(3):
         capture.grab()
     np.testing.assert_array_equal(capture.retrieve(), whole[20])
+    capture.close()
+
+
+@pytest.mark.parametrize("angle", ["90", "180", "270"])
+def test_a_clip_that_a_telephone_took_on_its_side_is_turned_as_with_all_frames(
+    clip: Callable[[str], Path], tmp_path: Path, angle: str
+) -> None:
+    path = copied(clip("no B-frames"), tmp_path / "turned.mp4", "-metadata:s:v", f"rotate={angle}")
+    capture = open_capture(recognise(str(path), ROOT), Asked(key_frames=True))
+    capture.grab()
+    np.testing.assert_array_equal(capture.retrieve(), next(all_frames(path)))
+    capture.close()
+
+
+def test_a_title_in_an_old_encoding_is_no_obstacle(clip: Callable[[str], Path], tmp_path: Path) -> None:
+    path = copied(clip("no B-frames"), tmp_path / "titled.mkv", "-metadata", b"title=K\xfcche")
+    capture = open_capture(recognise(str(path), ROOT), Asked(key_frames=True))
+    assert capture.grab() == 0.0
+    capture.close()
+
+
+def test_a_stream_without_key_frames_ends_when_none_has_come_for_so_long(clip: Callable[[str], Path]) -> None:
+    capture = open_key_frames(str(clip("no B-frames")), 10, 10, between=0.0)
+    assert [capture.grab(), capture.grab()] == [0.0, None]
     capture.close()
 
 
@@ -144,6 +180,19 @@ def test_what_is_no_video_is_said_without_the_address(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"does not answer; check the address.*\(Connection refused\)$") as caught:
         open_capture(recognise("rtsp://user:secret@127.0.0.1:9/live", tmp_path), Asked(key_frames=True))
     assert "secret" not in str(caught.value)
+
+
+def test_a_way_of_encoding_that_is_not_known_is_said(clip: Callable[[str], Path], tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").write_bytes(clip("no B-frames").read_bytes().replace(b"avc1", b"xyzw"))
+    with pytest.raises(SourceError, match=r"^clip.mp4: is no video \(how it is encoded is not known\)$"):
+        open_capture(recognise("clip.mp4", tmp_path), Asked(key_frames=True))
+
+
+def test_a_server_that_says_nothing_is_given_up(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        source = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(SourceError, match=r"does not answer; .* \(nothing came for 0.1 s\)$"):
+            open_capture(recognise(source, tmp_path), Asked(key_frames=True, silent_after=0.1))
 
 
 def test_a_damaged_key_frame_takes_no_other_one_with_it(clip: Callable[[str], Path], tmp_path: Path) -> None:

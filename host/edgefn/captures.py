@@ -194,8 +194,11 @@ def _open_file(address: Address, asked: Asked) -> Capture:
 
 
 def _open_key_frames(address: Address, asked: Asked) -> Capture:
+    silent = asked.silent_after
     try:
-        return open_key_frames(address.target, min(OPEN_TIMEOUT, asked.silent_after), asked.silent_after)
+        return open_key_frames(
+            address.target, min(OPEN_TIMEOUT, silent), silent, between=silent if address.live else math.inf
+        )
     except SourceError as error:
         what = "does not answer; check the address, the credentials and the network" if address.live else "is no video"
         raise SourceError(f"{address.shown}: {what} ({error})") from None

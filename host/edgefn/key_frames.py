@@ -6,6 +6,8 @@ processor a second, and 9 ms for one key frame. OpenCV can not leave frames out,
 
 from __future__ import annotations
 
+import math
+import time
 from typing import TYPE_CHECKING, Any
 
 from edgefn.errors import SourceError
@@ -21,10 +23,11 @@ PACE = 1.0
 """Seconds from one key frame to the next, where a raw stream does not tell the time."""
 
 
-def open_key_frames(target: str, opening: float, reading: float) -> KeyFrames:
+def open_key_frames(target: str, opening: float, reading: float, between: float = math.inf) -> KeyFrames:
     """Opens a clip or stream; ``opening`` and ``reading`` are the seconds for that, and for each packet.
 
-    Raises SourceError, without the address, for what does not open or has no video.
+    One in which no key frame comes for ``between`` seconds ends there. Raises SourceError, without the address, for
+    what does not open, has no video, or is encoded in a way that is not known.
     """
     try:
         import av
@@ -33,13 +36,18 @@ def open_key_frames(target: str, opening: float, reading: float) -> KeyFrames:
     av.logging.set_level(av.logging.PANIC)  # what goes wrong is said once, by us, without the URL's password
     options = {"rtsp_transport": "tcp"} if target.startswith("rtsp") else {}
     try:
-        container = av.open(target, options=options, timeout=(opening, reading))
+        container = av.open(target, options=options, metadata_errors="replace", timeout=(opening, reading))
+    except av.ExitError:  # as PyAV's time-out has it
+        raise SourceError(f"nothing came for {opening:g} s") from None
     except av.FFmpegError as error:
         raise SourceError(error.strerror or type(error).__name__) from None
     if not container.streams.video:
         container.close()
         raise SourceError("it has no video")
-    return KeyFrames(container)
+    if container.streams.video[0].codec_context is None:
+        container.close()
+        raise SourceError("how it is encoded is not known")
+    return KeyFrames(container, between)
 
 
 class KeyFrames:
@@ -47,10 +55,11 @@ class KeyFrames:
 
     item = ""
 
-    def __init__(self, container: Any) -> None:
+    def __init__(self, container: Any, between: float) -> None:
         stream = container.streams.video[0]
         self.fps = _rate(stream)
         self._container = container
+        self._between = between
         self._decoder = stream.codec_context
         self._decoder.thread_count = 1
         self._packets = container.demux(stream)
@@ -61,11 +70,17 @@ class KeyFrames:
     def grab(self) -> float | None:
         import av
 
+        latest = time.monotonic() + self._between
         try:
-            self._packet = next((each for each in self._packets if each.is_keyframe and each.size), None)
+            for packet in self._packets:
+                if packet.is_keyframe and packet.size:
+                    self._packet = packet
+                    return self._time(packet)
+                if time.monotonic() >= latest:
+                    break
         except av.FFmpegError:  # the stream broke, or has given nothing for too long
-            return None
-        return None if self._packet is None else self._time(self._packet)
+            pass
+        return None
 
     def _time(self, packet: Any) -> float:
         """Media time in seconds, which goes on also where the packets have none, or the same for ever."""
@@ -84,7 +99,7 @@ class KeyFrames:
         try:
             # The decoder waits for frames that this one could come after; told that there are none, it gives it away.
             frames = [*self._decoder.decode(self._packet), *self._decoder.decode(None)]
-            return frames[0].to_ndarray(format="bgr24") if frames else None
+            return _image(frames[0]) if frames else None
         except av.FFmpegError:
             return None
         finally:
@@ -92,6 +107,15 @@ class KeyFrames:
 
     def close(self) -> None:
         self._container.close()
+
+
+def _image(frame: Any) -> Image:
+    """What OpenCV's reader makes of the same frame: interpolated and turned as there."""
+    import numpy as np
+
+    image: Image = frame.to_ndarray(format="bgr24", interpolation="BICUBIC", threads=1)
+    quarters, rest = divmod(frame.rotation, 90)
+    return image if rest or not quarters else np.ascontiguousarray(np.rot90(image, quarters))
 
 
 def _rate(stream: Any) -> float:
