@@ -206,6 +206,26 @@ def test_a_stream_without_times_counts_its_frames(test_data: Path, tmp_path: Pat
     assert [round(at, 3) for at in found] == [0.0, 0.04, 0.08, 0.12, 0.16]
 
 
+@pytest.mark.parametrize(("source", "frames"), [("color=black:s", 12), ("color=black:s", 9), ("testsrc=s", 12)])
+def test_a_video_that_is_black_from_its_beginning_is_told_to_be_so(
+    source: str, frames: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Interlaced ones are, as OpenCV gives them."""
+    options = "-flags +ildct+ilme" if source == "testsrc=s" else ""
+    made = f"ffmpeg -v error -f lavfi -i {source}=160x90 -frames:v {frames} -c:v mpeg2video {options}".split()
+    subprocess.run([*made, str(tmp_path / "clip.mkv")], check=True)
+    capture = open_capture(recognise("clip.mkv", tmp_path), Asked())
+    seen = [capture.retrieve() for _ in iter(capture.grab, None)]
+    capture.close()
+    is_black = not any(image is not None and image.any() for image in seen)
+    expected = "clip.mkv: its first frames are black, as OpenCV gives interlaced video"
+    assert [expected in text for text in caplog.messages] == [True] * (is_black and frames >= 10)
+
+
+def test_a_scheme_may_be_written_in_capitals() -> None:
+    assert recognise("RTSP://Camera/Live", ROOT).target == "rtsp://Camera/Live"
+
+
 def test_importing_the_trigger_imports_no_opencv() -> None:
     code = "import sys, edgefn.triggers.video_frame; sys.exit(sorted({'cv2', 'numpy'} & set(sys.modules)) != [])"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

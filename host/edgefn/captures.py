@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qsl
 
 from edgefn.errors import SourceError, listing, nearest
@@ -44,6 +44,8 @@ CLIPS = frozenset({".mp4", ".mkv", ".avi", ".mov", ".m4v", ".webm", ".ts", ".mpg
 PICTURES_A_SECOND = 1.0
 OPEN_TIMEOUT = 10.0
 GUESSED_FPS = 25.0
+BLACK = 10
+"""Frames of nothing but black after which a video is said to be so."""
 
 URL = re.compile(r"^([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 CREDENTIALS = re.compile(r"(?<=://)[^/?#]*@")
@@ -134,7 +136,7 @@ def recognise(value: str, root: Path) -> Address:
         if scheme not in SCHEMES:
             known = listing(f"{name}://" for name in SCHEMES)
             raise SourceError(f"{shown}: unknown scheme '{scheme}://'; known are {known}, or synthetic:, or a path")
-        return Address(SourceKind.STREAM, value, shown)
+        return Address(SourceKind.STREAM, scheme + value[len(scheme) :], shown)  # FFmpeg knows small letters alone
     return _on_disk(value, root)
 
 
@@ -190,7 +192,7 @@ def _open_file(address: Address, asked: Asked) -> Capture:
         raise SourceError(
             f"{address.shown}: is not a video that OpenCV can decode; known are e.g. H.264 in .mp4 or .mkv"
         )
-    return OpenedVideo(video)
+    return OpenedVideo(video, address.shown)
 
 
 def _open_key_frames(address: Address, asked: Asked) -> Capture:
@@ -215,7 +217,7 @@ def _open_stream(address: Address, asked: Asked) -> Capture:
     video = cv.VideoCapture(address.target, cv.CAP_FFMPEG, limits + _decoding(cv, 1))
     if not video.isOpened():
         raise SourceError(f"{address.shown}: does not answer; check the address, the credentials and the network")
-    return OpenedVideo(video)
+    return OpenedVideo(video, address.shown)
 
 
 def _decoding(cv: ModuleType, threads: int) -> list[int]:
@@ -246,7 +248,7 @@ def _open_camera(address: Address, asked: Asked) -> Capture:
     ):
         if value is not None:
             video.set(option, value)
-    return OpenedVideo(video)
+    return OpenedVideo(video, address.shown)
 
 
 def _open_folder(address: Address, asked: Asked) -> Capture:
@@ -285,7 +287,7 @@ class OpenedVideo:
 
     item = ""
 
-    def __init__(self, video: cv2.VideoCapture) -> None:
+    def __init__(self, video: cv2.VideoCapture, shown: str) -> None:
         import cv2
 
         claimed = video.get(cv2.CAP_PROP_FPS)
@@ -294,6 +296,8 @@ class OpenedVideo:
         self._grab, self._get, self._position = video.grab, video.get, cv2.CAP_PROP_POS_MSEC
         self._first: float | None = None
         self._last = 0.0
+        self._shown = shown
+        self._black = 0
 
     def grab(self) -> float | None:
         if not self._grab():
@@ -309,7 +313,19 @@ class OpenedVideo:
 
     def retrieve(self) -> Image | None:
         found, image = self._video.retrieve()
+        if found and self._black < BLACK:
+            self._look(image)
         return image if found else None  # type: ignore[return-value]
+
+    def _look(self, image: Any) -> None:
+        """Says once that a video is black from the beginning: what is interlaced OpenCV gives so, without a word."""
+        if image.any():
+            self._black = BLACK
+            return
+        self._black += 1
+        if self._black == BLACK:
+            text = "its first frames are black, as OpenCV gives interlaced video"
+            log.warning("%s: %s; set the camera to progressive, or declare keyFrames", self._shown, text)
 
     def close(self) -> None:
         self._video.release()
