@@ -34,6 +34,16 @@ def of_bf16(value: Any) -> Any:
     return ops.convert(value, "bf16")
 
 
+def quantised(value: Any) -> Any:
+    low, high = constant(-90, value), constant(165, value)
+    return ops.fake_quantize(value, low, high, low, high, 256)
+
+
+def kept_as(kind: str) -> Any:
+    """A constant of another type that the model makes its own."""
+    return ops.convert(ops.constant([[[[1.5]], [[2]], [[3]]]], getattr(openvino.Type, kind)), "f32")
+
+
 def normalised(image: Any) -> Any:
     """By mean and scale of each channel, then by one number for all."""
     value = ops.divide(ops.subtract(image, constant(MEAN, image)), constant(SCALE, image))
@@ -115,6 +125,9 @@ LEFT: dict[str, Build] = {
     "two that read it": lambda image: ops.concat([image, image * constant(2, image)], 1),
     "another axis more": lambda image: constant(RANDOM.normal(0, 1, (2, 1, 3, 1, 1)), image) * image,
     "no arithmetic": lambda image: convolved(image),
+    "what a model in int8 quantises": lambda image: convolved(quantised(normalised(image))),
+    "numbers kept as bf16": lambda image: convolved(image - kept_as("bf16")),
+    "numbers kept as f8": lambda image: convolved(image - kept_as("f8e4m3")),
     "numbers that numpy has not": lambda image: ops.convert(of_bf16(image) - of_bf16(constant(3, image)), "f32"),
 }
 

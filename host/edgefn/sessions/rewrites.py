@@ -4,6 +4,8 @@
   with channels last again. Mean and scale, in the model or folded into it, stand between, and hold the plugin to two
   rearrangements of all values. With mean and scale before the change of axes, the change costs nothing. They work on
   whole rows of a picture then, since the plugin is slow where the last axis has three values.
+  A model in int8 has no use for that: there the plugin makes them a part of the quantisation that follows, in full
+  precision also where it counts in bf16.
 - **Softmax over few classes**, as SSD detectors have it, thousands of boxes by two classes. The plugin takes it row by
   row; over another axis it takes a vector of rows at once.
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 ARITHMETIC = {"Add", "Subtract", "Multiply", "Divide"}
 NUMBERS = {"f32", "f16"}
 """The types of numbers that numpy has too."""
+KEPT = NUMBERS | {"f64", "i64", "i32", "u8"}
+"""Those of constants: OpenVINO gives numpy the bits of others, as numbers of a type that is only as wide."""
 FIRST, LAST = 1, 3
 """Where the axis of the channels is, of the four of a picture's tensor."""
 FEW, MANY = 16, 256
@@ -54,7 +58,7 @@ def _normalise_rows(parameter: Node) -> None:
 
     one, height, width, channels = parameter.shape
     steps = list(_steps(parameter, channels))
-    if not any(step.numbers is not None for step in steps):
+    if not any(step.numbers is not None for step in steps) or "FakeQuantize" in _readers(steps[-1].node):
         return
     value = ops.reshape(parameter, np.array([one, height, 1, width * channels]), special_zero=False)
     for node, numbers in steps:
@@ -96,6 +100,11 @@ def _only_reader(node: Node) -> Node | None:
     return None if reader.get_type_name() == "Result" else reader
 
 
+def _readers(node: Node) -> set[str]:
+    """The kinds of nodes that take the values of this one."""
+    return {each.get_node().get_type_name() for each in node.output(0).get_target_inputs()}
+
+
 def _by_channel(node: Node, axis: int, channels: int) -> Any:
     """What the node adds, subtracts, ... for each channel, an array [1] or [channels]; None when it is not so."""
     import numpy as np
@@ -111,11 +120,13 @@ def _by_channel(node: Node, axis: int, channels: int) -> Any:
 
 
 def _constant(node: Node) -> Any:
-    """The second input of a node, as numbers; None when it is not constant."""
+    """The second input of a node, as numbers; None when it is not constant, or of a type that numpy has not."""
     source = node.input_value(1).get_node()
     if source.get_type_name() == "Convert":
         source = source.input_value(0).get_node()
-    return source.get_data().tolist() if source.get_type_name() == "Constant" else None
+    if source.get_type_name() != "Constant" or source.get_element_type().get_type_name() not in KEPT:
+        return None
+    return source.get_data().tolist()
 
 
 # --- softmax ---------------------------------------------------------------------------------------------------------
