@@ -12,7 +12,7 @@ import pytest
 from edgefn.contracts import HubState, Outcome, Status
 from edgefn.errors import SpoolError
 from edgefn.spool import Spool, Subscription
-from edgefn.spool.inbox import Received
+from edgefn.spool.subscription import Received
 from tests.spool.ports import ScriptedHub, came, counted, out, spool_in, until
 
 

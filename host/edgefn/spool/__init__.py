@@ -22,7 +22,7 @@ from edgefn.metrics import Metrics
 from edgefn.spool import dead_letters
 from edgefn.spool.arrivals import Arrivals
 from edgefn.spool.dead_letters import DeadLetter
-from edgefn.spool.inbox import RECENT, Inbox, Subscription
+from edgefn.spool.inbox import RECENT, Inbox
 from edgefn.spool.lanes import HUB
 from edgefn.spool.lock import FolderLock
 from edgefn.spool.options import SpoolOptions, spool_options
@@ -30,6 +30,7 @@ from edgefn.spool.outbox import Outbox
 from edgefn.spool.schema import FILE, connect
 from edgefn.spool.sender import Sender
 from edgefn.spool.store import Store
+from edgefn.spool.subscription import Subscription
 from edgefn.spool.unserved import Unserved
 from edgefn.supervision import for_ever
 

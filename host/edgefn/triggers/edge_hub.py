@@ -14,7 +14,8 @@ from edgefn.errors import BindingError
 from edgefn.function import Binding, Options, Word, named
 from edgefn.hookspecs import hookimpl
 from edgefn.spool import Subscription
-from edgefn.spool.inbox import MessageSettlement, Received
+from edgefn.spool.settlement import MessageSettlement
+from edgefn.spool.subscription import Received
 from edgefn.values import element_of, message_converter
 from edgefn.workers import work
 

@@ -21,7 +21,8 @@ from edgefn.function import Binding
 from edgefn.hookspecs import hookimpl
 from edgefn.spool import Subscription
 from edgefn.spool.arrivals import Arrivals
-from edgefn.spool.inbox import MessageSettlement, Received
+from edgefn.spool.settlement import MessageSettlement
+from edgefn.spool.subscription import Received
 from edgefn.threads import Threads
 from edgefn.triggers.file_finder import AGAIN, Finder, arrival_of, found_of
 from edgefn.triggers.file_forms import FITTING, FileChanged, converter_of, form_of, read
