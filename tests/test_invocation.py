@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -106,6 +107,13 @@ async def test_a_value_that_can_not_be_encoded_is_an_error_on_the_users_line(app
     status = await ran(app_of, TRIGGER.format("") + KEEP.format("out", "") + "async def f(tick, out): out.set({1, 2})")
     assert status["failed"] == 3
     assert "a set can not be kept" in status["last_error"]
+
+
+async def test_a_value_that_is_returned_and_can_not_be_encoded_is_an_error_of_the_function(app_of: AppIn) -> None:
+    code = '@app.edge_hub_output("$return", "out")\nasync def f(tick): return {1, 2}'
+    status = await ran(app_of, TRIGGER.format("") + code)
+    assert status["failed"] == 3
+    assert re.match(r"functions/f.py:\d+: function 'f' returned: a set can not be sent as JSON", status["last_error"])
 
 
 async def test_an_async_function_past_its_timeout_is_stopped_and_says_on_which_line(app_of: AppIn) -> None:

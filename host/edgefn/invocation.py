@@ -274,7 +274,7 @@ class Invoker:
         encoded = [(self._outputs[name], p.encoded) for name, p in parameters.items() if p.encoded is not UNSET]
         if value is not None or self._must_return:
             if self._return is not None:
-                encoded.append((self._return, self._return.encode(value)))
+                encoded.append((self._return, self._encoded(self._return, value)))
             elif not self._may_return:
                 raise self._returned_to_nobody()
         if encoded:
@@ -282,6 +282,15 @@ class Invoker:
                 await self._order.turn(ticket)
             for output, value in encoded:
                 await output.send(value, event)
+
+    def _encoded(self, output: Output, value: Any) -> Any:
+        """What was returned, ready to be sent; raises EdgefnError that names the function, as no line of it would."""
+        try:
+            return output.encode(value)
+        except (TypeError, ValueError) as error:
+            if failed_line(error, self._root):  # of a converter of the app's own
+                raise
+            raise EdgefnError(f"{self.function.place}: function '{self.function.name}' returned: {error}") from error
 
     def _bind(self, event: Event, invocation: Invocation) -> dict[str, Any]:
         arguments = {self._trigger: event.value if self._convert is None else self._converted(event)}

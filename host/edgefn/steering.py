@@ -14,7 +14,7 @@ from edgefn.by_hand import event_by_hand
 from edgefn.contracts import MethodReply, Outcome, Status
 from edgefn.errors import EdgefnError, SettingError, listing, nearest
 from edgefn.hookspecs import hookimpl
-from edgefn.log_levels import level_named
+from edgefn.log_levels import LEVELS, level_named
 from edgefn.methods import Answer, refusal
 from edgefn.outward import fitting
 from edgefn.redaction import redact, redacted
@@ -192,8 +192,8 @@ def _object(payload: Any, known: tuple[str, ...], right: str) -> Mapping[str, An
 def _level(name: Any) -> int:
     try:
         return level_named(str(name), "level")
-    except SettingError as error:
-        raise WrongPayloadError(str(error)) from None
+    except SettingError:
+        raise WrongPayloadError(f"level should be one of {listing(LEVELS).lower()}; found {name!r}") from None
 
 
 def _seconds(value: Any) -> int | None:

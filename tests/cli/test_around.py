@@ -59,6 +59,9 @@ def test_a_host_is_sent_to_asked_and_steered_from_another_terminal(tmp_path: Pat
         assert re.match(r"host running, \d+ s; hub local online; page http://localhost:\d+/\n", told)
         assert f"Page: {told.partition('page ')[2].splitlines()[0]}" in host.log
         assert "echo: running" in told
+        edgefn("send", "in", "no number", cwd=folder)
+        host.wait_for("Executed 'Functions.echo' (Failed")
+        assert "    last error: functions/echo.py:" in edgefn("status", cwd=folder).stdout
         assert (
             edgefn("tail", "nothing", cwd=folder).stderr
             == "nothing has gone upstream by output 'nothing'; outputs: out\n"
@@ -81,7 +84,7 @@ def test_a_host_is_sent_to_asked_and_steered_from_another_terminal(tmp_path: Pat
     [
         (("send", "nowhere", "{}"), "no function listens to input 'nowhere'; inputs heard: in"),
         (("twin", "set", "{broken"), "the patch should be a JSON object"),
-        (("logs", "--level", "loud"), "level should be one of critical, "),
+        (("logs", "--level", "loud"), "level should be one of trace, debug, "),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, arguments: tuple[str, ...], text: str) -> None:

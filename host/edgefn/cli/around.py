@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -172,15 +172,24 @@ def status(root: Path | None, state: Path | None, *, as_json: bool) -> int:
         waits = f"{spool['inbox']['messages']} in, {spool['outbox']['messages']} out"
         typer.echo(f"spool {spool['state']}: {waits}, {counted(spool['dead_letters']['messages'], 'dead letter')}")
         for name, figures in answer["functions"].items():
-            runs = counted(figures["invocations"], "invocation")
-            counts = f"{runs}, {figures['failed']} failed, p50 {figures['p50_ms']:.1f} ms"
-            typer.echo(f"{name}: {figures['state']}, {figures['rate']:.1f}/s, {counts}")
-            for error in figures["errors"]:
-                typer.echo(f"    {error}")
+            _show_function(name, figures)
         for error in answer["errors"]:
             typer.echo(f"error: {error}")
 
     return told(run)
+
+
+def _show_function(name: str, figures: Mapping[str, Any]) -> None:
+    runs = counted(figures["invocations"], "invocation")
+    counts = f"{runs}, {figures['failed']} failed, p50 {figures['p50_ms']:.1f} ms"
+    typer.echo(f"{name}: {figures['state']}, {figures['rate']:.1f}/s, {counts}")
+    source = figures["trigger"]
+    if "source" in source and source.get("state") in ("lost", "silent"):
+        typer.echo(f"    {source['source']} is {source['state']}")
+    for error in figures["errors"]:
+        typer.echo(f"    {error}")
+    if figures["last_error"] and not figures["errors"]:
+        typer.echo(f"    last error: {figures['last_error']}")
 
 
 def logs(root: Path | None, state: Path | None, wanted: dict[str, Any], *, as_json: bool) -> int:
