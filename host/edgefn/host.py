@@ -180,6 +180,7 @@ class Host:
             level=kind.level,
             is_call=getattr(kind, "is_call", False),
             after=after,
+            together=services.spool.together,
         )
 
     def _listen(self, running: Running) -> None:

@@ -7,19 +7,21 @@ value is converted, which parameters there are.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import itertools
 import logging
 import time
 import traceback
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 import azure.functions as func
 
 from edgefn.context import Context
-from edgefn.contracts import Event, Input, Outcome, Output, Status
+from edgefn.contracts import Event, Input, Outcome, Output, Settlement, Status
 from edgefn.deadlines import Deadlines
 from edgefn.errors import EdgefnError, FunctionTimeout, StillRunning, UnfitEvent
 from edgefn.function import Function
@@ -122,7 +124,9 @@ class Invoker:
         level: int = logging.INFO,
         is_call: bool = False,
         after: Invoker | None = None,
+        together: Callable[[], AbstractAsyncContextManager[Settlement]] | None = None,
     ) -> None:
+        """``together`` makes one whole of what several outputs send for an event that is no stored message."""
         assert function.trigger is not None
         assert function.call is not None
         self.function = function
@@ -149,6 +153,7 @@ class Invoker:
         self._may_return = function.may_return
         self._must_return = bool(getattr(self._return, "required", False))
         self._is_call = is_call
+        self._together = together
         self._order: Turnstile = after._order if after else Turnstile()
         self._held: Held = after._held if after else Held()
         self.running = 0
@@ -280,8 +285,11 @@ class Invoker:
         if encoded:
             if not self._is_call:
                 await self._order.turn(ticket)
-            for output, value in encoded:
-                await output.send(value, event)
+            if len(encoded) == 1 or event.settlement is not None or self._together is None:
+                await _sent(encoded, event)
+            else:
+                async with self._together() as together:
+                    await _sent(encoded, dataclasses.replace(event, settlement=together))
 
     def _encoded(self, output: Output, value: Any) -> Any:
         """What was returned, ready to be sent; raises EdgefnError that names the function, as no line of it would."""
@@ -414,6 +422,11 @@ class Invoker:
         place = (type(error).__name__, _lines(error) or str(error))
         self._told[place] += 1
         return self._told[place]
+
+
+async def _sent(encoded: Sequence[tuple[Output, Any]], event: Event) -> None:
+    for output, value in encoded:
+        await output.send(value, event)
 
 
 def _lines(error: BaseException) -> tuple[tuple[str, int], ...]:

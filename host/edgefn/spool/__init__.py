@@ -29,6 +29,7 @@ from edgefn.spool.options import SpoolOptions, spool_options
 from edgefn.spool.outbox import Outbox
 from edgefn.spool.schema import FILE, connect
 from edgefn.spool.sender import Sender
+from edgefn.spool.settlement import Together
 from edgefn.spool.store import Store
 from edgefn.spool.subscription import Subscription
 from edgefn.spool.unserved import Unserved
@@ -169,6 +170,10 @@ class Spool:
             if self._sends:
                 found.start()
         return found
+
+    def together(self) -> Together:
+        """For what one invocation sends by several outputs: stored with one transaction, all of it or nothing."""
+        return Together(self.outbox)
 
     async def idle(self) -> None:
         """Returns when every message that came in has been worked off, and every one that goes out has arrived."""

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from edgefn.contracts import Outcome, Outgoing, Status
 from edgefn.errors import EdgefnError, SpoolError, StillRunning
+from edgefn.ids import new_id
 from edgefn.logs import user_traceback
 from edgefn.redaction import redact
 from edgefn.spool.store import Work
 
 if TYPE_CHECKING:
+    from edgefn.spool.outbox import Outbox
     from edgefn.spool.subscription import Received, Subscription
 
 log = logging.getLogger("edgefn.spool")
@@ -105,6 +107,50 @@ class MessageSettlement:
                 log.error("An output of function '%s' can not be stored: %s", self.subscription.function, error)
                 self.begin()
                 outcome = Outcome(Status.FAILED, error=error)
+
+
+class Together:
+    """What one invocation sends for an event that is no stored message: one transaction, with all of it or nothing.
+
+    async with spool.together() as together:  # the end stores; an error before it takes everything back
+    """
+
+    attempts = 0
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+        self._outputs: list[Outgoing] = []
+        self._undos: list[Callable[[], None]] = []
+
+    async def __aenter__(self) -> Together:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        stored = False
+        try:
+            if kind is None and self._outputs:
+                await self._outbox.put(self._outputs)
+            stored = kind is None
+        finally:
+            if not stored:
+                self.begin()
+
+    def begin(self) -> None:
+        self._outputs.clear()
+        while self._undos:
+            self._undos.pop()()
+
+    def next_id(self) -> str:
+        return new_id()
+
+    def put(self, message: Outgoing) -> None:
+        self._outputs.append(message)
+
+    def otherwise(self, undo: Callable[[], None]) -> None:
+        self._undos.append(undo)
+
+    async def failed(self, error: BaseException, delay: float) -> None:
+        """Nothing is to be recorded."""
 
 
 def reason_of(error: BaseException | None) -> tuple[str, str]:
