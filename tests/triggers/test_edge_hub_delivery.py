@@ -292,7 +292,8 @@ def f(m):
     (found,) = await letters(host)
     await host.stop()
     assert found[0] == "bad"
-    assert found[1].startswith("TypeError: ")
+    assert found[1].startswith("functions/f.py:")
+    assert ": function 'f' returned: " in found[1]
 
 
 @pytest.mark.parametrize("retries", ["", RETRY.format(count=1, delay="00:00:00")], ids=["at once", "after an attempt"])

@@ -53,6 +53,8 @@ def _answer(key: WorkloadKey, method: str, path: str, wanted: str, body: str | N
         raise Fault(Cause.WORKLOAD, said) from None
     except (OSError, http.client.HTTPException) as error:
         right = "edgeAgent mounts the socket, and the user of the container must be allowed to open it"
+        if isinstance(error, ConnectionRefusedError):
+            right = "the IoT Edge runtime should run: iotedge system status on the device tells"
         raise Fault(Cause.WORKLOAD, f"{where}: can not be asked: {_short(error)}; {right}") from None
     if status != 200:
         raise Fault(
