@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from edgefn.bindings.edge_hub import Gate, MessageOptions, MessageOutput
 from edgefn.bindings.patterns import Pattern, pattern
 from edgefn.bindings.result_gate import declared_gate
-from edgefn.contracts import EdgeMessage, Event, Needs, OutputKind, Services
+from edgefn.contracts import Copies, EdgeMessage, Event, Needs, OutputKind, Services
 from edgefn.errors import BindingError, SettingError
 from edgefn.function import Binding, Truth, named
 from edgefn.hookspecs import hookimpl
@@ -91,6 +91,10 @@ class MqttOutputKind:
     def needs(self, binding: Binding) -> Needs:
         """Its broker."""
         return self._brokers.needs(_options(binding).broker)
+
+    def copies(self, binding: Binding) -> Copies:
+        """Each host publishes, under a client id of its own."""
+        return Copies(self._brokers.why_one(_options(binding).broker))
 
     async def close(self) -> None:
         """Brokers are closed by the host, after what waits for them was sent."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from edgefn.contracts.hubs import Destination, Hub, HubSink, HubState, MethodReply, MethodRequest, Twin
 from edgefn.contracts.kinds import Input, InputKind, Kind, Output, OutputKind, Services, TriggerKind
 from edgefn.contracts.messages import EdgeMessage, Outgoing, VideoFrame
-from edgefn.contracts.needs import Asset, LiveSetting, Needs
+from edgefn.contracts.needs import Asset, Copies, LiveSetting, Needs
 from edgefn.contracts.sessions import (
     Box,
     Candidate,
@@ -41,6 +41,7 @@ __all__ = [
     "Box",
     "Candidate",
     "ClassificationSession",
+    "Copies",
     "Destination",
     "Detection",
     "DetectionSession",

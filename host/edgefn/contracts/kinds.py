@@ -42,12 +42,15 @@ class Kind(Protocol):
     async def close(self) -> None:
         """Releases what the kind shares between functions."""
 
-    # A kind may have three more members; the loader and ``edgefn manifest`` look for them.
+    # A kind may have four more members; the loader and ``edgefn manifest`` look for them.
     #
     # fixed: Collection[str]
     #     The options (names in JSON) that do not change while the host runs: the twin's are refused then.
     # needs(binding: Binding) -> Needs
     #     What a checked binding needs of the machine and of edgeHub; opens nothing.
+    # copies(binding: Binding) -> Copies
+    #     Whether replicas may run a checked binding side by side. Without it one host only has a trigger, and each may
+    #     have an input or output.
     # options_of(binding: Binding) -> OptionsModel
     #     The model of the options of one binding, where that depends on what it declares.
 

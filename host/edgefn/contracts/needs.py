@@ -19,6 +19,15 @@ class Asset(NamedTuple):
     """Where it is on this machine; None where it is not."""
 
 
+class Copies(NamedTuple):
+    """Whether several hosts of one app, replicas, may run a binding side by side."""
+
+    why_one: str = ""
+    """Why only one host may; empty where each may."""
+    shares: bool = False
+    """Whether each gets a part of the messages, so that more hosts work off more of them."""
+
+
 class LiveSetting(NamedTuple):
     """A setting that an operator may change while the host runs."""
 

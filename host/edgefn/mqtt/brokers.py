@@ -237,6 +237,16 @@ class Brokers:
         note = f"the broker {address.name} should be reached from the machine"
         return Needs(reads=tuple(files_of(address, self._root)), variables=VARIABLES, notes=(note,))
 
+    def why_one(self, text: str) -> str:
+        """Why only one host may be at a broker under the address that a binding names; empty where several may."""
+        address = self.address(text)
+        if not address.client_id:
+            return ""
+        return (
+            f"its broker {address.name} knows the host by a client id that the settings name, and ends the connection "
+            "of one host for another of the same id; without clientId each makes its own"
+        )
+
     def status(self) -> Mapping[str, Any]:
         return {broker.name: dict(broker.status()) for broker in self._brokers.values()}
 

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from pydantic import Field
 
-from edgefn.contracts import Emit, Event, Feed, MethodReply, Outcome, Services, Status, TriggerKind
+from edgefn.contracts import Copies, Emit, Event, Feed, MethodReply, Outcome, Services, Status, TriggerKind
 from edgefn.errors import BindingError, EdgefnError, StillRunning, UnfitEvent
 from edgefn.function import Binding, Options
 from edgefn.hookspecs import hookimpl
@@ -147,6 +147,10 @@ class DirectMethodTriggerKind:
 
     def listener(self, binding: Binding) -> DirectMethodListener:
         return DirectMethodListener(binding, self._methods)
+
+    def copies(self, binding: Binding) -> Copies:
+        """A method is called of the one module that has it."""
+        return Copies("who calls it reaches one host")
 
     def manual(self, binding: Binding, text: str) -> Event:
         """The text as the payload: the JSON value that it is, else the text itself; nothing is null."""

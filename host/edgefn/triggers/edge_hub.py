@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from edgefn.contracts import EdgeMessage, Emit, Event, Feed, Needs, Services, TriggerKind
+from edgefn.contracts import Copies, EdgeMessage, Emit, Event, Feed, Needs, Services, TriggerKind
 from edgefn.errors import BindingError
 from edgefn.function import Binding, Options, Word, named
 from edgefn.hookspecs import hookimpl
@@ -152,6 +152,10 @@ class EdgeHubTriggerKind:
         """The input that feeds it."""
         assert isinstance(binding.options, EdgeHubTrigger)
         return Needs(inputs=(binding.options.input_name,))
+
+    def copies(self, binding: Binding) -> Copies:
+        """An input belongs to the one module that has it."""
+        return Copies("a message that comes to an input is for one host")
 
     async def close(self) -> None:
         """Shares nothing."""

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 import orjson
 
-from edgefn.contracts import EdgeMessage, Event, Needs, Services, TriggerKind
+from edgefn.contracts import Copies, EdgeMessage, Event, Needs, Services, TriggerKind
 from edgefn.errors import BindingError
 from edgefn.event_hubs import event_hubs
 from edgefn.function import Binding, Options, Word, named
@@ -85,6 +85,10 @@ class EventHubTriggerKind:
     def needs(self, binding: Binding) -> Needs:
         """The input that feeds it."""
         return Needs(inputs=(self._input(binding),))
+
+    def copies(self, binding: Binding) -> Copies:
+        """An input belongs to the one module that has it."""
+        return Copies("a message that comes to an input is for one host")
 
     async def close(self) -> None:
         """Shares nothing."""

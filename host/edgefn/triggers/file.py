@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from edgefn.contracts import Emit, Event, Feed, Needs, Outcome, Services, Status, TriggerKind
+from edgefn.contracts import Copies, Emit, Event, Feed, Needs, Outcome, Services, Status, TriggerKind
 from edgefn.errors import BindingError, EdgefnError, SpoolError, why
 from edgefn.function import Binding
 from edgefn.hookspecs import hookimpl
@@ -236,6 +236,10 @@ class FileTriggerKind:
         """The folders that files arrive in and go to."""
         options = _options(binding)
         return Needs(writes=tuple(filter(None, (options.path.strip(), options.move_to.strip()))))
+
+    def copies(self, binding: Binding) -> Copies:
+        """Which files were seen is in the state folder of a host."""
+        return Copies("each host would take each file that comes to its folder")
 
     async def close(self) -> None:
         """Shares nothing."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from edgefn.contracts import EdgeMessage, Event, Needs, Services, TriggerKind
+from edgefn.contracts import Copies, EdgeMessage, Event, Needs, Services, TriggerKind
 from edgefn.errors import BindingError, SettingError
 from edgefn.function import Binding, Truth, named
 from edgefn.hookspecs import hookimpl
@@ -97,6 +97,13 @@ class MqttTriggerKind:
     def needs(self, binding: Binding) -> Needs:
         """Its broker."""
         return self._brokers.needs(_options(binding).broker)
+
+    def copies(self, binding: Binding) -> Copies:
+        """A part of the messages for each host, by the group of a shared subscription."""
+        options = _options(binding)
+        if not options.share:
+            return Copies('without share each host would get all of its messages; share="GROUP" gives each a part')
+        return Copies(self._brokers.why_one(options.broker), shares=True)
 
     async def close(self) -> None:
         """Brokers are closed by the host, after what waits for them was sent."""

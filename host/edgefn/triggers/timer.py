@@ -12,7 +12,7 @@ import orjson
 from azure.functions.meta import Datum
 from azure.functions.timer import TimerRequestConverter
 
-from edgefn.contracts import Event, Services, TriggerKind
+from edgefn.contracts import Copies, Event, Services, TriggerKind
 from edgefn.errors import BindingError, SettingError
 from edgefn.function import Binding
 from edgefn.hookspecs import hookimpl
@@ -73,6 +73,10 @@ class TimerTriggerKind:
         adjusts = not isinstance(binding.options.schedule, Interval)
         value = {"Schedule": {"AdjustForDST": adjusts}, "ScheduleStatus": None, "IsPastDue": False}
         return Event(orjson.dumps(value).decode())
+
+    def copies(self, binding: Binding) -> Copies:
+        """Azure Functions has a timer run in one host of an app."""
+        return Copies("each host would run it at each of its times")
 
     async def close(self) -> None:
         """Shares nothing."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from edgefn.contracts import Emit, Event, Feed, Services, TriggerKind
+from edgefn.contracts import Copies, Emit, Event, Feed, Services, TriggerKind
 from edgefn.desired import Desired, at, changes, same
 from edgefn.errors import BindingError
 from edgefn.function import Binding, Options
@@ -90,6 +90,10 @@ class TwinTriggerKind:
 
     def listener(self, binding: Binding) -> TwinListener:
         return TwinListener(_options(binding).property, self._desired)
+
+    def copies(self, binding: Binding) -> Copies:
+        """Each host is told of its properties."""
+        return Copies()
 
     def manual(self, binding: Binding, text: str) -> Event:
         """The text as JSON: the properties that changed, or the value of the one; nothing is an empty object."""

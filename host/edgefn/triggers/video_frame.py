@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 from pydantic import BeforeValidator, Field
 
 from edgefn.captures import Address, Asked, SourceKind, finite, recognise
-from edgefn.contracts import Asset, Emit, Event, Feed, Needs, VideoFrame
+from edgefn.contracts import Asset, Copies, Emit, Event, Feed, Needs, VideoFrame
 from edgefn.errors import BindingError, SourceError
 from edgefn.function import SPELLED, Binding, Options, Seconds, Truth, Word, named
 from edgefn.hookspecs import hookimpl
@@ -251,6 +251,10 @@ class VideoFrameKind:
         if address.kind in (SourceKind.FILE, SourceKind.FOLDER):
             return Needs(reads=(Asset(_options(binding).source.strip(), Path(address.target)),))
         return Needs()
+
+    def copies(self, binding: Binding) -> Copies:
+        """A source belongs to one host."""
+        return Copies("each host would read its source, and see the same frames")
 
     async def close(self) -> None:
         await asyncio.gather(*(source.close() for source in list(self._sources.values())))

@@ -9,7 +9,7 @@ from typing import Any
 
 from azure.functions.warmup import WarmUpContext
 
-from edgefn.contracts import Emit, Event, Feed, Services, TriggerKind
+from edgefn.contracts import Copies, Emit, Event, Feed, Services, TriggerKind
 from edgefn.errors import BindingError
 from edgefn.function import Binding, Options
 from edgefn.hookspecs import hookimpl
@@ -75,6 +75,10 @@ class WarmUpTriggerKind:
 
     def listener(self, binding: Binding) -> WarmUpListener:
         return WarmUpListener()
+
+    def copies(self, binding: Binding) -> Copies:
+        """Each host is warmed up."""
+        return Copies()
 
     def manual(self, binding: Binding, text: str) -> Event:
         """Another warm-up; a text means nothing to it."""

@@ -13,7 +13,7 @@ import azure.functions as func
 from azure.functions import _abc as contract
 from pydantic import Field, field_validator
 
-from edgefn.contracts import Emit, Event, Feed, Needs, OutputKind, Services, Status, TriggerKind
+from edgefn.contracts import Copies, Emit, Event, Feed, Needs, OutputKind, Services, Status, TriggerKind
 from edgefn.errors import BindingError, EdgefnError, StillRunning, UnfitEvent, listing
 from edgefn.function import Binding, Options
 from edgefn.hookspecs import hookimpl
@@ -240,6 +240,14 @@ class HttpTriggerKind:
     def needs(self, binding: Binding) -> Needs:
         """The port of the web server."""
         return Needs(ports=(MODULE_PORT,))
+
+    def copies(self, binding: Binding) -> Copies:
+        """Any host may answer a request, where no key is asked for: each makes its own keys."""
+        assert isinstance(binding.options, HttpTrigger)
+        level = binding.options.auth_level
+        if level == "anonymous":
+            return Copies()
+        return Copies(f"authLevel {level} asks for a key, and each host makes its own; anonymous asks for none")
 
     async def close(self) -> None:
         """Shares nothing that is open."""
