@@ -95,11 +95,11 @@ class Running:
 
 
 @contextmanager
-def started(*arguments: str, cwd: Path, ready: str = READY) -> Iterator[Running]:
+def started(*arguments: str, cwd: Path, ready: str = READY, **variables: str) -> Iterator[Running]:
     """The command, when it has printed that it is ready; it is killed after two minutes, whatever it does."""
     pipe, out = subprocess.PIPE, subprocess.STDOUT
     with subprocess.Popen(
-        command(*arguments), cwd=cwd, env=environment({}), stdout=pipe, stderr=out, text=True
+        command(*arguments), cwd=cwd, env=environment(variables), stdout=pipe, stderr=out, text=True
     ) as process:
         alarm = threading.Timer(LONGEST, process.kill)
         alarm.start()

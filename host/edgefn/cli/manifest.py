@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -51,14 +51,10 @@ def run_manifest(asked: Make) -> int:
         made = manifest(modules, replace(asked.wanted, box=box))
         if asked.schema is not None:
             _write(asked.schema, _schemas(modules))
-        if asked.output is None:
-            typer.echo(_text(made.document))
-        else:
-            _write(asked.output, made.document)
+        give(made, asked.output)
     except EdgefnError as error:
         typer.echo(str(error), err=True)
         return 1
-    _tell(made)
     return 0
 
 
@@ -89,13 +85,22 @@ def _opener(text: str) -> tuple[str, Open]:
 
 def opened(asked: Make, box: Box) -> list[Module]:
     """The modules of all apps that are named; raises EdgefnError."""
-    given = settings_given(asked.given)
-    apps = [(name, _loaded(folder, given)) for name, folder in map(_named, asked.apps or ("",))]
+    chosen = named_apps(asked.apps, asked.given, asked.images, asked.arch)
+    return [module_of(app, name, image, box) for app, name, image in chosen]
+
+
+def named_apps(
+    folders: Sequence[str], given: tuple[str, ...], images: Sequence[str], arch: str | None
+) -> list[tuple[App, str, str]]:
+    """Each app, with the name and the image of its module; raises EdgefnError."""
+    settings = settings_given(given)
+    apps = [(name, _loaded(folder, settings)) for name, folder in map(_named, folders or ("",))]
     names = [name or usual_name(app, alone=len(apps) == 1) for name, app in apps]
     if twice := [name for name, count in Counter(name.lower() for name in names).items() if count > 1]:
         raise EdgefnError(f"module '{twice[0]}': two apps have that name; name one of them: NAME=FOLDER")
-    images = _images(asked, {name: usual_tag(app.root) for (_, app), name in zip(apps, names, strict=True)})
-    return [module_of(app, name, images[name], box) for (_, app), name in zip(apps, names, strict=True)]
+    usual = {name: usual_tag(app.root) for (_, app), name in zip(apps, names, strict=True)}
+    chosen = _images(images, arch, usual)
+    return [(app, name, chosen[name]) for (_, app), name in zip(apps, names, strict=True)]
 
 
 def _named(text: str) -> tuple[str, str]:
@@ -114,11 +119,11 @@ def usual_name(app: App, *, alone: bool) -> str:
     return options.module_id if alone or "module_id" in options.model_fields_set else app.root.name
 
 
-def _images(asked: Make, usual: Mapping[str, str]) -> dict[str, str]:
+def _images(asked: Sequence[str], arch: str | None, usual: Mapping[str, str]) -> dict[str, str]:
     """The image of each module: ``NAME=IMAGE``, or one pattern for all, or what ``edgefn build`` calls it."""
     pattern: str | None = None
     named: dict[str, str] = {}
-    for text in asked.images:
+    for text in asked:
         name, has_name, image = text.partition("=")
         if not has_name:
             if MODULE not in text and len(usual) > 1:
@@ -128,7 +133,7 @@ def _images(asked: Make, usual: Mapping[str, str]) -> dict[str, str]:
             raise EdgefnError(f"--image {text}: there is no module '{name}'; modules: {listing(usual)}")
         else:
             named[name] = image
-    return {name: _filled(named.get(name, pattern or built), name, asked.arch) for name, built in usual.items()}
+    return {name: _filled(named.get(name, pattern or built), name, arch) for name, built in usual.items()}
 
 
 def _filled(image: str, module: str, arch: str | None) -> str:
@@ -160,6 +165,11 @@ def _write(path: Path, document: Mapping[str, object]) -> None:
         raise EdgefnError(f"{path}: can not be written: {error.strerror}; name another file") from None
 
 
-def _tell(made: Made) -> None:
+def give(made: Made, output: Path | None) -> None:
+    """Prints or writes what was made, and its notes to the standard error; raises EdgefnError."""
+    if output is None:
+        typer.echo(_text(made.document))
+    else:
+        _write(output, made.document)
     for note in made.notes:
         typer.echo(f"note: {redact(note)}", err=True)

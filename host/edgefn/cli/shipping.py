@@ -20,7 +20,7 @@ class MakeUnlessNamed(TyperGroup):
 
 manifest = typer.Typer(
     cls=MakeUnlessNamed,
-    help="Make the deployment manifest of apps (APP ...), or check one.",
+    help="Make the deployment manifest of apps (APP ...), that for Kubernetes, or check one.",
     rich_markup_mode=None,
 )
 
@@ -98,6 +98,72 @@ def check_manifest(
     from edgefn.cli.manifest import run_check
 
     raise typer.Exit(run_check(file, tuple(apps or ()), strict=strict, as_json=as_json))
+
+
+@manifest.command("kubernetes")
+def make_kubernetes(
+    apps: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="APP", help="App folders, or NAME=FOLDER: each a StatefulSet; else that of this folder."
+        ),
+    ] = None,
+    given: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting, over environment and files.")
+    ] = None,
+    images: Annotated[
+        list[str] | None,
+        typer.Option("--image", metavar="[NAME=]IMAGE", help="The image; {module} and {arch} stand for their names."),
+    ] = None,
+    arch: Annotated[
+        str | None, typer.Option("--arch", help="amd64, arm64: which nodes; and for {arch}, else behind the tag.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file; else printed.")] = None,
+    replicas: Annotated[
+        int | None, typer.Option("--replicas", min=1, help="How many; else 2 where several may run, or 1.")
+    ] = None,
+    most: Annotated[
+        int | None, typer.Option("--max-replicas", min=1, help="Add an autoscaler, which goes up to so many.")
+    ] = None,
+    waiting: Annotated[
+        int, typer.Option("--waiting", min=1, help="Messages that may wait for each replica, before there is one more.")
+    ] = 100,
+    prometheus: Annotated[
+        str, typer.Option("--prometheus", metavar="URL", help="Let KEDA scale, by this Prometheus; else Kubernetes.")
+    ] = "",
+    requests: Annotated[
+        list[str] | None, typer.Option("--request", metavar="RESOURCE=QUANTITY", help="As cpu=500m, memory=1Gi.")
+    ] = None,
+    limits: Annotated[
+        list[str] | None, typer.Option("--limit", metavar="RESOURCE=QUANTITY", help="As memory=2Gi.")
+    ] = None,
+    storage: Annotated[str, typer.Option("--storage", help="The volume of each replica.")] = "2Gi",
+    devices: Annotated[
+        list[str] | None,
+        typer.Option("--device", metavar="/dev/...=RESOURCE", help="The device plugin's resource for a device file."),
+    ] = None,
+    groups: Annotated[
+        list[str] | None, typer.Option("--group", metavar="NAME=NUMBER", help="The number of a group on the nodes.")
+    ] = None,
+) -> None:
+    """Make the objects of apps on Kubernetes from their code, in JSON, which kubectl takes as it takes YAML."""
+    from edgefn.cli.kubernetes import MakeKubernetes, run_kubernetes
+    from edgefn.deploy.kubernetes import Scale
+
+    asked = MakeKubernetes(
+        tuple(apps or ()),
+        tuple(given or ()),
+        tuple(images or ()),
+        arch,
+        Scale(replicas, most, waiting, prometheus),
+        tuple(requests or ()),
+        tuple(limits or ()),
+        storage,
+        tuple(devices or ()),
+        tuple(groups or ()),
+        output,
+    )
+    raise typer.Exit(run_kubernetes(asked))
 
 
 def deploy(

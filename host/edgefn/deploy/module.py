@@ -75,14 +75,8 @@ def module_of(app: App, name: str, image: str, box: Box) -> Module:
     """Reads what a module needs from its checked functions; raises EdgefnError for an app that is in error."""
     if not NAME.fullmatch(name):
         raise EdgefnError(f"module '{name}': letters, digits, - and _ would be right")
-    if errors := [*app.errors, *(error for function in app.functions for error in function.errors)]:
-        raise EdgefnError("\n".join(errors))
-    if not app.functions:
-        raise EdgefnError(f"{app.root}: declares no function, so there is nothing to deploy; add one with: edgefn new")
-    each = {function.name: function_needs(function, app.kinds) for function in app.functions}
-    page = Needs(ports=(MODULE_PORT,) if has_page(app.root, app.config, ServerOptions(address="0.0.0.0")) else ())
-    served = Needs(ports=tuple(serving_options(app.root, app.config).ports(MODULE_PORT)))
-    needs = Needs.of_all([*each.values(), page, served])
+    each = needs_by_function(app)
+    needs = needs_of_all(app, each)
     ports = [Ports(name, function, found.inputs, found.outputs) for function, found in each.items()]
     notes = [*needs.notes, *files.notes(needs, app.root), *_of_groups(needs, box), *_of_arch(needs, box)]
     return Module(
@@ -96,6 +90,22 @@ def module_of(app: App, name: str, image: str, box: Box) -> Module:
         twin_defaults(app, needs),
         tuple(f"{name}: {note}" for note in notes),
     )
+
+
+def needs_by_function(app: App) -> dict[str, Needs]:
+    """What each function needs, by name; raises EdgefnError for an app that is in error, or has none."""
+    if errors := [*app.errors, *(error for function in app.functions for error in function.errors)]:
+        raise EdgefnError("\n".join(errors))
+    if not app.functions:
+        raise EdgefnError(f"{app.root}: declares no function, so there is nothing to deploy; add one with: edgefn new")
+    return {function.name: function_needs(function, app.kinds) for function in app.functions}
+
+
+def needs_of_all(app: App, each: Mapping[str, Needs]) -> Needs:
+    """What the functions need, and the ports of what the host serves beside them."""
+    page = Needs(ports=(MODULE_PORT,) if has_page(app.root, app.config, ServerOptions(address="0.0.0.0")) else ())
+    served = Needs(ports=tuple(serving_options(app.root, app.config).ports(MODULE_PORT)))
+    return Needs.of_all([*each.values(), page, served])
 
 
 def function_needs(function: Function, kinds: KindTable) -> Needs:
