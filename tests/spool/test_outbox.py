@@ -176,11 +176,11 @@ async def test_many_more_messages_than_memory_takes_keep_their_order(tmp_path: P
 
 def test_a_wrong_option_is_named_with_those_that_there_are() -> None:
     config = HostConfig({"version": "2.0", "extensions": {"spool": {"outbox": {"maxByte": 5}}}})
-    with pytest.raises(SettingError, match=r"h.json: extensions.spool.outbox.maxByte: .*mean 'maxBytes'.*whenFull"):
-        spool_options(config, "h.json")
+    with pytest.raises(SettingError, match=r"host.json: extensions.spool.outbox.maxByte: .*mean 'maxBytes'.*whenFull"):
+        spool_options(config, Path("app"))
     config = HostConfig({"version": "2.0", "extensions": {"spool": {"outbox": {"whenFull": "explode"}}}})
     with pytest.raises(SettingError, match=r"extensions.spool.outbox.whenFull: .*'drop_oldest'.*found 'explode'"):
-        spool_options(config, "h.json")
+        spool_options(config, Path("app"))
 
 
 async def test_a_message_leaves_also_where_who_stores_it_is_cancelled(tmp_path: Path) -> None:

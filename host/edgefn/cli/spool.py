@@ -22,7 +22,7 @@ from edgefn.errors import EdgefnError, listing
 from edgefn.settings import load_host_config
 from edgefn.spool import FILE, connect
 from edgefn.spool.dead_letters import DeadLetter, discard, letter, letters, replay
-from edgefn.spool.options import spool_options
+from edgefn.spool.options import SpoolOptions, spool_options
 from edgefn.spool.schema import VERSION
 from edgefn.spool.steady import time_in
 
@@ -108,8 +108,8 @@ def discard_letters(root: Path | None, state: Path | None, numbers: list[int], *
 def _age(root: Path | None) -> float:
     with contextlib.suppress(EdgefnError):
         found = app_root(root)
-        return spool_options(load_host_config(found), str(found / "host.json")).outbox.max_age
-    return spool_options(load_host_config(Path("/nowhere")), "host.json").outbox.max_age
+        return spool_options(load_host_config(found), found).outbox.max_age
+    return SpoolOptions().outbox.max_age
 
 
 def _for_each(

@@ -131,6 +131,6 @@ def _set_aside(path: Path) -> Iterator[Line]:
 def _options(subject: Subject) -> SpoolOptions:
     """Wrong ones are an error of the app already."""
     try:
-        return spool_options(subject.config, str(subject.root / "host.json"))
+        return spool_options(subject.config, subject.root)
     except SettingError:
         return SpoolOptions()

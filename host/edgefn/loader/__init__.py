@@ -189,7 +189,7 @@ def _services(root: Path, state: Path, config: HostConfig, settings: Settings, m
     metrics = Metrics()
     hub: Hub = manager.hook.edgefn_hub(root=root, state=state, config=config, settings=settings, metrics=metrics)
     kinds = session_kinds(manager, root, state, metrics)
-    spool = Spool(state, spool_options(config, str(root / "host.json")), hub, metrics)
+    spool = Spool(state, spool_options(config, root), hub, metrics)
     brokers = Brokers(root, state, config, settings, spool, metrics)
     return Services(root, state, settings, config, metrics, hub, spool, kinds, Methods(metrics), Desired(), brokers)
 

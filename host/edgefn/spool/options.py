@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from edgefn.errors import SettingError, nearest
+from edgefn.extensions import read_extension
 from edgefn.function import Seconds
 from edgefn.settings import HostConfig
 
@@ -64,23 +65,6 @@ class SpoolOptions(_Part):
     dead_letters: DeadLetterOptions = DeadLetterOptions()
 
 
-def spool_options(config: HostConfig, where: str) -> SpoolOptions:
-    """What host.json says; raises SettingError that names the option."""
-    try:
-        return SpoolOptions.model_validate(dict(config.extension("spool")))
-    except ValidationError as error:
-        fault = error.errors()[0]
-        known = _known(fault["loc"][:-1])
-        raise SettingError(
-            f"{where}: extensions.spool.{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
-            f"{nearest(str(fault['loc'][-1]), known)}, found {fault['input']!r}; options: {', '.join(known)}"
-        ) from None
-
-
-def _known(path: tuple[int | str, ...]) -> list[str]:
-    model: type[BaseModel] = SpoolOptions
-    for part in path:
-        field = next((info for name, info in model.model_fields.items() if part in (name, info.alias)), None)
-        if field is not None and isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            model = field.annotation
-    return [info.alias or name for name, info in model.model_fields.items()]
+def spool_options(config: HostConfig, root: Path) -> SpoolOptions:
+    """What host.json says; raises SettingError that names each option that is wrong."""
+    return read_extension(SpoolOptions, root, config, "spool")
