@@ -18,7 +18,7 @@ from edgefn.host import GRACE
 from edgefn.loader import load_app
 from tests.deploy.apps import CAMERA, COUNTER, HTTP, app_in
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parent / "golden" / "kubernetes"
 BROKER = "mqtt://broker"
 SHARED = """
 @app.mqtt_trigger("m", "plant/+/t", share="line")
@@ -70,9 +70,9 @@ def line(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("name", "scale"),
     [
-        ("kubernetes-line", {}),
-        ("kubernetes-line-hpa", {"most": 5, "waiting": 50}),
-        ("kubernetes-line-keda", {"most": 5, "replicas": 1, "prometheus": "http://prometheus.monitoring:9090"}),
+        ("line", {}),
+        ("line-hpa", {"most": 5, "waiting": 50}),
+        ("line-keda", {"most": 5, "replicas": 1, "prometheus": "http://prometheus.monitoring:9090"}),
     ],
 )
 def test_objects_are_as_the_golden_file_and_as_kubernetes_takes_them(tmp_path: Path, name: str, scale: Any) -> None:

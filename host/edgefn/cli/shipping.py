@@ -8,6 +8,14 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
+from edgefn.cli.arguments import Given
+
+Images = Annotated[
+    list[str] | None,
+    typer.Option("--image", metavar="[NAME=]IMAGE", help="The image; {module} and {arch} stand for their names."),
+]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="The file; else printed.")]
+
 
 class MakeUnlessNamed(TyperGroup):
     """``edgefn manifest APP`` is ``edgefn manifest make APP``."""
@@ -31,15 +39,10 @@ def make_manifest(
         list[str] | None,
         typer.Argument(metavar="APP", help="App folders, or NAME=FOLDER: each is a module; else that of this folder."),
     ] = None,
-    given: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting, over environment and files.")
-    ] = None,
-    images: Annotated[
-        list[str] | None,
-        typer.Option("--image", metavar="[NAME=]IMAGE", help="The image; {module} and {arch} stand for their names."),
-    ] = None,
+    given: Given = None,
+    images: Images = None,
     arch: Annotated[str | None, typer.Option("--arch", help="amd64, arm64: for {arch}, else behind the tag.")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file; else printed.")] = None,
+    output: Output = None,
     schema: Annotated[
         Path | None, typer.Option("--schema", help="A file for the JSON schema of the desired properties.")
     ] = None,
@@ -108,17 +111,12 @@ def make_kubernetes(
             metavar="APP", help="App folders, or NAME=FOLDER: each a StatefulSet; else that of this folder."
         ),
     ] = None,
-    given: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting, over environment and files.")
-    ] = None,
-    images: Annotated[
-        list[str] | None,
-        typer.Option("--image", metavar="[NAME=]IMAGE", help="The image; {module} and {arch} stand for their names."),
-    ] = None,
+    given: Given = None,
+    images: Images = None,
     arch: Annotated[
         str | None, typer.Option("--arch", help="amd64, arm64: which nodes; and for {arch}, else behind the tag.")
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file; else printed.")] = None,
+    output: Output = None,
     replicas: Annotated[
         int | None, typer.Option("--replicas", min=1, help="How many; else 2 where several may run, or 1.")
     ] = None,
