@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import io
 import json
 import logging
 import re
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -234,6 +237,53 @@ def test_records_of_the_hosts_lines_come_of_a_factory_of_the_apps_own(records: l
     lines.write(logging.INFO, "with one", RUNNING)
     lines.write(logging.INFO, "and another", RUNNING)
     assert [getattr(record, "trace", None) for record in records] == [None, 1, 2]
+
+
+def test_a_factory_that_wraps_the_usual_one_with_all_its_attributes_makes_each_record(
+    records: list[logging.LogRecord],
+) -> None:
+    usual, calls = logging.getLogRecordFactory(), []
+
+    @functools.wraps(usual)
+    def counted(*args: Any, **keywords: Any) -> logging.LogRecord:
+        calls.append(args)
+        return usual(*args, **keywords)
+
+    logging.setLogRecordFactory(counted)
+    lines = HostLines(log)
+    for _ in range(3):
+        lines.write(logging.INFO, "line", RUNNING)
+    assert len(calls) == len(records) == 3
+
+
+async def test_the_task_in_a_record_is_the_one_that_writes_it(records: list[logging.LogRecord]) -> None:
+    """Python tells it from 3.12 on."""
+    lines = HostLines(log)
+
+    async def write() -> None:
+        lines.write(logging.INFO, "line", RUNNING)
+        log.info("another")
+
+    for name in ("one", "two"):
+        await asyncio.create_task(write(), name=name)
+    tasks = [getattr(record, "taskName", None) for record in records]
+    assert tasks == (["one", "one", "two", "two"] if sys.version_info >= (3, 12) else [None] * 4)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_a_filter_of_the_app_adds_to_a_line_without_secrets_shows_none(form: str) -> None:
+    class Telling(logging.Filter):
+        def filter(self, record: logging.LogRecord) -> bool:
+            record.msg = f"{record.msg} (password=hunter2)"
+            return True
+
+    telling = Telling()
+    log.addFilter(telling)
+    try:
+        (line,) = written(form, lambda: HostLines(log).write(logging.INFO, "Executed 'f'", RUNNING, is_clean=True))
+    finally:
+        log.removeFilter(telling)
+    assert "Executed 'f' (password=***" in line
 
 
 @pytest.mark.parametrize("form", FORMS)

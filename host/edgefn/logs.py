@@ -4,6 +4,7 @@ threads of its own, and none with a secret.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import contextvars
 import functools
@@ -51,7 +52,7 @@ def _stamp(record: logging.LogRecord) -> logging.LogRecord:
     invocation = CURRENT.get()
     record.invocation_id = invocation.id if invocation else getattr(THREAD_LOCAL, "invocation_id", "")
     record.function = invocation.function if invocation else ""
-    record.is_clean = False
+    record.clean = ""
     return record
 
 
@@ -129,8 +130,8 @@ def said(record: logging.LogRecord) -> str:
 
 
 def _message(record: logging.LogRecord) -> str:
-    text = record.getMessage()
-    return text if getattr(record, "is_clean", False) else redact(text)
+    text = record.getMessage()  # to which a filter of the app's may have added
+    return text if text == getattr(record, "clean", "") else redact(text)
 
 
 def _origin(record: logging.LogRecord, text: str) -> str:
@@ -231,7 +232,7 @@ class HostLines:
         first = self._first.get(level)
         if first is None:
             record = self._logger.makeRecord(self._logger.name, level, "", 0, message, (), None)
-            if getattr(self._factory, "is_plain", False):
+            if getattr(self._factory, "plain", None) is self._factory:
                 self._first[level] = {**vars(record), "began": record.created - record.relativeCreated / 1000}
         else:
             record = logging.LogRecord.__new__(logging.LogRecord)
@@ -240,8 +241,19 @@ class HostLines:
             made["created"] = now = time.time()
             made["msecs"] = int(now % 1 * 1000) + 0.0
             made["relativeCreated"] = (now - made.pop("began")) * 1000
-        record.invocation_id, record.function, record.is_clean = invocation.id, invocation.function, is_clean
+            if "taskName" in made:
+                made["taskName"] = _task_name()
+        record.invocation_id, record.function = invocation.id, invocation.function
+        record.clean = message if is_clean else ""
         self._logger.handle(record)
+
+
+def _task_name() -> str | None:
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no event loop runs
+        return None
+    return task.get_name() if task else None
 
 
 @contextlib.contextmanager
@@ -259,7 +271,8 @@ def invocations_in_log_lines() -> Iterator[None]:
     def stamped(*args: Any, **keywords: Any) -> logging.LogRecord:
         return _stamp(factory(*args, **keywords))
 
-    stamped.is_plain = factory is logging.LogRecord  # type: ignore[attr-defined]
+    if factory is logging.LogRecord:
+        stamped.plain = stamped  # type: ignore[attr-defined]  # itself: functools.wraps copies attributes
 
     def start_in_context(thread: threading.Thread) -> None:
         if CURRENT.get() is not None:
