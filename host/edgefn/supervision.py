@@ -18,11 +18,17 @@ async def for_ever(run: Callable[[], Awaitable[None]], log: logging.Logger, what
     pause = FIRST_PAUSE
     while True:
         began = time.monotonic()
+        task = asyncio.current_task()
+        assert task is not None
         try:
             return await run()
+        except asyncio.CancelledError:
+            if task.cancelling():  # else it came out of what the part waited for
+                raise
+            log.error("%s broke: what it waited for was cancelled; it goes on, please report it", what)
         except Exception as error:
             # the trap: an error out of the clean-up of a cancelled task must not start it again
-            if (task := asyncio.current_task()) is not None and task.cancelling():
+            if task.cancelling():
                 log.warning("%s broke while it stopped: %s: %s", what, type(error).__name__, error)
                 raise asyncio.CancelledError from None
             log.exception("%s broke in a way that was not foreseen, and goes on; please report it", what)
