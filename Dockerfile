@@ -65,7 +65,8 @@ RUN --mount=type=bind,from=app,source=/drivers,target=/drivers \
     install -d /home/edgefn/intel && echo 0 >/home/edgefn/intel/openvino_telemetry; \
     install -d -o 1000 -g 1000 -m 700 /state
 COPY --from=packages /opt/edgefn /opt/edgefn
-RUN PYTHONDONTWRITEBYTECODE=1 /opt/edgefn/bin/python -m edgefn.deploy.bytecode
+RUN PYTHONDONTWRITEBYTECODE=1 /opt/edgefn/bin/python -m edgefn.deploy.bytecode \
+ || echo "Python's own library has no bytecode: each start takes longer" >&2
 COPY --from=app /app /app
 
 # The settings of the app are environment variables. OpenVINO's telemetry is off by the file in the home folder.
