@@ -112,10 +112,12 @@ def test_a_file_that_can_not_be_written_is_one_line(tmp_path: Path, capsys: pyte
 def test_making_and_checking_a_manifest_opens_nothing_and_loads_nothing_of_weight(tmp_path: Path) -> None:
     code = """
 import sys
+from edgefn.cli.kubernetes import MakeKubernetes, run_kubernetes
 from edgefn.cli.manifest import Make, run_check, run_manifest
 from pathlib import Path
 assert run_manifest(Make((sys.argv[1],), output=Path("d.json"), schema=Path("s.json"))) == 0
 assert run_check(Path("d.json"), (sys.argv[1],), strict=True, as_json=False) == 0
+assert run_kubernetes(MakeKubernetes((sys.argv[1],), output=Path("k.json"))) == 0
 print(sorted({"cv2", "openvino", "azure.iot", "paho", "uvicorn", "grpc", "cryptography"} & set(sys.modules)))
 """
     ended = subprocess.run(

@@ -10,12 +10,14 @@ import kubernetes_validate
 import pytest
 
 from edgefn.cli.kubernetes import MakeKubernetes, run_kubernetes
-from edgefn.deploy.kubernetes import Scale, Workload, kubernetes, workload_of
+from edgefn.deploy.kubernetes import BOX, METRIC, Scale, Workload, kubernetes, workload_of
 from edgefn.deploy.manifest import Made
 from edgefn.deploy.pod import TERMINATION, Room
 from edgefn.errors import EdgefnError
 from edgefn.host import GRACE
 from edgefn.loader import load_app
+from edgefn.web.options import MODULE_PORT
+from edgefn.web.pages import LIVE, METRICS, READY
 from tests.deploy.apps import CAMERA, COUNTER, HTTP, app_in
 
 GOLDEN = Path(__file__).parent / "golden" / "kubernetes"
@@ -177,6 +179,17 @@ def test_outputs_to_an_edge_hub_that_is_not_there_are_said(tmp_path: Path) -> No
         assert any("there is no edgeHub in a cluster" in note for note in notes) is not bool(hub)
 
 
+def test_what_the_objects_ask_of_a_host_is_there(tmp_path: Path) -> None:
+    app = load_app(app_in(tmp_path / "a", SHARED), environment={}, given={"MQTT_BROKER": BROKER})
+    assert app.services.metrics.registry.get_sample_value(METRIC, {"box": BOX}) == 0.0
+    found = made(workload_of(app, "plant", "r.io/plant:1"))
+    container = container_of(found)
+    probes = {container[name]["httpGet"]["path"] for name in ("startupProbe", "livenessProbe", "readinessProbe")}
+    assert probes == {LIVE, READY}
+    scraped = objects(found)["StatefulSet"]["spec"]["template"]["metadata"]["annotations"]
+    assert (scraped["prometheus.io/path"], scraped["prometheus.io/port"]) == (METRICS, str(MODULE_PORT))
+
+
 # --- how many ------------------------------------------------------------------------------------------------------
 
 TIMER = "@app.timer_trigger('t', '0 * * * * *')\ndef it(t): ..."
@@ -274,6 +287,11 @@ def test_an_autoscaler_counts_messages_that_wait_and_takes_no_replica_away(tmp_p
     [
         (ANYBODY, {"most": 5}, "--max-replicas 5: no function of plant shares messages"),
         (SHARED, {"most": 2, "replicas": 3}, "--max-replicas 2: is less than the 3 that run always"),
+        (
+            SHARED,
+            {"most": 5, "waiting": 10_001},
+            "--waiting 10001: no more than 10000 messages wait in a replica of plant",
+        ),
         (SHARED, {"prometheus": "http://p"}, "--prometheus: is for an autoscaler; --max-replicas says"),
         (
             SHARED,

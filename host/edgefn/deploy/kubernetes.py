@@ -21,6 +21,7 @@ from edgefn.deploy.replicas import Replication, replication
 from edgefn.errors import EdgefnError, listing
 from edgefn.hubs.options import edge_hub_options
 from edgefn.loader import App
+from edgefn.spool import spool_options
 from edgefn.web.options import MODULE_PORT
 
 Json = dict[str, Any]
@@ -63,6 +64,8 @@ class Workload:
     needs: Needs
     environment: Mapping[str, str]
     replication: Replication
+    inbox: int
+    """Messages that wait for its functions at most; further ones stay with the broker, where no metric counts them."""
     notes: tuple[str, ...] = field(default=())
 
 
@@ -79,7 +82,8 @@ def workload_of(app: App, name: str, image: str) -> Workload:
     needs = needs_of_all(app, active)
     found = replication(app)
     notes = [*needs.notes, *_of_files(needs, app), *_of_hub(needs, app)]
-    return Workload(name, image, needs, environment(app, needs), found, tuple(notes))
+    inbox = spool_options(app.config, app.root).inbox.max_messages
+    return Workload(name, image, needs, environment(app, needs), found, inbox, tuple(notes))
 
 
 def kubernetes(workloads: Sequence[Workload], scale: Scale, room: Room, arch: str = "") -> Made:
@@ -121,6 +125,11 @@ def _replicas(workload: Workload, scale: Scale) -> int:
         raise EdgefnError(
             f"--max-replicas {scale.most}: no function of {workload.name} shares messages, so none that wait tell how "
             f"many replicas are needed; kubectl autoscale statefulset {workload.name} by the processor would be right"
+        )
+    if scale.most is not None and scale.waiting > workload.inbox:
+        raise EdgefnError(
+            f"--waiting {scale.waiting}: no more than {workload.inbox} messages wait in a replica of {workload.name} "
+            "(extensions.spool.inbox.maxMessages), so there would never be one more; fewer would be right"
         )
     count = scale.replicas or (1 if found.held else REPLICAS)
     if scale.most is not None and scale.most < count:
