@@ -42,7 +42,9 @@ def upstream(host: Host) -> list[Any]:
     return [json.loads(line)["body"] for line in lines]
 
 
-async def test_a_message_that_fails_is_a_dead_letter_and_the_next_one_runs(app_of: AppIn) -> None:
+async def test_a_message_that_fails_is_a_dead_letter_and_the_next_one_runs(
+    app_of: AppIn, caplog: pytest.LogCaptureFixture
+) -> None:
     code = """
 @app.edge_hub_trigger("m", "in")
 @app.edge_hub_output("$return", "out")
@@ -58,6 +60,11 @@ def f(m: dict):
     assert found[1][1:] == ("ZeroDivisionError: division by zero", 1)
     assert "does not fit parameter 'm'" in found[0][1]
     assert upstream(host) == [0.5, 0.25]
+    told = [line for line in caplog.messages if line.startswith("A message for function 'f' is a dead letter")]
+    assert [line.partition("failed on it")[2] for line in told] == [
+        "; see edgefn dead-letter list",
+        " (2 by now); see edgefn dead-letter list",
+    ]
 
 
 async def test_the_last_attempt_of_a_policy_decides(app_of: AppIn) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from edgefn.spool.tail import Tail
 
 if TYPE_CHECKING:
     from edgefn.spool.inbox import Inbox
+
+log = logging.getLogger("edgefn.spool")
 
 
 @dataclass(slots=True)
@@ -42,6 +45,7 @@ class Subscription:
         self._store = inbox.store
         self.tail: Tail[Received] = Tail(self._page)
         self._begun = False
+        self._dead = 0
         self._ended = asyncio.Event()
         self.is_heard = False
         """Whether a listener takes its messages."""
@@ -180,7 +184,18 @@ class Subscription:
 
         self._inbox.outbox.count_trimmed(await self._store.run(work))
         self._inbox.dead.labels("inbox").inc(len(rows))
+        self._say_dead(len(rows))
         self._left(rows)
+
+    def _say_dead(self, count: int) -> None:
+        before, self._dead = self._dead, self._dead + count
+        if before.bit_length() == self._dead.bit_length():
+            return  # said the 1st, 2nd, 4th, 8th ... time
+        times = f" ({self._dead} by now)" if before else ""
+        log.error(
+            "A message for function '%s' is a dead letter, as the function failed on it%s; see edgefn dead-letter list",
+            *(self.function, times),
+        )
 
     async def failed(self, rows: Sequence[Received], error: BaseException, delay: float) -> None:
         """Keeps that an attempt failed, and when the next one is due; raises SpoolError."""
