@@ -44,6 +44,8 @@ LAYERS = [
         "outward",
         "log_ring",
         "sight",
+        "traces",
+        "spans",
         "scoring_script",
         "azure_ml",
         "protocols",
@@ -122,6 +124,7 @@ HEAVY = {
     "grpc": {"web/serving/grpc.py"},
     "google.protobuf": {"protocols/messages.py"},
     "cryptography": {"standin/certificates.py"},
+    "opentelemetry": {"spans.py"},
 }
 
 
@@ -197,7 +200,7 @@ def test_the_command_line_and_the_built_in_plugins_load_without_heavy_libraries(
         "early = {'azure', 'pydantic', 'cv2'} & set(sys.modules);"
         "from edgefn.plugins import plugin_manager; plugin_manager();"
         "from edgefn.cli import served, show;"
-        "late = {'numpy', 'cv2', 'openvino', 'azure.iot', 'paho', 'grpc'} & set(sys.modules);"
+        "late = {'numpy', 'cv2', 'openvino', 'azure.iot', 'paho', 'grpc', 'opentelemetry'} & set(sys.modules);"
         "print(early, late)"
     )
     seen = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

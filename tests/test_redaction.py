@@ -220,6 +220,8 @@ def test_texts_in_json_values_are_redacted_and_nothing_else() -> None:
         ("OLDPWD", "/home/ada", set()),
         ("PWD", "hunter2!", {"hunter2!"}),
         ("CAM_PWD", "/hunter2!", {"/hunter2!"}),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=north, api-id=0123abcd", {"0123abcd"}),
+        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "authorization=Basic%20dTpwdw9=", {"Basic dTpwdw9=", "dTpwdw9="}),
     ],
 )
 def test_settings_hold_secrets_by_their_names_and_by_what_they_look_like(

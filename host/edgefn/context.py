@@ -38,6 +38,13 @@ class TraceContext(contract.TraceContext):
     Attributes = attributes
 
 
+def _trace_context(invocation: Invocation) -> TraceContext:
+    """That of the invocation's span; without traces one of its own, of which nothing is recorded."""
+    if invocation.trace is not None:
+        return TraceContext(invocation.trace.parent, invocation.trace.state)
+    return TraceContext(f"00-{random.getrandbits(128):032x}-{random.getrandbits(64):016x}-00")
+
+
 class AttemptError:
     """What an attempt failed with, as Azure's worker hands it over."""
 
@@ -74,7 +81,7 @@ class Context(func.Context):
     def __init__(self, invocation: Invocation, function: Function, root: Path) -> None:
         self._invocation = invocation
         self._directory = str((root / function.place.file).parent)
-        self._trace = TraceContext(f"00-{random.getrandbits(128):032x}-{random.getrandbits(64):016x}-00")
+        self._trace = _trace_context(invocation)
         self._retry = RetryContext(invocation, function)
 
     @property

@@ -177,6 +177,7 @@ class Host:
             if hook.get_hookimpls()
             else None,
             sights=self.sights,
+            spans=services.traces.of(function, kind),
             level=kind.level,
             is_call=getattr(kind, "is_call", False),
             after=after,

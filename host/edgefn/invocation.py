@@ -16,7 +16,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import azure.functions as func
 
@@ -32,6 +32,9 @@ from edgefn.retries import delays
 from edgefn.sight import CURRENT as SIGHT
 from edgefn.sight import Sights
 from edgefn.threads import Job, Threads
+
+if TYPE_CHECKING:
+    from edgefn.spans import FunctionSpans
 
 UNSET = object()
 DIFFERENT = 100
@@ -121,6 +124,7 @@ class Invoker:
         metrics: FunctionMetrics,
         ended: Ended | None = None,
         sights: Sights | None = None,
+        spans: FunctionSpans | None = None,
         level: int = logging.INFO,
         is_call: bool = False,
         after: Invoker | None = None,
@@ -142,6 +146,7 @@ class Invoker:
         self._metrics = metrics
         self._ended = ended
         self._sights = sights or Sights()
+        self._spans = spans
         self._log = logging.getLogger(f"Function.{function.name}")
         self._lines = HostLines(self._log)
         self._level = level
@@ -183,6 +188,8 @@ class Invoker:
         sight = self._sights.begin(self.function.name, invocation.id, event) if self._sights.lookers else None
         if sight is not None:
             SIGHT.set(sight)
+        if self._spans is not None:
+            invocation.trace = self._spans.begin(event, invocation.id)
         logs = self._log.isEnabledFor(self._level)
         if logs:
             self._log_started(event, invocation)
@@ -207,6 +214,8 @@ class Invoker:
             self._metrics.record(outcome, invocation.id)
             if logs or outcome.error is not None:
                 self._log_ended(outcome, invocation)
+            if invocation.trace is not None:
+                invocation.trace.end(outcome, invocation.retry_count)
             CURRENT.reset(token)
             if sight is not None:
                 SIGHT.set(None)

@@ -28,7 +28,8 @@ LEVELS: Mapping[str, int] = {
 """Azure's levels, and those of Python's logging from which on a line is written; no line has 1000."""
 
 PARTS = tuple(
-    "files host hub methods mqtt plugins record reload scoring sessions sight speech spool state twin video web".split()
+    "files host hub methods mqtt plugins record reload scoring sessions sight speech spool state traces twin video "
+    "web".split()
 )
 """What the host's own loggers are called, after ``edgefn.``; ``edgefn.upstream`` is the option ``--upstream``'s."""
 

@@ -20,11 +20,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import orjson
 
 from edgefn.redaction import redact
+
+if TYPE_CHECKING:
+    from edgefn.spans import Trace
 
 log = logging.getLogger("edgefn.host")
 
@@ -41,6 +44,8 @@ class Invocation:
     """Attempts that failed before this one."""
     error: BaseException | None = None
     """What the attempt before this one failed with."""
+    trace: Trace | None = None
+    """Its span, where traces are asked for."""
 
 
 CURRENT: contextvars.ContextVar[Invocation | None] = contextvars.ContextVar("edgefn_invocation", default=None)

@@ -37,6 +37,8 @@ PART = re.compile(r"(?:key|signature|password|pwd|secret|token|sig)$|^code$", re
 PAIR = re.compile(r"(?:^|[?&\s])([^=&?\s]+)=([^&\s]*)")
 CREDENTIALS = re.compile(r"://[^/?#\s:@]*:(?:([^/?#\s]*)|(?!\d+[/?#])(\S*))@")
 """User and password of an address; the password may hold a / that should have been encoded."""
+HEADERS = re.compile(r"^OTEL_EXPORTER_OTLP_(?:\w+_)?HEADERS$", re.IGNORECASE)
+"""``name=value,name=value`` for a collector of OpenTelemetry; one of the values may be a key."""
 FILE = re.compile(r"(?:(?:[.~]{0,2}|[\w.-]+|[A-Za-z]:)[\\/][^=+]*|[\w-]+)\.\w{1,8}")
 
 
@@ -57,7 +59,9 @@ def is_secret(name: str, value: str) -> bool:
 def _secrets_of(name: str, value: str) -> Iterator[str]:
     parts = [part for part in _parts(value) if _is_telling(part)]
     yield from parts
-    if CONNECTION.search(name):
+    if HEADERS.search(name):
+        yield from filter(_is_telling, _header_values(value))
+    elif CONNECTION.search(name):
         if not parts and "://" not in value and _is_telling(value):
             yield value  # as a whole, since nobody knows which part it is
     elif CERTAIN.search(name) and not (name in FOLDERS and value.startswith("/")):
@@ -81,6 +85,13 @@ def _parts(value: str) -> Iterator[str]:
         password = match[1] or match[2] or ""
         yield password
         yield unquote(password)
+
+
+def _header_values(value: str) -> Iterator[str]:
+    """Each value, and what follows a scheme in it, as in ``authorization=Bearer%20...``."""
+    for pair in value.split(","):
+        text = unquote(pair.partition("=")[2].strip())
+        yield from dict.fromkeys((text, text.rpartition(" ")[2]))
 
 
 def _is_telling(value: str) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from edgefn.errors import SettingError, nearest, why
+from edgefn.errors import SettingError, listing, nearest, why
 from edgefn.function import Seconds
 from edgefn.log_levels import Levels, read_levels
 from edgefn.places import json_lines, without_comments
@@ -39,6 +39,8 @@ LIKE = 0.75
 """How much like one of these the name of a part is that is nobody's else."""
 LOGGING = ("fileLoggingMode", "logLevel", "console", "applicationInsights", "openTelemetry")
 """The parts of ``logging``; only ``logLevel`` has a meaning here."""
+TELEMETRY = ("ApplicationInsights", "OpenTelemetry")
+"""What ``telemetryMode`` may be; the first one has no meaning here."""
 LOCAL_KEYS = {name.lower(): name for name in ("IsEncrypted", "Values", "ConnectionStrings", "Host")}
 
 
@@ -196,6 +198,8 @@ class HostConfig:
     """The functions to run; empty for all."""
     levels: Levels = field(default_factory=Levels)
     """From which level on lines are written."""
+    is_traced: bool = False
+    """Whether traces leave by OpenTelemetry."""
 
     def extension(self, name: str) -> Mapping[str, Any]:
         """The object under ``extensions.<name>``, empty when there is none; raises SettingError for another value."""
@@ -238,7 +242,8 @@ def load_host_config(root: Path, environment: Mapping[str, str] = os.environ) ->
         if name.lower() not in (known.lower() for known in LOGGING)
     )
     levels = _levels(path, logged)
-    return HostConfig(document, warnings, _timeout(path, document), _allowed(path, document), levels)
+    is_traced = _is_traced(path, document)
+    return HostConfig(document, warnings, _timeout(path, document), _allowed(path, document), levels, is_traced)
 
 
 def _logging(path: Path, document: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -258,6 +263,15 @@ def _levels(path: Path, logged: Mapping[str, Any]) -> Levels:
         return f"{_at(path, 'logging', name, *inner)}: logging.{'.'.join((name, *inner))}"
 
     return read_levels(logged[name], where)
+
+
+def _is_traced(path: Path, document: Mapping[str, Any]) -> bool:
+    declared = document.get("telemetryMode") or TELEMETRY[0]
+    if str(declared).lower() not in map(str.lower, TELEMETRY):
+        hint = nearest(str(declared), TELEMETRY)
+        where = _at(path, "telemetryMode")
+        raise SettingError(f"{where}: telemetryMode should be one of {listing(TELEMETRY)}; found {declared!r}{hint}")
+    return str(declared).lower() == TELEMETRY[1].lower()
 
 
 def _check_version(path: Path, document: Mapping[str, Any]) -> None:

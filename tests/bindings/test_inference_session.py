@@ -16,6 +16,7 @@ from edgefn.errors import BindingError, Place
 from edgefn.function import Binding, Direction
 from edgefn.metrics import Metrics
 from edgefn.sessions import openvino, stub
+from edgefn.traces import Traces
 
 ANSWERS = [[{"index": 1, "name": "car", "score": 0.9, "box": [0, 0, 1, 1]}]]
 PICTURE = np.zeros((10, 10, 3), np.uint8)
@@ -25,7 +26,9 @@ PICTURE = np.zeros((10, 10, 3), np.uint8)
 def kind(tmp_path: Path) -> InferenceSessionKind:
     (tmp_path / "answers.json").write_text(json.dumps(ANSWERS))
     kinds = [*openvino.edgefn_session_kinds(tmp_path, tmp_path), *stub.edgefn_session_kinds(tmp_path, tmp_path)]
-    services: Any = SimpleNamespace(metrics=Metrics(), session_kinds={kind.name: kind for kind in kinds})
+    services: Any = SimpleNamespace(
+        metrics=Metrics(), traces=Traces(), session_kinds={kind.name: kind for kind in kinds}
+    )
     return InferenceSessionKind(services)
 
 
@@ -104,5 +107,5 @@ def test_a_plugin_may_claim_the_schemes_of_its_addresses(binding: Callable[..., 
         name = "remote"
         schemes = ("grpc", "http")
 
-    services: Any = SimpleNamespace(metrics=Metrics(), session_kinds={"remote": RemoteKind(tmp_path)})
+    services: Any = SimpleNamespace(metrics=Metrics(), traces=Traces(), session_kinds={"remote": RemoteKind(tmp_path)})
     InferenceSessionKind(services).check(binding(model="grpc://here/net"))

@@ -9,7 +9,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Any, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol, Self
 
 import orjson
 from pydantic import Field, field_validator, model_validator
@@ -24,6 +24,9 @@ from edgefn.ids import new_id
 from edgefn.spool import Outbox
 from edgefn.spool.options import WhenFull
 from edgefn.values import json_bytes, refuse_pictures
+
+if TYPE_CHECKING:
+    from edgefn.spans import Spans
 
 JSON = "application/json"
 LARGE = 16_384
@@ -219,8 +222,10 @@ class MessageOutput:
         gate: Gate,
         result_gate: ResultGate | None = None,
         post: Callable[[Any], Post] = HubPost,
+        spans: Spans | None = None,
     ) -> None:
         self._options = options
+        self._spans = spans
         self._make_post = post
         self._post = post(options)
         self._outbox = outbox
@@ -286,10 +291,11 @@ class MessageOutput:
 
     def _addressed(self, messages: Sequence[EdgeMessage], event: Event) -> list[EdgeMessage]:
         try:
-            return [self._post.addressed(message, event) for message in messages]
+            addressed = [self._post.addressed(message, event) for message in messages]
         except EdgefnError:
             self._gate.undo(len(messages))
             raise
+        return addressed if self._spans is None else list(map(self._spans.carried, addressed))
 
     async def _store(self, messages: Sequence[Outgoing]) -> None:
         stored = False
@@ -409,6 +415,7 @@ class EdgeHubOutputKind:
 
     def __init__(self, services: Services, clock: Callable[[], float] = time.monotonic) -> None:
         self._outbox = services.spool.outbox
+        self._traces = services.traces
         self._clock = clock
 
     def check(self, binding: Binding) -> None:
@@ -417,7 +424,8 @@ class EdgeHubOutputKind:
     async def open(self, binding: Binding) -> MessageOutput:
         assert isinstance(binding.options, EdgeHubOutputOptions)
         gate = Gate(binding.options, self._clock)
-        return MessageOutput(binding.options, self._outbox, gate, declared_gate(binding.options))
+        spans = self._traces.spans
+        return MessageOutput(binding.options, self._outbox, gate, declared_gate(binding.options), spans=spans)
 
     def needs(self, binding: Binding) -> Needs:
         """The output that it writes to."""

@@ -30,6 +30,7 @@ class EventHubOutputKind:
 
     def __init__(self, services: Services) -> None:
         self._outbox = services.spool.outbox
+        self._traces = services.traces
         self._outputs = event_hubs(services.root, services.config).outputs
 
     def check(self, binding: Binding) -> None:
@@ -37,7 +38,7 @@ class EventHubOutputKind:
 
     async def open(self, binding: Binding) -> MessageOutput:
         options = EdgeHubOutputOptions(output_name=self._output(binding))
-        return MessageOutput(options, self._outbox, Gate(options))
+        return MessageOutput(options, self._outbox, Gate(options), spans=self._traces.spans)
 
     def needs(self, binding: Binding) -> Needs:
         """The output that it writes to."""

@@ -75,6 +75,7 @@ class InferenceSessionKind:
 
     def __init__(self, services: Services) -> None:
         self._kinds = services.session_kinds
+        self._traces = services.traces
         self._info = services.metrics.gauge(
             "edgefn_session_info", "1 for each open session", ("function", "parameter", "model", "device", "precision")
         )
@@ -93,6 +94,8 @@ class InferenceSessionKind:
         labels = (binding.function, binding.name, *names)
         self._info.labels(*labels).set(1)
         self._open[labels] += 1
+        if self._traces.spans is not None:
+            session = self._traces.spans.session(session)
         return SessionInput(session, partial(self._closed, labels))
 
     def needs(self, binding: Binding) -> Needs:

@@ -72,6 +72,7 @@ class MqttOutputKind:
     def __init__(self, services: Services, clock: Callable[[], float] = time.monotonic) -> None:
         self._outbox = services.spool.outbox
         self._brokers = services.brokers
+        self._traces = services.traces
         self._clock = clock
 
     def check(self, binding: Binding) -> None:
@@ -86,7 +87,8 @@ class MqttOutputKind:
         broker = self._brokers.broker(options.broker)
         broker.send()
         post: Callable[[Any], Topic] = partial(Topic, destination=broker.name, function=binding.function)
-        return MessageOutput(options, self._outbox, Gate(options, self._clock), declared_gate(options), post)
+        gate, spans = Gate(options, self._clock), self._traces.spans
+        return MessageOutput(options, self._outbox, gate, declared_gate(options), post, spans)
 
     def needs(self, binding: Binding) -> Needs:
         """Its broker."""

@@ -30,6 +30,7 @@ from edgefn.host import Host, can_end
 from edgefn.loader import App
 from edgefn.log_levels import LineLevels, level_named
 from edgefn.logs import logging_to, usual_form
+from edgefn.traces import tracing
 from edgefn.web.options import MODULE, Asked, server_options
 from edgefn.web.server import WebServer
 
@@ -79,7 +80,7 @@ def run_start(asked: Start) -> int:
                 app = open_app(asked.root, asked.only, asked.given, asked.state)
                 if asked.debug_port is not None:
                     _forget_time(app)
-                with recording(app, asked.record):
+                with recording(app, asked.record), tracing(app.services):
                     restarts, code = asyncio.run(_run(app, replace(asked, form=form), levels))
             return start_anew() if restarts else code
         except EdgefnError as error:

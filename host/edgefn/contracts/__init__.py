@@ -30,7 +30,7 @@ from edgefn.contracts.sessions import (
     SessionKind,
     Task,
 )
-from edgefn.contracts.spine import NOTHING, Emit, Event, Feed, Listener, Outcome, Settlement, Status
+from edgefn.contracts.spine import NOTHING, Emit, Event, Feed, Listener, Origin, Outcome, Settlement, Status
 
 if TYPE_CHECKING:
     from edgefn.contracts.sessions import OptionsModel as OptionsModel
@@ -60,6 +60,7 @@ __all__ = [
     "MethodReply",
     "MethodRequest",
     "Needs",
+    "Origin",
     "Outcome",
     "Outgoing",
     "Output",

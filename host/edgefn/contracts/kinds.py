@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edgefn.mqtt.brokers import Brokers
     from edgefn.settings import HostConfig, Settings
     from edgefn.spool import Spool
+    from edgefn.traces import Traces
 
 
 class Kind(Protocol):
@@ -68,7 +69,7 @@ class TriggerKind(Kind, Protocol):
     def listener(self, binding: Binding) -> Listener:
         """Makes the running side. Must be quick; what is slow belongs into ``listen``."""
 
-    # A kind may have five more members; the host looks for them.
+    # A kind may have six more members; the host looks for them.
     #
     # is_call: bool
     #     True where somebody waits for the answer to each event, as with HTTP: outputs do not wait for those of earlier
@@ -83,6 +84,8 @@ class TriggerKind(Kind, Protocol):
     # manual(binding: Binding, text: str) -> Event
     #     An event made by hand, of a text: the body of a message or request, the source of a frame. For ``edgefn run``
     #     and the admin endpoint; raises EdgefnError.
+    # origin(binding: Binding) -> Callable[[Event], Origin]
+    #     How an event tells where it came from, for its trace; asked for only where traces are.
 
 
 class Input(Protocol):
@@ -155,3 +158,4 @@ class Services:
     methods: Methods
     desired: Desired
     brokers: Brokers
+    traces: Traces

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -25,6 +25,20 @@ class Event:
     metadata: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     settlement: Settlement | None = None
     """Where the event is a stored message: what is to become of it, and of the outputs of its invocation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a trace says of where an event came from."""
+
+    trigger: str = "other"
+    """OpenTelemetry's ``faas.trigger``: ``http``, ``pubsub``, ``timer``, ``datasource`` or ``other``."""
+    carriers: Sequence[Mapping[str, str]] = ()
+    """What may hold a ``traceparent``: the headers of a request, the properties of each message."""
+    attributes: Mapping[str, str | int] = field(default_factory=lambda: NOTHING)
+    """What else there is to say, by the names of OpenTelemetry's semantic conventions."""
+    answered: Callable[[], Mapping[str, str | int]] | None = None
+    """What there is to say when the invocation has ended."""
 
 
 class Settlement(Protocol):

@@ -33,6 +33,7 @@ from edgefn.plugins import KindTable, PluginManager, kind_table, plugin_manager,
 from edgefn.redaction import hold, secrets_in
 from edgefn.settings import HostConfig, Settings, load_host_config, load_settings, timeout
 from edgefn.spool import Spool, spool_options
+from edgefn.traces import Traces, lacking_for_traces
 
 __all__ = ["App", "Defaults", "checked", "load_app"]
 
@@ -99,6 +100,8 @@ def load_app(
     modules = import_app(root, script)
     own = _registered(modules, root, manager, errors)
     services, kinds = _provided(root, state or root / ".edgefn", config, settings, manager, own, errors)
+    if config.is_traced:
+        errors += lacking_for_traces(settings)
     retry = config.document.get("retry")
     policy = retry_policy(retry, str(root / "host.json")) if isinstance(retry, dict) else None
     defaults = Defaults(settings, config.function_timeout, policy)
@@ -189,9 +192,11 @@ def _services(root: Path, state: Path, config: HostConfig, settings: Settings, m
     metrics = Metrics()
     hub: Hub = manager.hook.edgefn_hub(root=root, state=state, config=config, settings=settings, metrics=metrics)
     kinds = session_kinds(manager, root, state, metrics)
-    spool = Spool(state, spool_options(config, root), hub, metrics)
+    traces = Traces()
+    spool = Spool(state, spool_options(config, root), hub, metrics, traces)
     brokers = Brokers(root, state, config, settings, spool, metrics)
-    return Services(root, state, settings, config, metrics, hub, spool, kinds, Methods(metrics), Desired(), brokers)
+    shared = (metrics, hub, spool, kinds, Methods(metrics), Desired(), brokers, traces)
+    return Services(root, state, settings, config, *shared)
 
 
 # --- functions ---------------------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ from edgefn.spool.store import Store
 from edgefn.spool.subscription import Subscription
 from edgefn.spool.unserved import Unserved
 from edgefn.supervision import for_ever
+from edgefn.traces import Traces
 
 __all__ = ["FILE", "DeadLetter", "Inbox", "Outbox", "Spool", "SpoolOptions", "Subscription", "connect", "spool_options"]
 
@@ -45,7 +46,9 @@ BOXES = ("inbox", "outbox", "dead")
 class Spool:
     """Inbox, outbox, dead letters, and the files that functions have had, of one host."""
 
-    def __init__(self, state: Path, options: SpoolOptions, hub: Hub, metrics: Metrics) -> None:
+    def __init__(
+        self, state: Path, options: SpoolOptions, hub: Hub, metrics: Metrics, traces: Traces | None = None
+    ) -> None:
         self._lock = FolderLock(state)
         self._store = Store(state, power=options.durability == "power")
         self._options = options
@@ -53,7 +56,8 @@ class Spool:
         self.inbox = Inbox(self._store, self.outbox, options, metrics, getattr(hub, "unacknowledged", RECENT))
         self.arrivals = Arrivals(self._store)
         self._metrics = metrics
-        self.sender = Sender(self.outbox, self.outbox.lanes[HUB], metrics)
+        self._traces = traces or Traces()
+        self.sender = Sender(self.outbox, self.outbox.lanes[HUB], metrics, self._traces)
         self._senders: dict[str, Sender] = {HUB: self.sender}
         self._sends = False
         self.begun = False
@@ -166,7 +170,8 @@ class Spool:
         """Sends what waits for a destination beside the hub, from now on; who calls tells when that comes and goes."""
         found = self._senders.get(name)
         if found is None:
-            found = self._senders[name] = Sender(self.outbox, self.outbox.open_lane(name, destination), self._metrics)
+            lane = self.outbox.open_lane(name, destination)
+            found = self._senders[name] = Sender(self.outbox, lane, self._metrics, self._traces)
             if self._sends:
                 found.start()
         return found

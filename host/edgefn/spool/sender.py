@@ -22,6 +22,7 @@ from edgefn.metrics import Metrics
 from edgefn.spool.lanes import Lane, Waiting
 from edgefn.spool.outbox import Outbox
 from edgefn.supervision import for_ever
+from edgefn.traces import Traces
 
 log = logging.getLogger("edgefn.spool")
 
@@ -37,8 +38,9 @@ class Broken(HubError):
 class Sender:
     """One task that sends; see the module's text."""
 
-    def __init__(self, outbox: Outbox, lane: Lane, metrics: Metrics) -> None:
+    def __init__(self, outbox: Outbox, lane: Lane, metrics: Metrics, traces: Traces) -> None:
         self._outbox = outbox
+        self._traces = traces
         self._tail = lane.tail
         self._destination = lane.destination
         self._window = 1
@@ -111,6 +113,8 @@ class Sender:
                 continue
             future = asyncio.ensure_future(self._published(row.message, left if row.has_ttl else None))
             self._flying[future] = row
+            if self._traces.spans is not None:
+                self._traces.spans.sending(row.message, future)
             future.add_done_callback(self._landed)
         if not self._flying and self._error is None and not self._tail.has_more:
             self._idle.set()

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from edgefn.contracts import Copies, EdgeMessage, Emit, Event, Feed, Needs, Services, TriggerKind
+from edgefn.contracts import Copies, EdgeMessage, Emit, Event, Feed, Needs, Origin, Services, TriggerKind
 from edgefn.errors import BindingError
 from edgefn.function import Binding, Options, Word, named
 from edgefn.hookspecs import hookimpl
@@ -99,6 +99,27 @@ def edge_hub_listener(options: EdgeHubTrigger, subscription: Subscription) -> Me
     return MessageListener(options, subscription, fired, lambda: {"input": options.input_name})
 
 
+def message_origin(system: str, destination: str) -> Callable[[Event], Origin]:
+    """How messages tell where they came from: ``system`` is OpenTelemetry's word for who brought them."""
+
+    def origin(event: Event) -> Origin:
+        messages: list[EdgeMessage] = event.value if isinstance(event.value, list) else [event.value]
+        attributes: dict[str, str | int] = {
+            "messaging.system": system,
+            "messaging.operation.type": "process",
+            "messaging.operation.name": "process",
+            "messaging.destination.name": messages[0].topic or messages[0].input_name or destination,
+        }
+        if len(messages) > 1:
+            attributes["messaging.batch.message_count"] = len(messages)
+        else:
+            attributes["messaging.message.id"] = messages[0].message_id
+            attributes["messaging.message.body.size"] = len(messages[0].body)
+        return Origin("pubsub", [message.properties for message in messages], attributes)
+
+    return origin
+
+
 def converter(binding: Binding) -> Callable[[Any], Any] | None:
     """How one message, or several, become the annotated type of the parameter; None when they are passed as they are.
 
@@ -141,6 +162,11 @@ class EdgeHubTriggerKind:
         options = binding.options
         assert isinstance(options, EdgeHubTrigger)
         return edge_hub_listener(options, self._inbox.subscribe(binding.function, options.input_name))
+
+    def origin(self, binding: Binding) -> Callable[[Event], Origin]:
+        """The message, with the ``traceparent`` of who sent it."""
+        assert isinstance(binding.options, EdgeHubTrigger)
+        return message_origin("edgehub", binding.options.input_name)
 
     def manual(self, binding: Binding, text: str) -> Event:
         """The text as the body of a message that came to the input."""

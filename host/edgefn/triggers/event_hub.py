@@ -15,12 +15,12 @@ from typing import Annotated, Any, Literal
 
 import orjson
 
-from edgefn.contracts import Copies, EdgeMessage, Event, Needs, Services, TriggerKind
+from edgefn.contracts import Copies, EdgeMessage, Event, Needs, Origin, Services, TriggerKind
 from edgefn.errors import BindingError
 from edgefn.event_hubs import event_hubs
 from edgefn.function import Binding, Options, Word, named
 from edgefn.hookspecs import hookimpl
-from edgefn.triggers.edge_hub import EdgeHubTrigger, MessageListener, edge_hub_listener
+from edgefn.triggers.edge_hub import EdgeHubTrigger, MessageListener, edge_hub_listener, message_origin
 from edgefn.values import element_of, first_of_union, message_converter
 
 
@@ -75,6 +75,10 @@ class EventHubTriggerKind:
     def _input(self, binding: Binding) -> str:
         name = _options(binding).event_hub_name
         return self._inputs.get(name, name)
+
+    def origin(self, binding: Binding) -> Callable[[Event], Origin]:
+        """The message, with the ``traceparent`` of who sent it."""
+        return message_origin("edgehub", self._input(binding))
 
     def manual(self, binding: Binding, text: str) -> Event:
         """The text as the body of an event."""

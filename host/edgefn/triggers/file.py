@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from edgefn.contracts import Copies, Emit, Event, Feed, Needs, Outcome, Services, Status, TriggerKind
+from edgefn.contracts import Copies, Emit, Event, Feed, Needs, Origin, Outcome, Services, Status, TriggerKind
 from edgefn.errors import BindingError, EdgefnError, SpoolError, why
 from edgefn.function import Binding
 from edgefn.hookspecs import hookimpl
@@ -231,6 +231,17 @@ class FileTriggerKind:
         except (OSError, FileChanged) as error:
             raise BindingError(f"{binding.where()}: {path} can not be read: {why(error)}") from None
         return Event(value, metadata=_about(file))
+
+    def origin(self, binding: Binding) -> Callable[[Event], Origin]:
+        """The folder, and the name of the file in it."""
+        folder = _options(binding).path
+
+        def origin(event: Event) -> Origin:
+            name = str(event.metadata.get("name", ""))
+            about: dict[str, str | int] = {"faas.document.collection": folder, "faas.document.name": name}
+            return Origin("datasource", attributes={**about, "faas.document.operation": "insert"})
+
+        return origin
 
     def needs(self, binding: Binding) -> Needs:
         """The folders that files arrive in and go to."""

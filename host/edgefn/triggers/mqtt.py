@@ -8,14 +8,14 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from edgefn.contracts import Copies, EdgeMessage, Event, Needs, Services, TriggerKind
+from edgefn.contracts import Copies, EdgeMessage, Event, Needs, Origin, Services, TriggerKind
 from edgefn.errors import BindingError, SettingError
 from edgefn.function import Binding, Truth, named
 from edgefn.hookspecs import hookimpl
 from edgefn.mqtt.brokers import Broker
 from edgefn.mqtt.topics import fault_of_filter, fault_of_group, shared
 from edgefn.spool import Subscription
-from edgefn.triggers.edge_hub import MessageListener, TakingOptions, converter
+from edgefn.triggers.edge_hub import MessageListener, TakingOptions, converter, message_origin
 
 
 class MqttTrigger(TakingOptions):
@@ -87,6 +87,10 @@ class MqttTriggerKind:
         options = _options(binding)
         wanted = (binding.function, options.filter, options.qos)
         return self._brokers.subscribe(options.broker, *wanted, retained=options.retained)
+
+    def origin(self, binding: Binding) -> Callable[[Event], Origin]:
+        """The message, with the ``traceparent`` among its user properties."""
+        return message_origin("mqtt", _options(binding).topic)
 
     def manual(self, binding: Binding, text: str) -> Event:
         """The text as the body of a message of the topic; a wildcard in that stands for itself."""

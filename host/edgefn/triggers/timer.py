@@ -12,7 +12,7 @@ import orjson
 from azure.functions.meta import Datum
 from azure.functions.timer import TimerRequestConverter
 
-from edgefn.contracts import Copies, Event, Services, TriggerKind
+from edgefn.contracts import Copies, Event, Origin, Services, TriggerKind
 from edgefn.errors import BindingError, SettingError
 from edgefn.function import Binding
 from edgefn.hookspecs import hookimpl
@@ -66,6 +66,12 @@ class TimerTriggerKind:
         monitor = Kept(path, "a restart does not see what was missed") if is_monitored else None
         zone = time_zone(self._services.settings)
         return TimerListener(binding.function, binding.options, zone, self._clock, monitor, self._loaded)
+
+    def origin(self, binding: Binding) -> Callable[[Event], Origin]:
+        """The schedule."""
+        assert isinstance(binding.options, TimerTrigger)
+        origin = Origin("timer", attributes={"faas.cron": binding.options.schedule.label})
+        return lambda event: origin
 
     def manual(self, binding: Binding, text: str) -> Event:
         """An invocation out of turn, which the schedule knows nothing of; a text means nothing to a timer."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 from pydantic import BeforeValidator, Field
 
 from edgefn.captures import Address, Asked, SourceKind, finite, recognise
-from edgefn.contracts import Asset, Copies, Emit, Event, Feed, Needs, VideoFrame
+from edgefn.contracts import Asset, Copies, Emit, Event, Feed, Needs, Origin, VideoFrame
 from edgefn.errors import BindingError, SourceError
 from edgefn.function import SPELLED, Binding, Options, Seconds, Truth, Word, named
 from edgefn.hookspecs import hookimpl
@@ -241,6 +241,15 @@ class VideoFrameKind:
         except SourceError as error:
             raise BindingError(f"{binding.where()}: {error}") from None
         return Event([frame] if _options(binding).cardinality == "many" else frame)
+
+    def origin(self, binding: Binding) -> Callable[[Event], Origin]:
+        """The source, and the number of the frame, or of the first one."""
+
+        def origin(event: Event) -> Origin:
+            first: VideoFrame = event.value[0] if isinstance(event.value, list) else event.value
+            return Origin(attributes={"edgefn.source": first.source, "edgefn.frame": first.id})
+
+        return origin
 
     def needs(self, binding: Binding) -> Needs:
         """The camera's device file, or the clip or folder; a stream needs the network only."""

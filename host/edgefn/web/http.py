@@ -8,12 +8,25 @@ import logging
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import azure.functions as func
 from azure.functions import _abc as contract
 from pydantic import Field, field_validator
 
-from edgefn.contracts import Copies, Emit, Event, Feed, Needs, OutputKind, Services, Status, TriggerKind
+from edgefn.contracts import (
+    NOTHING,
+    Copies,
+    Emit,
+    Event,
+    Feed,
+    Needs,
+    Origin,
+    OutputKind,
+    Services,
+    Status,
+    TriggerKind,
+)
 from edgefn.errors import BindingError, EdgefnError, StillRunning, UnfitEvent, listing
 from edgefn.function import Binding, Options
 from edgefn.hookspecs import hookimpl
@@ -237,6 +250,25 @@ class HttpTriggerKind:
         )
         return Event(request, metadata={"reply": Slot()})
 
+    def origin(self, binding: Binding) -> Callable[[Event], Origin]:
+        """The request; of its address the path alone, since a query may hold a key."""
+        route = self.routes.get(binding.function)
+        assert route is not None
+        name = f"/{route.template.text.strip('/')}"
+
+        def origin(event: Event) -> Origin:
+            request: func.HttpRequest = event.value
+            address = urlsplit(request.url)
+            about: dict[str, str | int] = {"http.request.method": request.method, "http.route": name}
+            return Origin(
+                "http",
+                [request.headers],
+                {**about, "url.scheme": address.scheme, "url.path": address.path},
+                lambda: _answered(event),
+            )
+
+        return origin
+
     def needs(self, binding: Binding) -> Needs:
         """The port of the web server."""
         return Needs(ports=(MODULE_PORT,))
@@ -251,6 +283,13 @@ class HttpTriggerKind:
 
     async def close(self) -> None:
         """Shares nothing that is open."""
+
+
+def _answered(event: Event) -> Mapping[str, str | int]:
+    """What a trace says of the response, where the function has given one."""
+    slot = event.metadata.get("reply")
+    reply = slot.reply if isinstance(slot, Slot) else None
+    return NOTHING if reply is None else {"http.response.status_code": reply.status}
 
 
 # --- the response ------------------------------------------------------------------------------------------------
