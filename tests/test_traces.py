@@ -341,9 +341,9 @@ def test_what_is_told_is_when_it_begins_and_when_it_ends(app_of: AppIn, caplog: 
         outlet.export([object()])  # type: ignore[list-item]
     reason.close()
     assert [record.getMessage() for record in caplog.records] == [
-        "Traces do not leave: connection refused; lost spans are counted in edgefn_spans_lost",
+        "Traces do not leave: connection refused; lost spans are counted in edgefn_spans_lost_total",
         "Traces leave again; 3 spans were lost",
-        "Traces do not leave: connection refused; lost spans are counted in edgefn_spans_lost",
+        "Traces do not leave: connection refused; lost spans are counted in edgefn_spans_lost_total",
     ]
 
 

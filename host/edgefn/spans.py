@@ -344,7 +344,7 @@ class Outlet(SpanExporter):
         self._is_broken = True
         self._breaks += 1
         if self._breaks.bit_count() == 1:
-            log.warning("Traces do not leave: %s; lost spans are counted in edgefn_spans_lost", self._reason.text)
+            log.warning("Traces do not leave: %s; lost spans are counted in edgefn_spans_lost_total", self._reason.text)
 
     def _tell_mended(self) -> None:
         if self._is_broken:
