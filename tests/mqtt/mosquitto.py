@@ -119,7 +119,10 @@ def broker_in(folder: Path, *lines: str, anonymous: bool = True) -> Iterator[Mos
 class Peer:
     """Somebody else at the broker, with a thread of its own."""
 
-    def __init__(self, broker: Mosquitto, name: str = "peer", user: tuple[str, str] | None = None) -> None:
+    def __init__(
+        self, broker: Mosquitto, name: str = "peer", user: tuple[str, str] | None = None, *, clean: bool = False
+    ) -> None:
+        """``clean`` ends the session that the broker has for the name, and leaves none."""
         self.messages: list[mqtt.MQTTMessage] = []
         self._subscribed = threading.Event()
         self._online = threading.Event()
@@ -132,8 +135,8 @@ class Peer:
         client.on_subscribe = lambda *_: self._subscribed.set()
         client.on_connect = lambda *_: self._online.set()
         session = Properties(PacketTypes.CONNECT)
-        session.SessionExpiryInterval = 3600
-        client.connect("127.0.0.1", broker.port, clean_start=False, properties=session)
+        session.SessionExpiryInterval = 0 if clean else 3600
+        client.connect("127.0.0.1", broker.port, clean_start=clean, properties=session)
         client.loop_start()
         self._client = client
         assert self._online.wait(LONGEST)

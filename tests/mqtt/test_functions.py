@@ -211,6 +211,29 @@ async def test_a_shared_subscription_is_split_over_two_hosts(tmp_path: Path, bro
     assert all(share == sorted(share, key=int) for share in shares)
 
 
+async def test_a_member_that_is_away_gets_its_part_when_it_is_back_until_its_session_is_ended(
+    tmp_path: Path, broker: Mosquitto, peer: Peer
+) -> None:
+    code = KEEP.replace('"in/#"', '"in/#", share="line"')
+    sent = [str(number) for number in range(20)]
+
+    def texts(host: Host) -> list[str]:
+        return [message.text for message in seen(host)]
+
+    async with host_at(tmp_path / "a", broker, code) as one:
+        async with host_at(tmp_path / "b", broker, code) as two:
+            client = standing(two)["client"]
+            await until(lambda: all(standing(host)["subscriptions"] for host in (one, two)))
+        await asyncio.to_thread(peer.publish, "in/x", *sent[:10])
+        async with host_at(tmp_path / "b", broker, code) as two:
+            await until(lambda: len(texts(one) + texts(two)) == 10)
+            assert len(texts(two)) == 5
+        with peer_of(broker, name=client, clean=True):
+            pass
+        await asyncio.to_thread(peer.publish, "in/x", *sent[10:])
+        await until(lambda: texts(one)[-10:] == sent[10:])
+
+
 async def test_the_topic_of_a_trigger_may_change_while_the_host_runs(
     tmp_path: Path, broker: Mosquitto, peer: Peer
 ) -> None:
