@@ -243,6 +243,16 @@ def test_what_has_to_run_once_holds_an_app_to_one_replica_and_is_named(
         assert objects(made(found, replicas=3))["StatefulSet"]["spec"]["replicas"] == 3
 
 
+@pytest.mark.parametrize("name", ["AzureWebJobs_it_Disabled", "AzureWebJobs.it.Disabled"])
+@pytest.mark.parametrize("where", ["environment", "given"])
+def test_a_function_that_is_disabled_here_is_disabled_there(tmp_path: Path, where: str, name: str) -> None:
+    known: Any = {"environment": {}, "given": {}, where: {"MQTT_BROKER": BROKER, name: "1"}}
+    app = load_app(app_in(tmp_path / "a", SHARED + TIMER), **known)
+    found = container_of(made(workload_of(app, "plant", "r.io/plant:1")))["env"]
+    variables = {each["name"]: each["value"] for each in found}
+    assert variables == {"AzureWebJobs_it_Disabled": "true", "MQTT_BROKER": BROKER}
+
+
 def test_a_hub_that_knows_the_host_by_a_given_client_id_holds_an_app_to_one_replica(tmp_path: Path) -> None:
     found = made(workload(app_in(tmp_path / "a", SHARED, edgeHub={"broker": NAMED})))
     assert any("one replica, by extensions.edgeHub.broker: its address has a clientId" in note for note in found.notes)

@@ -83,7 +83,9 @@ def workload_of(app: App, name: str, image: str) -> Workload:
     found = replication(app)
     notes = [*needs.notes, *_of_files(needs, app), *_of_hub(needs, app)]
     inbox = spool_options(app.config, app.root).inbox.max_messages
-    return Workload(name, image, needs, environment(app, needs), found, inbox, tuple(notes))
+    off = {f"AzureWebJobs_{each.name}_Disabled": "true" for each in app.functions if each.disabled}
+    variables = {**environment(app, needs), **off}  # whatever has disabled it here, which may be the shell
+    return Workload(name, image, needs, variables, found, inbox, tuple(notes))
 
 
 def kubernetes(workloads: Sequence[Workload], scale: Scale, room: Room, arch: str = "") -> Made:
