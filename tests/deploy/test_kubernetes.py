@@ -302,6 +302,12 @@ def test_an_autoscaler_counts_messages_that_wait_and_takes_no_replica_away(tmp_p
             {"most": 5, "waiting": 10_001},
             "--waiting 10001: no more than 10000 messages wait in a replica of plant",
         ),
+        (
+            SHARED,
+            {"most": 5, "prometheus": "p:9090"},
+            "--prometheus p:9090: is no address; http://prometheus:9090 would",
+        ),
+        (SHARED, {"most": 5, "prometheus": "http://me:hunter2secret@p"}, "--prometheus: the address holds a secret"),
         (SHARED, {"prometheus": "http://p"}, "--prometheus: is for an autoscaler; --max-replicas says"),
         (
             SHARED,

@@ -21,6 +21,7 @@ from edgefn.deploy.replicas import Replication, replication
 from edgefn.errors import EdgefnError, listing
 from edgefn.hubs.options import edge_hub_options
 from edgefn.loader import App
+from edgefn.redaction import is_secret
 from edgefn.spool import spool_options
 from edgefn.web.options import MODULE_PORT
 
@@ -91,11 +92,24 @@ def workload_of(app: App, name: str, image: str) -> Workload:
 def kubernetes(workloads: Sequence[Workload], scale: Scale, room: Room, arch: str = "") -> Made:
     """All objects, as one List; raises EdgefnError for what can not be."""
     quantity(room.storage, f"--storage {room.storage}")
-    if scale.most is None and scale.prometheus:
-        raise EdgefnError("--prometheus: is for an autoscaler; --max-replicas says how far it may go")
+    if scale.prometheus:
+        _check_prometheus(scale)
     items = [item for workload in workloads for item in _objects(workload, scale, room, arch)]
     notes = [f"{each.name}: {note}" for each in workloads for note in (*each.notes, *_told(each, scale))]
     return Made({"apiVersion": "v1", "kind": "List", "items": items}, tuple(notes))
+
+
+def _check_prometheus(scale: Scale) -> None:
+    """Raises EdgefnError for an address that nobody asks, or that nobody may read in a file."""
+    if scale.most is None:
+        raise EdgefnError("--prometheus: is for an autoscaler; --max-replicas says how far it may go")
+    if not scale.prometheus.startswith(("http://", "https://")):
+        raise EdgefnError(f"--prometheus {scale.prometheus}: is no address; http://prometheus:9090 would be right")
+    if is_secret("prometheus", scale.prometheus):
+        raise EdgefnError(
+            "--prometheus: the address holds a secret, which would be in the file; one without it, and KEDA's "
+            "TriggerAuthentication by a patch, would be right"
+        )
 
 
 def _objects(workload: Workload, scale: Scale, room: Room, arch: str) -> Iterator[Json]:
