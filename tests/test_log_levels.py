@@ -179,6 +179,18 @@ def test_levels_are_put_back_at_the_end() -> None:
     assert [logging.getLogger(name).level for name in names] == before
 
 
+def test_why_a_host_leaves_is_said_whatever_its_rules_were() -> None:
+    stream = io.StringIO()
+    with logging_to(stream) as handler:
+        with closing(LineLevels()) as levels:
+            handler.addFilter(levels)
+            levels.apply(rules({"default": "None"}), ("f",))
+            logging.getLogger("edgefn.host").error("unheard")
+        logging.getLogger("edgefn.host").error("the port is taken")
+    assert stream.getvalue().endswith("ERROR the port is taken\n")
+    assert "unheard" not in stream.getvalue()
+
+
 def test_a_level_that_the_app_sets_for_all_its_loggers_stays_where_no_rule_differs() -> None:
     with lines({}) as written:
         logging.getLogger().setLevel(ERROR)

@@ -156,9 +156,12 @@ class LineLevels(logging.Filter):
         self._default = levels.of() if self._user is None else self._user
         every = (self._default, *self._users.values())
         self._highest = max(every)
-        if (least := min(every)) != self._root:  # else it stays as the app may have set it
-            logging.getLogger().setLevel(least)
-            self._root = least
+        self._level_root(min(every))
+
+    def _level_root(self, level: int) -> None:
+        if level != self._root:  # else it stays as the app may have set it
+            logging.getLogger().setLevel(level)
+            self._root = level
 
     def _put(self, wanted: Mapping[str, int]) -> None:
         for name in self._set - wanted.keys():
@@ -173,8 +176,9 @@ class LineLevels(logging.Filter):
         return record.levelno >= self._users.get(getattr(record, "function", ""), self._default)
 
     def close(self) -> None:
-        """Puts the loggers back, but for the root, which ``logging_to`` does."""
+        """Puts the loggers back, so that why a host leaves is said, whatever its rules were."""
         self._put({})
+        self._level_root(logging.INFO)
 
 
 def _of_host(levels: Levels, functions: Sequence[str]) -> dict[str, int]:
