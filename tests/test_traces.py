@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 from opentelemetry import trace as api
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.util._once import Once
@@ -200,6 +201,25 @@ async def test_an_error_is_told_without_its_secrets(traced: Traced, collector: C
     assert "hunter2" not in repr(collector.spans)
 
 
+LEAKY = """
+{tick}def f(tick):
+    about = {{'url': 'http://u:hunter2hunter2@h/x', 'all': ('a', 'hunter2hunter2'), 'n': 1}}
+    with tracer.start_as_current_span('ask', attributes=about):
+        raise OSError('password=hunter2hunter2')
+"""
+
+
+async def test_what_user_code_writes_into_its_spans_leaves_without_secrets(
+    traced: Traced, collector: Collector
+) -> None:
+    await run(traced(LEAKY.format(tick=TICK), MY_PASSWORD="hunter2hunter2"))
+    span = collector.named("ask")
+    assert (span.attributes["url"], span.attributes["n"]) == ("http://***@h/x", 1)
+    assert (span.error, span.events[0][1]["exception.message"]) == ("OSError: password=***", "password=***")
+    assert (span.parent, span.trace) == (collector.named("f").id, collector.named("f").trace)
+    assert "hunter2" not in repr(collector.spans)
+
+
 async def test_attempts_are_one_span(traced: Traced, collector: Collector) -> None:
     code = f"@app.retry(strategy='fixed_delay', max_retry_count='2', delay_interval='00:00:00.001')\n{TICK}"
     await run(traced(f"{code}def f(tick, context):\n    seen.append(1)\n    assert len(seen) > 2\n"))
@@ -328,6 +348,7 @@ def test_what_is_told_is_when_it_begins_and_when_it_ends(app_of: AppIn, caplog: 
     class Exporter:
         def export(self, spans: Any) -> Any:
             logging.getLogger("opentelemetry.exporter.test").error("connection refused.")
+            logging.getLogger("opentelemetry.exporter.test").error("tried for too long.")
             return next(results)
 
     from opentelemetry.sdk.trace.export import SpanExportResult as Result
@@ -338,7 +359,7 @@ def test_what_is_told_is_when_it_begins_and_when_it_ends(app_of: AppIn, caplog: 
     outlet = Outlet(Exporter(), metrics, reason)  # type: ignore[arg-type]
     caplog.set_level(logging.INFO)
     for _ in range(6):
-        outlet.export([object()])  # type: ignore[list-item]
+        outlet.export([ReadableSpan("f", resource=Resource({}))])
     reason.close()
     assert [record.getMessage() for record in caplog.records] == [
         "Traces do not leave: connection refused; lost spans are counted in edgefn_spans_lost_total",

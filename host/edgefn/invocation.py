@@ -180,16 +180,15 @@ class Invoker:
         """Runs the function for one event. Never raises for what goes wrong in it: that is the outcome."""
         if self._held.threads:
             return self._refused(event)
-        ticket = self._order.enter()
         tried = event.settlement.attempts if event.settlement is not None else 0
         invocation = Invocation(new_id(), self.function.name, tried)
+        trace = self._spans.begin(event, invocation) if self._spans is not None else None
+        ticket = self._order.enter()
         token = CURRENT.set(invocation)
         self.running += 1
         sight = self._sights.begin(self.function.name, invocation.id, event) if self._sights.lookers else None
         if sight is not None:
             SIGHT.set(sight)
-        if self._spans is not None:
-            invocation.trace = self._spans.begin(event, invocation.id)
         logs = self._log.isEnabledFor(self._level)
         if logs:
             self._log_started(event, invocation)
@@ -214,8 +213,8 @@ class Invoker:
             self._metrics.record(outcome, invocation.id)
             if logs or outcome.error is not None:
                 self._log_ended(outcome, invocation)
-            if invocation.trace is not None:
-                invocation.trace.end(outcome, invocation.retry_count)
+            if trace is not None:
+                trace.end(outcome, invocation.retry_count)
             CURRENT.reset(token)
             if sight is not None:
                 SIGHT.set(None)

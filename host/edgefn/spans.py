@@ -26,15 +26,16 @@ from opentelemetry import context as contexts
 from opentelemetry import trace as api
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import Event as SpanEvent
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
-from opentelemetry.trace import Link, Span, SpanKind, StatusCode
+from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from edgefn import __version__
 from edgefn.contracts import EdgeMessage, Event, Origin, Outcome, Session, TriggerKind
 from edgefn.function import Function
-from edgefn.logs import user_traceback
+from edgefn.logs import Invocation, user_traceback
 from edgefn.metrics import Metrics
 from edgefn.redaction import redact
 from edgefn.settings import Settings
@@ -149,7 +150,7 @@ class FunctionSpans:
         self._known = {"faas.name": function.name, "edgefn.trigger": function.trigger.type}
         self._origin = origin
 
-    def begin(self, event: Event, invocation_id: str) -> Trace:
+    def begin(self, event: Event, invocation: Invocation) -> Trace:
         """Begins the span of an invocation, which is the current one from now on.
 
         It goes on the trace that came with the event; of several messages, each with its own, it links to all.
@@ -159,11 +160,13 @@ class FunctionSpans:
         attributes = {
             **self._known,
             "faas.trigger": origin.trigger,
-            "faas.invocation_id": invocation_id,
+            "faas.invocation_id": invocation.id,
             **origin.attributes,
         }
         kind = KINDS.get(origin.trigger, SpanKind.SERVER)
-        return Trace(self._tracer.start_span(self._name, parent, kind, attributes, links), origin.answered)
+        span = self._tracer.start_span(self._name, parent, kind, attributes, links)
+        trace = invocation.trace = Trace(span, origin.answered)
+        return trace
 
 
 def _nowhere(event: Event) -> Origin:
@@ -274,18 +277,18 @@ class TracedSession:
 
 
 class Reason(logging.Handler):
-    """Takes what exporters log, a line for each attempt, and keeps the last one."""
+    """Takes what exporters log, a line for each attempt, and keeps the first one of an export: it has the cause."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.text = "no reason given"
+        self.text = ""
         self._logger = logging.getLogger("opentelemetry.exporter")
         self._before = self._logger.propagate
         self._logger.addHandler(self)
         self._logger.propagate = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.text = record.getMessage().rstrip(".")
+        self.text = self.text or record.getMessage().rstrip(".")
 
     def close(self) -> None:
         self._logger.removeHandler(self)
@@ -319,9 +322,10 @@ class Outlet(SpanExporter):
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         with self._lock:
             self._waiting -= len(spans)
+        self._reason.text = ""
         result = SpanExportResult.FAILURE
         try:
-            result = self.exporter.export(spans)
+            result = self.exporter.export(list(map(_clean, spans)))
         finally:
             if result is SpanExportResult.SUCCESS:
                 self._sent.inc(len(spans))
@@ -344,7 +348,8 @@ class Outlet(SpanExporter):
         self._is_broken = True
         self._breaks += 1
         if self._breaks.bit_count() == 1:
-            log.warning("Traces do not leave: %s; lost spans are counted in edgefn_spans_lost_total", self._reason.text)
+            reason = self._reason.text or "no reason given"
+            log.warning("Traces do not leave: %s; lost spans are counted in edgefn_spans_lost_total", reason)
 
     def _tell_mended(self) -> None:
         if self._is_broken:
@@ -362,6 +367,43 @@ class Outlet(SpanExporter):
         """Counts what is left as lost."""
         if self._waiting:
             self.lose("stopped", self._waiting)
+
+
+def _clean(span: ReadableSpan) -> ReadableSpan:
+    """The span without secrets: user code, and libraries, write what they like into theirs."""
+    status, said = span.status, redact(span.status.description or "")
+    attributes, name = _cleaned(span.attributes), redact(span.name)
+    events = [(each, _cleaned(each.attributes)) for each in span.events]
+    if (
+        (name, said) == (span.name, status.description or "")
+        and attributes == (span.attributes or {})
+        and all(cleaned == (each.attributes or {}) for each, cleaned in events)
+    ):
+        return span
+    return ReadableSpan(
+        name,
+        span.context,
+        span.parent,
+        span.resource,
+        attributes,
+        [SpanEvent(each.name, cleaned, each.timestamp) for each, cleaned in events],
+        span.links,
+        span.kind,
+        status=Status(status.status_code, said) if said else status,
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+    )
+
+
+def _cleaned(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {name: _without_secrets(value) for name, value in (attributes or {}).items()}
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_without_secrets, value))
+    return redact(value) if isinstance(value, str) else value
 
 
 class Queue(SpanProcessor):
