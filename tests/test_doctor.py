@@ -20,6 +20,7 @@ import pytest
 from edgefn.doctor import Line, State, Subject, examine, look_at, v4l2
 from edgefn.doctor.brokers import check_brokers
 from edgefn.doctor.clock import check_clock
+from edgefn.doctor.collector import check_collector
 from edgefn.doctor.devices import check_devices
 from edgefn.doctor.folder import check_folder, room
 from edgefn.doctor.functions import check_functions
@@ -169,6 +170,24 @@ def test_a_broker_that_is_the_hub_is_named_and_asked(subject: Subjects) -> None:
 
 def test_without_a_broker_there_is_no_line(subject: Subjects) -> None:
     assert list(check_brokers(subject())) == []
+
+
+# --- the collector of traces -------------------------------------------------------------------------------------
+
+
+def test_the_collector_that_traces_go_to_is_asked(subject: Subjects) -> None:
+    traced = {"host.json": '{"version": "2.0", "telemetryMode": "OpenTelemetry"}'}
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        place = f"127.0.0.1:{server.getsockname()[1]}"
+        there = subject(traced, OTEL_EXPORTER_OTLP_ENDPOINT=f"http://user:hunter2@{place}/x")
+        (line,) = check_collector(there)
+        assert (line.state, line.found) == (State.OK, f"{place} answers; traces go there")
+    gone = the_wrong(check_collector(there))
+    assert gone.found == f"{place} does not answer (Connection refused)"
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT" in gone.remedy
+    assert "is no address" in the_wrong(check_collector(subject(traced, OTEL_EXPORTER_OTLP_ENDPOINT="http://"))).found
+    assert list(check_collector(subject(traced, OTEL_TRACES_EXPORTER="console"))) == []
+    assert list(check_collector(subject({"host.json": '{"version": "2.0"}'}))) == []
 
 
 # --- the hub -----------------------------------------------------------------------------------------------------

@@ -41,7 +41,8 @@ class TraceContext(contract.TraceContext):
 def _trace_context(invocation: Invocation) -> TraceContext:
     """That of the invocation's span; without traces one of its own, of which nothing is recorded."""
     if invocation.trace is not None:
-        return TraceContext(invocation.trace.parent, invocation.trace.state)
+        carrier = invocation.trace.carrier()
+        return TraceContext(carrier.get("traceparent", ""), carrier.get("tracestate", ""))
     return TraceContext(f"00-{random.getrandbits(128):032x}-{random.getrandbits(64):016x}-00")
 
 

@@ -103,8 +103,7 @@ class Spans:
 
     def carried(self, message: EdgeMessage) -> EdgeMessage:
         """The message with the trace of the invocation that sends it, in place of that by which it may have come."""
-        carrier: dict[str, str] = {}
-        W3C.inject(carrier)
+        carrier = _carrier()
         if not carrier:
             return message
         own = {name: text for name, text in message.properties.items() if name not in (PARENT, STATE)}
@@ -135,6 +134,13 @@ class Spans:
         """Sends what is left, for a moment; blocks as long. The provider of an app does that by itself."""
         for close in self._closing:
             close()
+
+
+def _carrier(context: Context | None = None) -> Mapping[str, str]:
+    """What carries the trace of a context, or of the current one; empty where there is none."""
+    carrier: dict[str, str] = {}
+    W3C.inject(carrier, context)
+    return carrier
 
 
 # --- invocations -------------------------------------------------------------------------------------------------
@@ -184,17 +190,17 @@ def _came_by(carriers: Sequence[Mapping[str, str]]) -> tuple[Context, list[Link]
 class Trace:
     """The span of one invocation, the current one until its end."""
 
-    __slots__ = ("_answered", "_span", "_token", "parent", "state")
+    __slots__ = ("_answered", "_context", "_span", "_token")
 
     def __init__(self, span: Span, answered: Callable[[], Attributes] | None) -> None:
         self._span = span
         self._answered = answered
-        context = api.set_span_in_context(span, Context())
-        carrier: dict[str, str] = {}
-        W3C.inject(carrier, context)
-        self.parent = carrier.get(PARENT, "")
-        self.state = carrier.get(STATE, "")
-        self._token = contexts.attach(context)
+        self._context = api.set_span_in_context(span, Context())
+        self._token = contexts.attach(self._context)
+
+    def carrier(self) -> Mapping[str, str]:
+        """``traceparent``, and ``tracestate`` where there is one, for those who go on with the trace."""
+        return _carrier(self._context)
 
     def end(self, outcome: Outcome, retries: int) -> None:
         """Ends the span with the outcome; in the context in which it began."""

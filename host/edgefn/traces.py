@@ -20,7 +20,7 @@ from edgefn.errors import SettingError, listing, nearest
 if TYPE_CHECKING:
     from edgefn.contracts import Services, TriggerKind
     from edgefn.function import Function
-    from edgefn.settings import Settings
+    from edgefn.settings import HostConfig, Settings
     from edgefn.spans import FunctionSpans, Spans
 
 log = logging.getLogger("edgefn.traces")
@@ -30,6 +30,8 @@ GROUP = "opentelemetry_traces_exporter"
 """The entry points by which exporters are found."""
 PROTOCOLS = {"http/protobuf": "otlp_proto_http", "grpc": "otlp_proto_grpc"}
 """The exporters of OTLP, by the protocol."""
+USUAL = {"otlp_proto_http": "http://localhost:4318", "otlp_proto_grpc": "http://localhost:4317"}
+"""Where they send, unless they are told."""
 INSTALL = {"otlp_proto_grpc": "pip install opentelemetry-exporter-otlp-proto-grpc"}
 EXTRA = "pip install 'edgefn[otel]'"
 
@@ -74,6 +76,19 @@ def exporter_names(settings: Settings) -> list[str]:
     return [_of_protocol(settings) if name == "otlp" else name for name in asked if name not in ("none", "")]
 
 
+def collector(config: HostConfig, settings: Settings) -> str | None:
+    """The address that traces go to by OTLP; None where none do, or where that is up to the app."""
+    if not config.is_traced or _is_disabled(settings) or any(lacking_for_traces(settings)):
+        return None
+    from edgefn.spans import provider_of_app
+
+    exporter = next((name for name in exporter_names(settings) if name in USUAL), None)
+    if exporter is None or provider_of_app() is not None:
+        return None
+    told = map(settings.get, ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"))
+    return next(filter(None, told), USUAL[exporter])
+
+
 def _of_protocol(settings: Settings) -> str:
     names = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
     name = next((name for name in names if settings.get(name)), names[1])
@@ -108,6 +123,7 @@ def tracing(services: Services) -> Iterator[None]:
         return
     from edgefn.spans import open_spans
 
+    address = collector(services.config, settings)
     with _in_environment({name: text for name, text in settings.values.items() if name.startswith(PREFIX)}):
         try:
             spans = open_spans(services.root, settings, services.metrics, exporter_names(settings))
@@ -115,6 +131,7 @@ def tracing(services: Services) -> Iterator[None]:
             log.error("Traces are not taken: %s; mend the setting %s... that says so", error, PREFIX)
             yield
             return
+        log.info("Traces are taken, and go to %s", address or "where the app, or OTEL_TRACES_EXPORTER, sends them")
         services.traces.spans = spans
         try:
             yield

@@ -2,8 +2,8 @@
 
 Each check is a small function that looks, changes nothing, and gives lines.
 
-subject.py (app, settings, state folder) -> software, functions, hub, brokers, devices, models, servers, sources (v4l2),
-folder, waiting, clock, ports, memory -> lines.py
+subject.py (app, settings, state folder) -> software, functions, hub, brokers, collector, devices, models, servers,
+sources (v4l2), folder, waiting, clock, ports, memory -> lines.py
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from edgefn.doctor.brokers import check_brokers
 from edgefn.doctor.clock import check_clock
+from edgefn.doctor.collector import check_collector
 from edgefn.doctor.devices import check_devices
 from edgefn.doctor.folder import check_folder
 from edgefn.doctor.functions import check_functions
@@ -37,6 +38,7 @@ CHECKS: dict[str, Check] = {
     "functions": check_functions,
     "hub": check_hub,
     "brokers": check_brokers,
+    "collector": check_collector,
     "devices": check_devices,
     "models": check_models,
     "servers": check_servers,
