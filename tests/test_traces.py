@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import logging
 import subprocess
@@ -24,6 +25,7 @@ from edgefn import traces
 from edgefn.contracts import EdgeMessage
 from edgefn.errors import SettingError
 from edgefn.loader import App
+from edgefn.logs import invocations_in_log_lines, logging_to
 from edgefn.settings import Settings, load_host_config
 from edgefn.spans import Outlet, Reason, resource
 from edgefn.traces import tracing
@@ -160,12 +162,21 @@ def work():
 """
 
 
+async def test_json_lines_have_the_ids_of_their_trace(traced: Traced, collector: Collector) -> None:
+    stream = io.StringIO()
+    with logging_to(stream, as_json=True):
+        await run(traced(f"import logging\n{TICK}def f(tick): logging.warning('mine')\n"))
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    span = collector.named("f")
+    told = {line["message"]: (line["trace_id"], line["span_id"]) for line in lines if "trace_id" in line}
+    assert set(told.values()) == {(span.trace, span.id)}
+    assert [text.partition(" ")[0] for text in told] == ["Executing", "mine", "Executed"]
+
+
 @pytest.mark.parametrize("define", ["def", "async def"])
 async def test_spans_of_user_code_are_below_their_invocation_also_in_its_threads(
     define: str, traced: Traced, collector: Collector
 ) -> None:
-    from edgefn.logs import invocations_in_log_lines
-
     with invocations_in_log_lines():
         await run(traced(USER.format(tick=TICK, define=define)))
     outer, inner = collector.named("outer"), collector.named("inner")

@@ -97,7 +97,7 @@ SEVERITIES = (
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, function, invocation_id, exception."""
+    """One JSON object a line: time, level, logger, message, function, invocation_id, exception, and ids of a trace."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -108,6 +108,8 @@ class JsonFormatter(logging.Formatter):
         }
         if identity := getattr(record, "invocation_id", ""):
             line |= {"function": getattr(record, "function", ""), "invocation_id": identity}
+        if (invocation := CURRENT.get()) is not None and invocation.trace is not None:
+            line |= invocation.trace.ids()
         if record.exc_info and record.exc_info[1]:
             line["exception"] = redact(user_traceback(record.exc_info[1]))
         return orjson.dumps(line, default=str).decode()

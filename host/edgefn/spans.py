@@ -198,6 +198,11 @@ class Trace:
         self._context = api.set_span_in_context(span, Context())
         self._token = contexts.attach(self._context)
 
+    def ids(self) -> dict[str, str]:
+        """The ids by which log lines are found for the trace."""
+        known = self._span.get_span_context()
+        return {"trace_id": api.format_trace_id(known.trace_id), "span_id": api.format_span_id(known.span_id)}
+
     def carrier(self) -> Mapping[str, str]:
         """``traceparent``, and ``tracestate`` where there is one, for those who go on with the trace."""
         return _carrier(self._context)
@@ -433,10 +438,16 @@ class Queue(SpanProcessor):
 
     def close(self) -> None:
         """As ``shutdown``, in a time that has an end: the library's would take half a minute where nobody answers."""
-        ending = threading.Thread(target=self.shutdown, name="edgefn-spans", daemon=True)
-        ending.start()
+        ending = _begun(self.shutdown)
         ending.join(PATIENCE)
         if ending.is_alive():
-            self._outlet.shutdown()
+            _begun(self._outlet.shutdown)  # which may wait for the export that it is to end
             ending.join(LAST_WISH)
         self._outlet.close()
+
+
+def _begun(call: Callable[[], None]) -> threading.Thread:
+    """A call in a thread that holds up no end of the process."""
+    thread = threading.Thread(target=call, name="edgefn-spans", daemon=True)
+    thread.start()
+    return thread
