@@ -156,6 +156,8 @@ class Swaps:
         stopping = [plan.running for plan in plans if plan.stops]
         listening = [running for running in stopping if running.task is not None and not running.task.done()]
         await self._host.end(stopping)
+        for running in listening:
+            running.listener = None  # one whose task never began has not given back what it is to listen to
         for plan in plans:
             self._unsubscribe_former(plan)
         try:

@@ -109,6 +109,25 @@ async def test_the_next_event_runs_what_was_saved(folder: Folder) -> None:
         assert site.reloader.errors == []
 
 
+async def test_functions_on_one_stream_may_ask_it_for_something_else_when_all_do(folder: Folder) -> None:
+    """One by one they could not: it is opened once, for all of them alike."""
+    one = """
+import edgefn
+app = edgefn.FunctionApp()
+@app.video_frame_trigger("frame", "rtsp://127.0.0.1:9/", silent_after=5)
+def left(frame): ...
+@app.video_frame_trigger("frame", "rtsp://127.0.0.1:9/", silent_after=5)
+def right(frame): ...
+"""
+    async with running(folder, {"functions/look.py": one}) as site:
+        await site.save(functions__look=one.replace("silent_after=5", "silent_after=6", 1))
+        assert "it is opened once, so let both ask for the same" in site.reloader.errors[0]
+        await site.save(functions__look=one.replace("silent_after=5", "silent_after=6"))
+        assert site.reloader.errors == []
+        triggers = [each.function.trigger for each in site.host.running]
+        assert [trigger and trigger.options.silent_after for trigger in triggers] == [6, 6]  # type: ignore[attr-defined]
+
+
 async def test_an_edit_of_the_same_size_in_the_same_second_is_seen(folder: Folder) -> None:
     async with running(folder, APP) as site:
         for number in range(2, 9):

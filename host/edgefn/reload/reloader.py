@@ -12,7 +12,7 @@ import linecache
 import logging
 import re
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -208,6 +208,7 @@ class Reloader:
             await self._host.remove(name)
             changed.append(f"- {name}")
         declared: dict[str, Declared] = {}
+        refused: list[Function] = []
         for name, function in wanted.items():
             there = running.get(name)
             if function.errors and there is not None and _is_well(there):
@@ -224,6 +225,9 @@ class Reloader:
                 self._refused[name] = "\n".join(function.errors)
             elif await self._swapped(there, function, files):
                 changed.append(name)
+            elif name in self._refused:
+                refused.append(function)
+        changed += await self._swapped_together(refused, files)
         app.declared, app.defaults, app.names = declared, defaults, candidate.names
         app.errors = [error for error in candidate.errors if error not in self._broken.values()]
         return changed
@@ -260,7 +264,6 @@ class Reloader:
     async def _swapped(self, running: Running, function: Function, files: set[Path]) -> bool:
         """Swaps one function, where anything of it is another; one that can not be opened goes on as it was."""
         before = running.function
-        root = self._host.app.root
         if running.state == "error":
             await self._host.remove(function.name)
             self._release_and_check(function)
@@ -268,12 +271,29 @@ class Reloader:
             self._note_if_in_error(function.name)
             return True
         try:
-            await self._host.swap([function], lambda binding: bool(_files_of(binding, root) & files))
+            await self._swap([function], files)
         except EdgefnError as error:
             self._refused[function.name] = str(error)
             self._release_and_check(before)
             return False
         return before.call is not function.call or before.bindings != function.bindings or bool(files)
+
+    async def _swap(self, functions: Sequence[Function], files: set[Path]) -> None:
+        root = self._host.app.root
+        await self._host.swap(functions, lambda binding: bool(_files_of(binding, root) & files))
+
+    async def _swapped_together(self, refused: Sequence[Function], files: set[Path]) -> list[str]:
+        """Swaps functions at once that can not be one by one, as those that ask one camera for something else."""
+        if len(refused) < 2:
+            return []
+        try:
+            await self._swap(refused, files)
+        except EdgefnError:
+            return []
+        for function in refused:
+            del self._refused[function.name]
+            self._release_and_check(function)
+        return [function.name for function in refused]
 
     async def _opened_again(self, files: set[Path]) -> list[str]:
         """Opens again what is made of these files: a changed model compiles beside the one that runs."""
