@@ -304,7 +304,7 @@ class Invoker:
         try:
             return output.encode(value)
         except (TypeError, ValueError) as error:
-            if failed_line(error, self._root):  # of a converter of the app's own
+            if self._is_call or failed_line(error, self._root):  # Azure's own words; or a converter of the app's own
                 raise
             raise EdgefnError(f"{self.function.place}: function '{self.function.name}' returned: {error}") from error
 
