@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -39,6 +39,8 @@ class Collector:
     spans: list[Seen] = field(default_factory=list)
     headers: list[Mapping[str, str]] = field(default_factory=list)
     answer: int = 200
+    answers: Event = field(default_factory=Event)
+    """Set while it answers at all."""
 
     def named(self, name: str) -> Seen:
         """The one span of that name."""
@@ -76,6 +78,7 @@ def collecting() -> Iterator[Collector]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
+            collector.answers.wait()
             body = self.rfile.read(int(self.headers["content-length"]))
             collector.headers.append(dict(self.headers))
             if collector.answer == 200:
@@ -90,11 +93,13 @@ def collecting() -> Iterator[Collector]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     collector = Collector(f"http://127.0.0.1:{server.server_port}")
+    collector.answers.set()
     thread = Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
         yield collector
     finally:
+        collector.answers.set()
         server.shutdown()
         thread.join()
         server.server_close()

@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import logging
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -21,7 +22,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.util._once import Once
 
-from edgefn import traces
+from edgefn import spans, traces
 from edgefn.contracts import EdgeMessage
 from edgefn.errors import SettingError
 from edgefn.loader import App
@@ -460,6 +461,24 @@ def test_a_setting_that_the_library_refuses_is_said(app_of: AppIn, caplog: pytes
     with tracing(app.services):
         assert app.services.traces.spans is None
     assert "Traces are not taken: max_export_batch_size must be less than or equal to max_queue_size" in caplog.text
+
+
+def test_the_environment_asks_for_traces_too(folder: Callable[..., Any]) -> None:
+    root = folder({})
+    assert not load_host_config(root, {}).is_traced
+    assert load_host_config(root, {"AzureFunctionsJobHost__telemetryMode": "openTelemetry"}).is_traced
+
+
+async def test_spans_that_are_left_at_the_end_are_told_and_do_not_hold_it_up(
+    traced: Traced, collector: Collector, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(spans, "PATIENCE", 0.05)
+    monkeypatch.setattr(spans, "LAST_WISH", 0.05)
+    collector.answers.clear()
+    code = f"{TICK.replace('count=1', 'count=40')}async def f(tick): ...\n"
+    await run(traced(code, OTEL_BSP_MAX_EXPORT_BATCH_SIZE="10"))
+    collector.answers.set()
+    assert re.search(r"\d+ spans had not left when the host ended, and are lost", caplog.text)
 
 
 def test_a_telemetry_mode_that_there_is_not_is_refused_with_its_line(folder: Callable[..., Any]) -> None:

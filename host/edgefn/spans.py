@@ -378,6 +378,8 @@ class Outlet(SpanExporter):
         """Counts what is left as lost."""
         if self._waiting:
             self.lose("stopped", self._waiting)
+            if not self._is_broken:
+                log.warning("%d spans had not left when the host ended, and are lost", self._waiting)
 
 
 def _clean(span: ReadableSpan) -> ReadableSpan:
