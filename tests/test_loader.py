@@ -112,7 +112,7 @@ def test_several_apps_and_blueprints_of_a_module_are_all_loaded(app_of: AppIn) -
 
 def test_an_app_without_a_variable_is_told(app_of: AppIn) -> None:
     code = "import edgefn\n@edgefn.FunctionApp().edge_hub_trigger('m', 'i')\ndef f(m): ...\n"
-    app = app_of({"functions/f.py": code, "functions/notes.py": "# no FunctionApp here\n"})
+    app = app_of({"functions/f.py": code, "functions/notes.py": "# as in app = edgefn.FunctionApp()\n"})
     assert app.functions == []
     assert app.warnings == [
         "functions/f.py: its FunctionApp is in no variable of the module, so its functions do not run; "

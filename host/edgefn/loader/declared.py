@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -123,7 +124,12 @@ def _instances(module: AppModule, kind: type) -> dict[str, Any]:
 def _makes_one(module: AppModule) -> bool:
     """Whether the code of a module makes a FunctionApp, while no variable of it holds an app or a blueprint."""
     file = module.path / "__init__.py" if module.path.is_dir() else module.path
-    return b"FunctionApp(" in file.read_bytes() and not _instances(module, func.Blueprint)
+    try:
+        calls = [node.func for node in ast.walk(ast.parse(file.read_bytes())) if isinstance(node, ast.Call)]
+    except (OSError, SyntaxError, ValueError):  # it is another code by now
+        return False
+    names = {getattr(call, "attr", getattr(call, "id", "")) for call in calls}
+    return "FunctionApp" in names and not _instances(module, func.Blueprint)
 
 
 def _not_one(module: AppModule, apps: Mapping[str, Any], root: Path) -> str:
