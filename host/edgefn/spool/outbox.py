@@ -18,7 +18,7 @@ from edgefn.spool.dead_letters import bury_output, bury_unsent, readable, trim
 from edgefn.spool.lanes import HUB, Lane, ToHub, Waiting
 from edgefn.spool.options import SpoolOptions
 from edgefn.spool.records import ABOUT, has_ttl, head_of, without_body
-from edgefn.spool.store import Store, Work, to_its_end
+from edgefn.spool.store import Store, Work
 from edgefn.spool.tail import Tail
 
 log = logging.getLogger("edgefn.spool")
@@ -124,22 +124,21 @@ class Outbox:
 
         Where it is cancelled they are stored, and sent, or they are not.
         """
-        work = self._work(messages, None)
-        while not await to_its_end(self._stored(work)):
-            await self._room.wait()
+        await self._stored(self._work(messages, None))
 
     async def store(self, messages: Sequence[Outgoing], also: Work[None]) -> None:
-        """As ``put``, and does something else to the file in that transaction; for a task that nobody cancels."""
-        work = self._work(messages, also)
-        while not await self._stored(work):
+        """As ``put``, and does something else to the file in that transaction."""
+        await self._stored(self._work(messages, also))
+
+    async def _stored(self, work: Work[Stored]) -> None:
+        """Returns when there was room for what is to be stored."""
+        while (await self._store.run(work, self._put_in_line)).full:
             await self._room.wait()
 
-    async def _stored(self, work: Work[Stored]) -> bool:
-        """Whether there was room; what was stored then is in its line."""
-        stored = await self._store.run(work)
+    def _put_in_line(self, stored: Stored) -> None:
         if stored.full:
             self._room.clear()
-            return False
+            return
         for (output, destination, cause), count in stored.lost.items():
             self.count_lost(output, destination, cause, count)
         self.count_trimmed(stored.trimmed)
@@ -148,7 +147,6 @@ class Outbox:
         for row in stored.rows:
             if row.id not in stored.dropped[row.destination]:
                 self._tail(row.destination).add([row])
-        return True
 
     def _tail(self, destination: str) -> Tail[Waiting]:
         return self.lanes[destination].tail
@@ -257,7 +255,9 @@ class Outbox:
 
     def count_trimmed(self, count: int) -> None:
         """Counts dead letters that had to go; the first are told."""
-        if count and ("", "trimmed") not in self._told:
+        if not count:
+            return
+        if ("", "trimmed") not in self._told:
             self._told.add(("", "trimmed"))
             log.warning("There are too many dead letters, or too old ones: the oldest go; see edgefn dead-letter list")
         self._trimmed.inc(count)

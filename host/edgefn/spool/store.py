@@ -41,6 +41,7 @@ class Piece(Generic[T]):
 
     work: Work[T]
     future: asyncio.Future[T] | None
+    then: Callable[[T], None] | None = None
     result: Any = None
     error: BaseException | None = None
 
@@ -90,13 +91,16 @@ class Store:
             self._queue.put(None)
             await asyncio.to_thread(thread.join, 5.0)
 
-    def run(self, work: Work[T]) -> asyncio.Future[T]:
-        """Runs a piece of work in the next transaction; its result after the commit. Raises SpoolError."""
+    def run(self, work: Work[T], then: Callable[[T], None] | None = None) -> asyncio.Future[T]:
+        """Runs a piece of work in the next transaction; its result after the commit. Raises SpoolError.
+
+        ``then`` gets the result, on the loop, also where who waits for it was cancelled meanwhile.
+        """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         if self._thread is None:
             future.set_exception(SpoolError("the spool is closed: the host has stopped, or was not started"))
         else:
-            self._queue.put(Piece(work, future))
+            self._queue.put(Piece(work, future, then))
         return future
 
     def submit(self, work: Work[Any]) -> None:
@@ -296,6 +300,7 @@ class Store:
 
 
 def _settle(pieces: list[Piece[Any]]) -> None:
+    """Who waits goes on a turn of the loop later, when ``then`` was called for all."""
     for piece in pieces:
         if piece.future is None:
             if not isinstance(piece.error, SpoolError):
@@ -306,6 +311,9 @@ def _settle(pieces: list[Piece[Any]]) -> None:
             piece.future.set_exception(piece.error)
         else:
             piece.future.set_result(piece.result)
+    for piece in pieces:
+        if piece.then is not None and piece.error is None:
+            piece.then(piece.result)
 
 
 def _call(several: list[Callable[[], None]]) -> None:
