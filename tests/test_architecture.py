@@ -35,6 +35,7 @@ LAYERS = [
         "threads",
         "context",
         "app",
+        "app_sources",
         "retries",
         "deadlines",
         "methods",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import compileall
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -319,3 +322,30 @@ def test_a_folder_without_init_of_an_earlier_app_does_not_hide_a_module_of_this_
     assert [module.error for module in (*first, *second)] == ["", ""]
     assert second[0].module is not None
     assert second[0].module.shared.S == 1
+
+
+# --- edits ---------------------------------------------------------------------------------------------------------
+
+EDITED = {
+    "functions/f.py": ("functions.f", {}),
+    "functions/words.py": ("functions.g", {"functions/g.py": "from functions.words import SAID"}),
+    "function_app.py": ("function_app", {}),
+    "helper.py": ("function_app", {"function_app.py": "from helper import SAID"}),
+}
+
+
+@pytest.mark.parametrize("edited", EDITED)
+def test_an_edit_of_the_same_size_in_the_same_second_is_seen_and_no_bytecode_is_left(
+    folder: Write, monkeypatch: pytest.MonkeyPatch, edited: str
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    name, others = EDITED[edited]
+    for said in ("one", "two"):
+        root = folder({**others, edited: f"SAID = {said!r}"})
+        os.utime(root / edited, (1_700_000_000, 1_700_000_000))
+        assert said == imported(root)[name].module.SAID  # type: ignore[union-attr]
+        compileall.compile_dir(root, quiet=2)  # as a tool beside edgefn may do
+    shutil.rmtree(root / "functions" / "__pycache__", ignore_errors=True)
+    shutil.rmtree(root / "__pycache__", ignore_errors=True)
+    imported(root)
+    assert list(root.rglob("*.pyc")) == []

@@ -6,7 +6,6 @@ Four layouts, the first that is there counts: ``function_app.py`` (Azure, model 
 
 from __future__ import annotations
 
-import contextlib
 import dis
 import importlib
 import importlib.util
@@ -15,7 +14,7 @@ import re
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,6 +22,7 @@ from typing import Any
 import azure.functions as func
 
 from edgefn import scoring_script
+from edgefn.app_sources import FromSource, import_from_source
 from edgefn.azure_ml import with_functions
 from edgefn.errors import EdgefnError, SettingError, listing
 from edgefn.import_reasons import reason
@@ -69,6 +69,7 @@ def import_app(root: Path, script: str = "") -> list[AppModule]:
     for folder in (root / ".python_packages" / "lib" / "site-packages", root):
         if str(folder) not in sys.path:
             sys.path.insert(0, str(folder))
+    import_from_source(root)
     importlib.invalidate_caches()
     try:
         return _modules(root, name)
@@ -108,8 +109,6 @@ def import_again(root: Path, script: str, stale: Collection[str]) -> list[AppMod
     before = set(sys.modules)
     importlib.invalidate_caches()
     linecache.checkcache()
-    for module in old.values():
-        _drop_bytecode(module)
     try:
         return _modules(root, name)
     finally:
@@ -118,14 +117,6 @@ def import_again(root: Path, script: str, stale: Collection[str]) -> list[AppMod
             file = getattr(module, "__file__", None)
             if each not in sys.modules and (file is None or Path(file).exists()):
                 sys.modules[each] = module
-
-
-def _drop_bytecode(module: ModuleType) -> None:
-    """Removes compiled code that others have left: an edit of the same size in the same second hides behind it."""
-    file = getattr(module, "__file__", None)
-    if file and file.endswith(".py"):
-        with contextlib.suppress(OSError, NotImplementedError):
-            Path(importlib.util.cache_from_source(file)).unlink()
 
 
 def has_own_kinds(names: Collection[str]) -> bool:
@@ -279,7 +270,7 @@ def _script_module(name: str, path: Path, root: Path) -> AppModule:
     """The script of model v2; a module of that name from elsewhere (``json.py``) stays what it is for all others."""
     if name in _of_apps and name in sys.modules:
         return AppModule(name, path, sys.modules[name])
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=FromSource(name, str(path)))
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
     foreign = name in sys.modules
@@ -295,7 +286,7 @@ def _run(module: ModuleType, path: Path, root: Path) -> AppModule:
     """Runs the code of a file in a module that is made already."""
 
     def run() -> ModuleType:
-        SourceFileLoader(module.__name__, str(path)).exec_module(module)
+        FromSource(module.__name__, str(path)).exec_module(module)
         return module
 
     return _guarded(module.__name__, path, root, run)

@@ -78,7 +78,6 @@ def run_record(root: Path | None, given: tuple[str, ...], asked: RecordAsked) ->
     """
     from edgefn.testing.surroundings import LocalHubOnly
 
-    sys.dont_write_bytecode = True
     with logging_to(sys.stderr), tempfile.TemporaryDirectory(prefix="edgefn-record-") as state:
         logging.getLogger("edgefn.upstream").setLevel(logging.WARNING)
         try:

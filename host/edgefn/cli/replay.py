@@ -37,7 +37,6 @@ def run_replay(asked: ReplayAsked) -> int:
     from edgefn.testing.recording import read
     from edgefn.testing.replay import clock_of, replay
 
-    sys.dont_write_bytecode = True
     with logging_to(sys.stderr, level=logging.WARNING) as handler:
         handler.setLevel(logging.WARNING)
         try:

@@ -85,7 +85,6 @@ class Opened:
 
 def run_function(asked: Run) -> int:
     """Runs the function and prints its outcome as one JSON object; 0 when it succeeded, else 1. Logs go to stderr."""
-    sys.dont_write_bytecode = True
     with logging_to(sys.stderr) as handler, contextlib.closing(LineLevels()) as levels:
         handler.addFilter(levels)
         try:

@@ -67,7 +67,6 @@ class Start:
 
 def run_start(asked: Start) -> int:
     """Runs the app; the exit code is 0 when it left as asked, 1 when it could not run."""
-    sys.dont_write_bytecode = True  # quick edits of the same size would be hidden by stale bytecode
     form = asked.form or usual_form(os.environ)
     with logging_to(Stdout(), form=form) as handler:  # type: ignore[arg-type]
         logging.getLogger("asyncio").setLevel(logging.WARNING)
