@@ -70,7 +70,7 @@ RUN PYTHONDONTWRITEBYTECODE=1 /opt/edgefn/bin/python -m edgefn.deploy.bytecode \
 COPY --from=app /app /app
 
 # The settings of the app are environment variables. OpenVINO's telemetry is off by the file in the home folder.
-ENV PATH=/opt/edgefn/bin:$PATH HOME=/home/edgefn TMPDIR=/state PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+ENV PATH=/opt/edgefn/bin:$PATH HOME=/home/edgefn TMPDIR=/state PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PYTHONUTF8=1 \
     AzureWebJobsScriptRoot=/app EDGEFN_STATE=/state ASPNETCORE_URLS=http://+:8080
 WORKDIR /app
 USER 1000:1000

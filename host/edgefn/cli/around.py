@@ -43,11 +43,11 @@ class Running:
     def __init__(self, root: Path | None, state: Path | None) -> None:
         self.state = state_asked(root, state)
         try:
-            self._where = json.loads((self.state / ADDRESS).read_text())
+            self._where = json.loads((self.state / ADDRESS).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             raise self._none() from None
         try:
-            self._key = json.loads((self.state / "secrets/host.json").read_text())["masterKey"]["value"]
+            self._key = json.loads((self.state / "secrets/host.json").read_text(encoding="utf-8"))["masterKey"]["value"]
         except (OSError, ValueError, KeyError):
             self._key = ""
 
@@ -103,7 +103,7 @@ def tail(root: Path | None, state: Path | None, output: str, *, follow: bool, co
             raise EdgefnError(
                 f"{path}: nothing has gone upstream; is this the state folder of a host with the local hub?"
             )
-        known = path.read_text().splitlines()
+        known = path.read_text(encoding="utf-8").splitlines()
         wanted = [line for line in known if _is_of(line, output)]
         if not wanted and not follow:
             found = listing(sorted({name for line in known if (name := _output_of(line))}))
@@ -133,7 +133,7 @@ def _output_of(line: str) -> str:
 
 def _lines(path: Path) -> Iterator[str]:
     """The lines that are written from now on, also after the file was begun anew."""
-    file = path.open()
+    file = path.open(encoding="utf-8")
     file.seek(0, 2)
     rest = ""
     while True:
@@ -142,7 +142,7 @@ def _lines(path: Path) -> Iterator[str]:
         yield from lines
         if path.exists() and path.stat().st_ino != os.fstat(file.fileno()).st_ino:
             file.close()
-            file, rest = path.open(), ""
+            file, rest = path.open(encoding="utf-8"), ""
         else:
             time.sleep(LOOK)
 

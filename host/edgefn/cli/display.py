@@ -45,7 +45,7 @@ class Stdout:
             self._gone()
 
     def _gone(self) -> None:
-        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  it is open until the process ends
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  it is open until the process ends
         signal.raise_signal(signal.SIGTERM)
 
 

@@ -101,7 +101,7 @@ def _silence(name: str) -> str:
     if shutil.which(name) is None:
         return "is not installed"
     try:
-        ended = subprocess.run([name, "version"], capture_output=True, text=True, timeout=LONGEST)
+        ended = subprocess.run([name, "version"], capture_output=True, encoding="utf-8", timeout=LONGEST)
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"does not answer ({error})"
     said = (ended.stderr.strip() or ended.stdout.strip() or "no reason given").splitlines()

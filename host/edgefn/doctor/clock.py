@@ -65,7 +65,7 @@ def _synchronised() -> Iterator[Line]:
         return
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         asked = [command, "show", "--property=NTPSynchronized", "--value"]
-        said = subprocess.run(asked, capture_output=True, text=True, timeout=3, check=True).stdout.strip()
+        said = subprocess.run(asked, capture_output=True, encoding="utf-8", timeout=3, check=True).stdout.strip()
         if said == "yes":
             yield ok("clock", "synchronised by NTP")
         elif said == "no":

@@ -30,7 +30,7 @@ def check_memory(proc: Path = PROC, cgroup: Path = CGROUP) -> Iterator[Line]:
 
 def _of_machine(path: Path) -> Iterator[tuple[int, str]]:
     if path.exists():
-        sizes = dict(line.split(":", 1) for line in path.read_text().splitlines() if ":" in line)
+        sizes = dict(line.split(":", 1) for line in path.read_text(encoding="utf-8").splitlines() if ":" in line)
         if "MemAvailable" in sizes:
             whole = size(int(sizes["MemTotal"].split()[0]) * 1024)
             yield int(sizes["MemAvailable"].split()[0]) * 1024, f"the machine's {whole}"
@@ -39,8 +39,8 @@ def _of_machine(path: Path) -> Iterator[tuple[int, str]]:
 def _of_container(folder: Path) -> Iterator[tuple[int, str]]:
     """By control groups of version 2; caches that the kernel gives back are not counted as used."""
     limit, used, kinds = (folder / name for name in ("memory.max", "memory.current", "memory.stat"))
-    if not (limit.exists() and used.exists() and kinds.exists()) or limit.read_text().strip() == "max":
+    if not (limit.exists() and used.exists() and kinds.exists()) or limit.read_text(encoding="utf-8").strip() == "max":
         return
-    cached = dict(line.split() for line in kinds.read_text().splitlines()).get("inactive_file", "0")
-    most = int(limit.read_text())
-    yield most - int(used.read_text()) + int(cached), f"the container's {size(most)}"
+    cached = dict(line.split() for line in kinds.read_text(encoding="utf-8").splitlines()).get("inactive_file", "0")
+    most = int(limit.read_text(encoding="utf-8"))
+    yield most - int(used.read_text(encoding="utf-8")) + int(cached), f"the container's {size(most)}"

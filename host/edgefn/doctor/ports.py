@@ -57,7 +57,7 @@ def listening(port: int, proc: Path = PROC) -> str:
     for folder in proc.glob("[0-9]*") if wanted else ():
         try:
             if any(str(link.readlink()) in wanted for link in (folder / "fd").iterdir()):
-                return f"{folder.name} ({(folder / 'comm').read_text().strip()})"
+                return f"{folder.name} ({(folder / 'comm').read_text(encoding='utf-8').strip()})"
         except OSError:
             continue  # it has ended, or is another user's
     return ""
@@ -65,7 +65,7 @@ def listening(port: int, proc: Path = PROC) -> str:
 
 def _sockets(port: int, proc: Path) -> Iterator[str]:
     for table in (proc / "net/tcp", proc / "net/tcp6"):
-        for line in table.read_text().splitlines()[1:] if table.exists() else ():
+        for line in table.read_text(encoding="utf-8").splitlines()[1:] if table.exists() else ():
             _, local, _, state, *rest = line.split()
             if state == LISTENS and int(local.rpartition(":")[2], 16) == port:
                 yield rest[5]

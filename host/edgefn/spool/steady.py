@@ -27,7 +27,7 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 def boot_id() -> str:
     """What tells one boot of this machine from all others; empty where the system does not say (it is Linux's)."""
     with suppress(OSError):
-        return BOOT_ID.read_text().strip()
+        return BOOT_ID.read_text(encoding="utf-8").strip()
     return ""
 
 

@@ -49,7 +49,7 @@ class Certificates:
     @property
     def trust_bundle(self) -> str:
         """What the workload API hands out: the root, as PEM."""
-        return self._folder.trust_bundle.read_text()
+        return self._folder.trust_bundle.read_text(encoding="utf-8")
 
     def open(self) -> None:
         """Makes what is missing; raises HubError for what is broken."""

@@ -65,7 +65,11 @@ class Stubs:
         assert isinstance(binding.options, InferenceSessionOptions)
         task = task_of(binding, binding.options.task)
         try:
-            recorded = json.loads((self._root / given).read_text()) if isinstance(given, str | Path) else _plain(given)
+            recorded = (
+                json.loads((self._root / given).read_text(encoding="utf-8"))
+                if isinstance(given, str | Path)
+                else _plain(given)
+            )
             return stub_session(name, task, recorded)
         except (OSError, ValueError) as error:
             raise ModelError(f"sessions: the answers of '{name}' can not be used: {error}") from None

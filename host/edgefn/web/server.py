@@ -257,7 +257,7 @@ class WebServer:
         reached = "127.0.0.1" if address in ("0.0.0.0", "::") else address
         with contextlib.suppress(OSError):  # what can not be written is told by the spool, which needs it
             where = {"address": reached, "port": self.port, "process": os.getpid(), "page": self.page}
-            self._where.write_text(json.dumps(where))
+            self._where.write_text(json.dumps(where), encoding="utf-8")
 
     def _application(self) -> Application:
         services = self._host.app.services
