@@ -115,14 +115,15 @@ class Subscription:
 
     def _fresh(self, most: int) -> list[VideoFrame]:
         frames: list[VideoFrame] = []
-        if self._queue:
-            self.source.changed.notify_all()
+        waiting = bool(self._queue)
         while self._queue and len(frames) < most:
             read_at, frame = self._queue.popleft()
             if self.wanted.max_age is not None and self.source.clock() - read_at > self.wanted.max_age:
                 self.drop("age")
             else:
                 frames.append(frame)
+        if waiting and len(self._queue) <= self.wanted.capacity // 2:  # the reader goes on for several frames, not one
+            self.source.changed.notify_all()
         return frames
 
     def want(self, wanted: Wanted) -> None:
