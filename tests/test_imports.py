@@ -349,3 +349,15 @@ def test_an_edit_of_the_same_size_in_the_same_second_is_seen_and_no_bytecode_is_
     shutil.rmtree(root / "__pycache__", ignore_errors=True)
     imported(root)
     assert list(root.rglob("*.pyc")) == []
+
+
+def test_an_app_that_is_itself_an_installed_package_is_read_from_its_source_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    root = tmp_path / "site-packages" / "sample"
+    (root / "functions").mkdir(parents=True)
+    (root / "functions" / "f.py").write_text("from . import _words")
+    (root / "functions" / "_words.py").write_text("SAID = 'one'")
+    assert imported(root)["functions.f"].module is not None
+    assert list(root.rglob("*.pyc")) == []

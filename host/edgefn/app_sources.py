@@ -46,4 +46,6 @@ def _finder(folder: str) -> machinery.FileFinder:
 
 
 def _is_of_app(folder: str) -> bool:
-    return any(f"{folder}{os.sep}".startswith(f"{root}{os.sep}") for root in _roots) and "site-packages" not in folder
+    """Whether it lies below the root, which may itself be in ``site-packages``, and not among packages there."""
+    inside = [folder.removeprefix(root) for root in _roots if f"{folder}{os.sep}".startswith(f"{root}{os.sep}")]
+    return any("site-packages" not in below for below in inside)

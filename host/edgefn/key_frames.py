@@ -1,7 +1,7 @@
 """The key frames of a clip or stream alone: those that a camera sends whole, one every second or few, as it is set up.
 
-Nothing between them is decoded, which is most of what a camera costs: at 720p and 30 frames a second some 56 ms of a
-processor a second, and 9 ms for one key frame. OpenCV can not leave frames out, so PyAV reads here (extra ``av``).
+Nothing between them is decoded, which is most of what a camera costs (`benchmarks/cameras.py --key-frames`). OpenCV can
+not leave frames out, so PyAV reads here (extra ``av``).
 """
 
 from __future__ import annotations

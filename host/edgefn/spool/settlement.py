@@ -112,7 +112,7 @@ class MessageSettlement:
 class Together:
     """What one invocation sends for an event that is no stored message: one transaction, with all of it or nothing.
 
-    async with spool.together() as together:  # the end stores; an error before it takes everything back
+    The end of ``async with`` stores it; an error before that takes everything back.
     """
 
     attempts = 0
