@@ -15,7 +15,7 @@ import azure.functions as func
 import pytest
 
 from edgefn.errors import SettingError
-from edgefn.imports import AppModule, has_functions, ignored, import_app, v1_script
+from edgefn.imports import AppModule, has_functions, ignored, import_app, modules_of_app, v1_script
 from tests.conftest import AppIn
 
 Write = Callable[[Mapping[str, str]], Path]
@@ -361,3 +361,12 @@ def test_an_app_that_is_itself_an_installed_package_is_read_from_its_source_too(
     (root / "functions" / "_words.py").write_text("SAID = 'one'")
     assert imported(root)["functions.f"].module is not None
     assert list(root.rglob("*.pyc")) == []
+    assert modules_of_app()["functions.f"] == root / "functions" / "f.py"
+
+
+def test_an_app_that_is_an_installed_package_gives_way_to_the_next_one(tmp_path: Path) -> None:
+    for place in ("site-packages/sample", "own"):
+        (tmp_path / place / "functions").mkdir(parents=True)
+        (tmp_path / place / "functions" / "f.py").touch()
+        imported(tmp_path / place)
+        assert modules_of_app()["functions.f"] == tmp_path / place / "functions" / "f.py"

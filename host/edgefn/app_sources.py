@@ -6,13 +6,14 @@ one that keeps the size, hid behind it.
 
 from __future__ import annotations
 
-import os
 import sys
 from importlib import machinery
 from pathlib import Path
 from types import CodeType
 
-_roots: list[str] = []
+from edgefn.logs import is_user_file
+
+_roots: list[Path] = []
 """The root of the app that was imported last; a process has one, and tests one after the other."""
 
 
@@ -29,7 +30,7 @@ def import_from_source(root: Path) -> None:
     """What lies below ``root`` is imported so from now on, but for packages that were installed there."""
     if _finder not in sys.path_hooks:
         sys.path_hooks.insert(0, _finder)
-    _roots[:] = [str(root)]
+    _roots[:] = [root]
     for folder in list(sys.path_importer_cache):
         if _is_of_app(folder):
             del sys.path_importer_cache[folder]
@@ -46,6 +47,4 @@ def _finder(folder: str) -> machinery.FileFinder:
 
 
 def _is_of_app(folder: str) -> bool:
-    """Whether it lies below the root, which may itself be in ``site-packages``, and not among packages there."""
-    inside = [folder.removeprefix(root) for root in _roots if f"{folder}{os.sep}".startswith(f"{root}{os.sep}")]
-    return any("site-packages" not in below for below in inside)
+    return any(is_user_file(folder, root) for root in _roots)

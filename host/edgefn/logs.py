@@ -10,6 +10,7 @@ import contextvars
 import functools
 import linecache
 import logging
+import os
 import sys
 import threading
 import time
@@ -314,8 +315,15 @@ def invocations_in_log_lines() -> Iterator[None]:
 
 
 def is_user_file(name: str, root: Path) -> bool:
-    """Whether a source file belongs to the app: neither to edgefn nor to an installed package."""
-    return name.startswith(str(root)) and not name.startswith(PACKAGE) and "site-packages" not in name
+    """Whether a file or folder belongs to the app: neither to edgefn nor to a package that is installed below the root.
+
+    The root itself may lie among installed packages, as the packaged sample does.
+    """
+    above = str(root)
+    if name != above and not name.startswith(f"{above}{os.sep}"):
+        return False
+    is_ours = name.startswith(PACKAGE) and not above.startswith(PACKAGE)
+    return not is_ours and "site-packages" not in name[len(above) :]
 
 
 def user_line(places: Iterable[tuple[Any, int]], root: Path) -> str:
