@@ -47,6 +47,7 @@ LAYERS = [
         "sight",
         "traces",
         "spans",
+        "span_export",
         "scoring_script",
         "azure_ml",
         "protocols",
@@ -71,6 +72,8 @@ LAYERS = [
         "import_reasons",
         "loader",
         "invocation",
+        "invocation_lines",
+        "turnstile",
         "heartbeat",
         "host",
         "reload",
@@ -125,7 +128,7 @@ HEAVY = {
     "grpc": {"web/serving/grpc.py"},
     "google.protobuf": {"protocols/messages.py"},
     "cryptography": {"standin/certificates.py"},
-    "opentelemetry": {"spans.py"},
+    "opentelemetry": {"spans.py", "span_export.py"},
 }
 
 

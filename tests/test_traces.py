@@ -22,13 +22,14 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.util._once import Once
 
-from edgefn import spans, traces
+from edgefn import span_export, traces
 from edgefn.contracts import EdgeMessage
 from edgefn.errors import SettingError
 from edgefn.loader import App
 from edgefn.logs import invocations_in_log_lines, logging_to
 from edgefn.settings import Settings, load_host_config
-from edgefn.spans import Outlet, Reason, resource
+from edgefn.span_export import Outlet, Reason
+from edgefn.spans import resource
 from edgefn.traces import tracing
 from tests.collector import Collector, collecting
 from tests.conftest import AppIn
@@ -472,8 +473,8 @@ def test_the_environment_asks_for_traces_too(folder: Callable[..., Any]) -> None
 async def test_spans_that_are_left_at_the_end_are_told_and_do_not_hold_it_up(
     traced: Traced, collector: Collector, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(spans, "PATIENCE", 0.05)
-    monkeypatch.setattr(spans, "LAST_WISH", 0.05)
+    monkeypatch.setattr(span_export, "PATIENCE", 0.05)
+    monkeypatch.setattr(span_export, "LAST_WISH", 0.05)
     collector.answers.clear()
     code = f"{TICK.replace('count=1', 'count=40')}async def f(tick): ...\n"
     await run(traced(code, OTEL_BSP_MAX_EXPORT_BATCH_SIZE="10"))

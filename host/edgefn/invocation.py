@@ -11,8 +11,6 @@ import dataclasses
 import itertools
 import logging
 import time
-import traceback
-from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -26,19 +24,19 @@ from edgefn.deadlines import Deadlines
 from edgefn.errors import EdgefnError, FunctionTimeout, StillRunning, UnfitEvent
 from edgefn.function import Function
 from edgefn.ids import new_id
-from edgefn.logs import CURRENT, HostLines, Invocation, failed_line, running_line, user_frames, user_traceback
+from edgefn.invocation_lines import InvocationLines, told
+from edgefn.logs import CURRENT, Invocation, failed_line, running_line
 from edgefn.metrics import FunctionMetrics
 from edgefn.retries import delays
 from edgefn.sight import CURRENT as SIGHT
 from edgefn.sight import Sights
 from edgefn.threads import Job, Threads
+from edgefn.turnstile import Ticket, Turnstile
 
 if TYPE_CHECKING:
     from edgefn.spans import FunctionSpans
 
 UNSET = object()
-DIFFERENT = 100
-"""Errors that are kept apart, to tell which are repetitions."""
 Ended = Callable[[Event, Outcome], None]
 
 
@@ -59,42 +57,6 @@ class OutParameter(func.Out[Any]):
 
     def get(self) -> Any:
         return self._value
-
-
-class Ticket:
-    """A place in the order of events."""
-
-    __slots__ = ("left", "turn")
-
-    def __init__(self) -> None:
-        self.left = False
-        self.turn: asyncio.Future[None] | None = None
-
-
-class Turnstile:
-    """Lets invocations that run at once send their outputs one after the other, in the order of their events."""
-
-    def __init__(self) -> None:
-        self._line: deque[Ticket] = deque()
-
-    def enter(self) -> Ticket:
-        ticket = Ticket()
-        self._line.append(ticket)
-        return ticket
-
-    async def turn(self, ticket: Ticket) -> None:
-        """Returns when all earlier tickets have left."""
-        if self._line[0] is not ticket:
-            ticket.turn = asyncio.get_running_loop().create_future()
-            await ticket.turn
-
-    def leave(self, ticket: Ticket) -> None:
-        ticket.left = True
-        line = self._line
-        while line and line[0].left:
-            line.popleft()
-        if line and (turn := line[0].turn) is not None and not turn.done():
-            turn.set_result(None)
 
 
 class Held:
@@ -148,13 +110,11 @@ class Invoker:
         self._sights = sights or Sights()
         self._spans = spans
         self._log = logging.getLogger(f"Function.{function.name}")
-        self._lines = HostLines(self._log)
-        self._level = level
+        self._lines = InvocationLines(function.name, level)
         self._timeout = function.timeout
         self._deadlines = None if function.timeout is None else Deadlines(function.timeout)
         self._retry = None if is_call else function.retry
         self._stopping: asyncio.Event = after._stopping if after else asyncio.Event()
-        self._told: Counter[tuple[str, object]] = Counter()
         self._may_return = function.may_return
         self._must_return = bool(getattr(self._return, "required", False))
         self._is_call = is_call
@@ -189,9 +149,9 @@ class Invoker:
         sight = self._sights.begin(self.function.name, invocation.id, event) if self._sights.lookers else None
         if sight is not None:
             SIGHT.set(sight)
-        logs = self._log.isEnabledFor(self._level)
-        if logs:
-            self._log_started(event, invocation)
+        is_logged = self._lines.are_written()
+        if is_logged:
+            self._lines.began(event, invocation)
         outcome = Outcome(Status.OK)
         started = time.perf_counter()
         try:
@@ -211,8 +171,12 @@ class Invoker:
                 self._rest.set()
                 self._rest = None
             self._metrics.record(outcome, invocation.id)
-            if logs or outcome.error is not None:
-                self._log_ended(outcome, invocation)
+            if outcome.error is not None:
+                text = told(outcome.error)
+                self._metrics.note(invocation.id, text)
+                self._lines.failed(outcome.error, text, outcome, invocation)
+            elif is_logged:
+                self._lines.succeeded(outcome, invocation)
             if trace is not None:
                 trace.end(outcome, invocation.retry_count)
             CURRENT.reset(token)
@@ -256,7 +220,7 @@ class Invoker:
             if failed is None:
                 return None
             error = failed
-        self._error(f"Function execution failed after '{invocation.retry_count}' retries.", invocation)
+        self._lines.error(f"Function execution failed after '{invocation.retry_count}' retries.", invocation)
         return error
 
     async def _pause(self, delay: float, number: int) -> bool:
@@ -398,57 +362,10 @@ class Invoker:
         task = asyncio.current_task()
         return task is not None and task.cancelling() > 0
 
-    def _log_started(self, event: Event, invocation: Invocation) -> None:
-        text = f"Executing 'Functions.{self.function.name}' (Reason='{event.reason}', Id={invocation.id})"
-        self._lines.write(self._level, text, invocation)
-
-    def _log_ended(self, outcome: Outcome, invocation: Invocation) -> None:
-        name, duration = self.function.name, round(outcome.duration * 1000)
-        if outcome.error is None:
-            text = f"Executed 'Functions.{name}' (Succeeded, Id={invocation.id}, Duration={duration}ms)"
-            self._lines.write(self._level, text, invocation, is_clean=True)
-            return
-        text = told(outcome.error)
-        self._metrics.last_error = text.splitlines()[-1] if "\n" in text else text
-        self._metrics.failures.append((invocation.id, text))
-        if (times := self._repeats(outcome.error)) & (times - 1):
-            return  # a function on video is told of an error at one place the 1st, 2nd, 4th, 8th ... time
-        again = f" (there: {times} times by now)" if times > 2 else ""
-        head = f"Executed 'Functions.{name}' (Failed, Id={invocation.id}, Duration={duration}ms){again}"
-        self._error(f"{head}\n{text}", invocation)
-
-    def _error(self, text: str, invocation: Invocation) -> None:
-        if self._log.isEnabledFor(logging.ERROR):
-            self._lines.write(logging.ERROR, text, invocation)
-
-    def _repeats(self, error: BaseException) -> int:
-        """How often a function with many events has failed like this, at this line; 1 for all others."""
-        if self._level >= logging.INFO:
-            return 1
-        if len(self._told) > DIFFERENT:
-            self._told.clear()
-        place = (type(error).__name__, _lines(error) or str(error))
-        self._told[place] += 1
-        return self._told[place]
-
 
 async def _sent(encoded: Sequence[tuple[Output, Any]], event: Event) -> None:
     for output, value in encoded:
         await output.send(value, event)
-
-
-def _lines(error: BaseException) -> tuple[tuple[str, int], ...]:
-    """The lines by which the error came; its text may have a number in it, and be another one each time."""
-    frames = user_frames(error.__traceback__)
-    return tuple((frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(frames))
-
-
-def told(error: BaseException) -> str:
-    """An error for the log: our own as its text, the user's as Azure Functions writes it, with the user's traceback."""
-    if isinstance(error, EdgefnError):
-        return str(error)
-    stack = user_traceback(error)
-    return f"Result: Failure\nException: {type(error).__name__}: {error}\nStack: {stack}"
 
 
 def _clock(seconds: float | None) -> str:

@@ -4,7 +4,6 @@ threads of its own, and none with a secret.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import contextvars
 import functools
@@ -219,49 +218,6 @@ def logging_to(
             root.handlers[:] = before[0]
             root.setLevel(before[1])
             logging.setLogRecordFactory(factory)
-
-
-class HostLines:
-    """The lines that the host itself writes to a function's logger for each invocation, on the event loop.
-
-    As ``Logger.log``, for less: it does not look for the caller, and each record is a copy of the first of its level,
-    but for what is new in it. Where the app has a factory of its own for records, that makes them.
-    """
-
-    def __init__(self, logger: logging.Logger) -> None:
-        self._logger = logger
-        self._factory: Any = None
-        self._first: dict[int, dict[str, Any]] = {}
-
-    def write(self, level: int, message: str, invocation: Invocation, *, is_clean: bool = False) -> None:
-        """``is_clean`` promises that nothing in the message can be a secret."""
-        if self._factory is not logging.getLogRecordFactory():
-            self._factory, self._first = logging.getLogRecordFactory(), {}
-        first = self._first.get(level)
-        if first is None:
-            record = self._logger.makeRecord(self._logger.name, level, "", 0, message, (), None)
-            if getattr(self._factory, "plain", None) is self._factory:
-                self._first[level] = {**vars(record), "began": record.created - record.relativeCreated / 1000}
-        else:
-            record = logging.LogRecord.__new__(logging.LogRecord)
-            record.__dict__ = made = first.copy()
-            made["msg"] = message
-            made["created"] = now = time.time()
-            made["msecs"] = int(now % 1 * 1000) + 0.0
-            made["relativeCreated"] = (now - made.pop("began")) * 1000
-            if "taskName" in made:
-                made["taskName"] = _task_name()
-        record.invocation_id, record.function = invocation.id, invocation.function
-        record.clean = message if is_clean else ""
-        self._logger.handle(record)
-
-
-def _task_name() -> str | None:
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:  # no event loop runs
-        return None
-    return task.get_name() if task else None
 
 
 @contextlib.contextmanager

@@ -53,6 +53,11 @@ class FunctionMetrics:
         if invocation:
             self.ended.append((invocation, time.time(), outcome.duration, outcome.status))
 
+    def note(self, invocation: str, text: str) -> None:
+        """Keeps what the log says of an invocation that failed; the last line of it is the last error."""
+        self.last_error = text.splitlines()[-1] if "\n" in text else text
+        self.failures.append((invocation, text))
+
     def rate(self, window: float = 5.0) -> float:
         """Invocations a second over the last ``window`` seconds."""
         now = time.monotonic()
