@@ -165,3 +165,66 @@ def test_another_softmax_is_left_as_it_is(shape: tuple[int, ...], axis: int) -> 
     model = boxes(*shape, axis=axis)
     rewrite(model, None)
     assert before(model, "Result") == ["Softmax"]
+
+
+# --- heads -----------------------------------------------------------------------------------------------------------
+
+FEATURES = (1, 6, 12, 20)
+
+
+def head(features: Any, outputs: int, *, size: int = 3, stride: int = 1, bias: Any = None, kind: str = "f32") -> Any:
+    """Of an SSD detector: a convolution with its bias, channels last, flat."""
+    weights = RANDOM.normal(0, 1, (outputs, FEATURES[1], size, size)).astype(
+        np.float16 if kind == "f16" else np.float32
+    )
+    around = [size // 2] * 2
+    value = ops.convolution(features, ops.convert(ops.constant(weights), "f32"), [stride] * 2, around, around, [1, 1])
+    value = ops.add(value, constant(RANDOM.normal(0, 1, (1, outputs, 1, 1)) if bias is None else bias, value))
+    return ops.reshape(ops.transpose(value, np.array([0, 2, 3, 1])), np.array([1, -1]), special_zero=False)
+
+
+def detector(build: Callable[[Any], list[Any]]) -> openvino.Model:
+    features = ops.parameter(FEATURES, np.float32)
+    found = ops.concat(build(features), 1)
+    found.output(0).set_names({"found"})
+    return openvino.Model([found], [features])
+
+
+def kinds(model: openvino.Model) -> list[str]:
+    return [node.get_type_name() for node in model.get_ops()]
+
+
+def test_heads_on_one_map_of_features_are_one_convolution_and_the_results_stay() -> None:
+    model = detector(lambda features: [head(features, 8), head(features, 12, kind="f16"), head(features, 8, bias=3.5)])
+    given = RANDOM.normal(0, 1, FEATURES).astype(np.float32)
+    expected = found_by(model, given)
+    rewrite(model, None)
+    assert kinds(model).count("Convolution") == 1
+    np.testing.assert_array_equal(found_by(model, given), expected)
+
+
+def with_shape(value: Any) -> list[Any]:
+    """A head, and the shape that its convolution gives."""
+    added = value.input_value(0).get_node().input_value(0)
+    shape = ops.convert(ops.shape_of(added), "f32")
+    return [value, ops.reshape(shape, np.array([1, -1]), special_zero=False)]
+
+
+APART: dict[str, Callable[[Any], list[Any]]] = {
+    "heads that fill their sixteens": lambda features: [head(features, 16), head(features, 8)],
+    "heads of other sizes": lambda features: [head(features, 8), head(features, 8, size=1)],
+    "heads of other strides": lambda features: [head(features, 8), head(features, 8, stride=2)],
+    "heads on other maps": lambda features: [head(features, 8), head(ops.relu(features), 8)],
+    "a head whose bias differs from place to place": lambda features: [
+        head(features, 8),
+        head(features, 8, bias=RANDOM.normal(0, 1, FEATURES[2:])),
+    ],
+    "a head that another node reads too": lambda features: [head(features, 8), *with_shape(head(features, 8))],
+}
+
+
+@pytest.mark.parametrize("case", APART)
+def test_other_heads_stay_apart(case: str) -> None:
+    model = detector(APART[case])
+    rewrite(model, None)
+    assert kinds(model).count("Convolution") == 2
