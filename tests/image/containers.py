@@ -11,6 +11,8 @@ import fcntl
 import hashlib
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -22,7 +24,7 @@ from pathlib import Path
 import pytest
 
 from edgefn.deploy.image import Image as Asked
-from edgefn.deploy.image import command, engine
+from edgefn.deploy.image import command, engine, recipe
 from edgefn.errors import EdgefnError
 from tests.conftest import ON_CI
 from tests.standin.hubs import LONGEST, wait_until
@@ -33,6 +35,8 @@ SCRIPT = Path(os.environ.get("EDGEFN_BUILD_IMAGE", ROOT.parent / "shared/tools/b
 BUILDAH = ("buildah", "--storage-driver", "vfs")
 CACHE = Path(tempfile.gettempdir()) / "edgefn-test-images"
 NAME = "edgefn-test"
+PATIENCE = 600.0
+"""Seconds in which a base image comes, where its registry can be reached."""
 
 ENTER = """
 set -e
@@ -85,10 +89,30 @@ def missing() -> str:
     if SCRIPT.exists():
         return ""
     try:
-        engine()
+        chosen = engine()
     except EdgefnError as error:
         return f"{error}; or name a script that builds in EDGEFN_BUILD_IMAGE"
-    return ""
+    found = re.search(r"^ARG PYTHON_IMAGE=(\S+)$", recipe(), re.MULTILINE)
+    assert found is not None, "the Dockerfile names no base image"
+    return base_missing(chosen, found[1])
+
+
+def base_missing(engine: str, name: str) -> str:
+    """Why an engine can not begin with this base image: it is not there, and does not come; empty when it is there."""
+    if subprocess.run((engine, "inspect", "--type", "image", name), capture_output=True).returncode == 0:
+        return ""
+    try:
+        pull = subprocess.run((engine, "pull", name), capture_output=True, text=True, timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        said = f"nothing came within {PATIENCE:.0f} s"
+    else:
+        if pull.returncode == 0:
+            return ""
+        said = (pull.stderr.strip() or "no reason given").splitlines()[-1]
+    return (
+        f"the base image {name} is not here, and can not be pulled: {said}; run `{engine} pull {name}` where its "
+        "registry can be reached, or name a script that builds without one in EDGEFN_BUILD_IMAGE"
+    )
 
 
 def _content() -> str:
@@ -129,14 +153,30 @@ def _by_engine() -> Image:
     chosen, name = engine(), f"{NAME}:{_content()}"
     folder = CACHE / name.replace(":", "-")
     if not folder.exists():
-        _said(*command(chosen, Asked(ROOT, name)))
-        made = _said(chosen, "create", name).strip()
+        build(chosen, Asked(ROOT, name))
         part = folder.with_suffix(".part")
+        shutil.rmtree(part, ignore_errors=True)
         part.mkdir()
-        _said("sh", "-c", f"{chosen} export {made} | tar -x -C {part}")
-        _said(chosen, "rm", made)
+        _unpack(chosen, name, part)
         part.rename(folder)
-    return _image(folder, json.loads(_said(chosen, "inspect", name))[0]["Config"])
+    said = json.loads(_said(chosen, "inspect", "--type", "image", name))
+    return _image(folder, said["Docker"]["config"] if chosen == "buildah" else said[0]["Config"])
+
+
+def build(engine: str, asked: Asked) -> None:
+    """Builds it; what the engine said is in the error when it can not."""
+    _said(*command(engine, asked))
+
+
+def _unpack(engine: str, name: str, folder: Path) -> None:
+    """Puts the files of an image into a folder."""
+    if engine == "buildah":
+        made = _said(engine, "from", name).strip()
+        _said("cp", "-a", f"{_said(engine, 'mount', made).strip()}/.", str(folder))
+    else:
+        made = _said(engine, "create", name).strip()
+        _said("sh", "-c", f"{engine} export {made} | tar -x -C {folder}")
+    _said(engine, "rm", made)
 
 
 def _image(root: Path, document: Mapping[str, object]) -> Image:
