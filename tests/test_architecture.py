@@ -74,6 +74,7 @@ LAYERS = [
         "invocation",
         "invocation_lines",
         "turnstile",
+        "telling",
         "heartbeat",
         "host",
         "reload",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from typing import Any
 
 import pytest
@@ -20,13 +21,22 @@ KEEP = "@app.generic_output_binding(arg_name='out', type='keep')\n"
 BAD = {
     "functions/raises.py": f"{HEAD}{TICKS.format('')}async def raises(tick):\n    raise ValueError('boom')",
     "functions/hangs.py": f"{HEAD}{TICKS.format('')}@app.function_timeout(1)\ndef hangs(tick):\n    time.sleep(3)",
-    "functions/blocks.py": f"{HEAD}{TICKS.format(', count=1')}async def blocks(tick):\n    time.sleep(0.9)",
+    "functions/blocks.py": f"{HEAD}TOLD = threading.Event()\n{TICKS.format(', count=1')}"
+    "async def blocks(tick):\n    TOLD.wait(20)",
     "functions/syntax.py": "def f(:\n    pass",
     "functions/option.py": f"{HEAD}{TICKS.format(', cuont=3')}async def option(tick): ...",
     "functions/model.py": f"{HEAD}{TICKS.format('')}"
     "@app.inference_session(arg_name='s', model='missing.xml')\nasync def model(tick, s): ...",
 }
 HEALTHY = f"{HEAD}{TICKS.format(', count=300')}{KEEP}async def healthy(tick, out):\n    out.set(tick)"
+
+
+class Freeing(logging.Handler):
+    """Lets the function go on that blocks the event loop, as soon as that is told."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "has blocked the event loop" in record.getMessage():
+            sys.modules["functions.blocks"].TOLD.set()
 
 
 async def run_until_end(host: Host) -> dict[str, Any]:
@@ -39,9 +49,10 @@ async def run_until_end(host: Host) -> dict[str, Any]:
 
 
 async def test_a_healthy_function_loses_nothing_beside_bad_ones_and_each_of_these_is_reported(
-    app_of: AppIn, caplog: pytest.LogCaptureFixture
+    app_of: AppIn, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = app_of({"functions/ticks.py": PLUGIN, "functions/healthy.py": HEALTHY, **BAD})
+    monkeypatch.setattr(logging.getLogger("edgefn.host"), "handlers", [Freeing()])
     status = await run_until_end(Host(app))
     functions = status["functions"]
     assert functions["healthy"]["outputs"]["out"]["kept"] == list(range(300))
@@ -54,7 +65,7 @@ async def test_a_healthy_function_loses_nothing_beside_bad_ones_and_each_of_thes
     assert "missing.xml" in functions["model"]["errors"][0]
     assert (functions["raises"]["failed"], functions["hangs"]["timed_out"]) == (3, 1)
     assert "functions/hangs.py:8 `time.sleep(3)`" in caplog.text
-    assert "functions/blocks.py:7 `time.sleep(0.9)` has blocked the event loop" in caplog.text
+    assert "functions/blocks.py:8 `TOLD.wait(20)` has blocked the event loop" in caplog.text
     assert "functions/raises.py" in caplog.text
 
 

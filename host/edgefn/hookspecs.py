@@ -66,4 +66,4 @@ def edgefn_host_stopped(services: Services) -> None:
 
 @hookspec
 def edgefn_invocation_ended(function: Function, event: Event, outcome: Outcome) -> None:
-    """An invocation ended. Called on the event loop for each one: be quick."""
+    """An invocation ended. Called on the event loop for each one: be quick. What it raises is said in the log alone."""

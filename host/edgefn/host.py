@@ -26,12 +26,14 @@ from edgefn.logs import user_traceback
 from edgefn.operation import Operation
 from edgefn.sight import Sights
 from edgefn.swap import Swaps
+from edgefn.telling import Telling
 from edgefn.threads import Threads
 
 log = logging.getLogger("edgefn.host")
 
 GRACE = 5.0
-LONGEST_PAUSE = 30.0
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+"""Seconds until a listener that broke is started again."""
 
 
 @dataclass(slots=True)
@@ -71,6 +73,7 @@ class Host:
         self.running = [Running(function) for function in app.functions]
         self._heartbeat = Heartbeat(app.root, app.services.metrics)
         self._swaps = Swaps(self)
+        self._telling = Telling(app.manager)
         self.sights = Sights()
         self.restart: Callable[[], None] | None = None
         """Has the process start anew, once this host has stopped; None where nobody would."""
@@ -109,7 +112,7 @@ class Host:
         services.spool.follow_unserved()
         self.state = "running"
         self.operation.start()
-        self.app.manager.hook.edgefn_host_started(services=services)
+        self._telling.started(services)
 
     async def _overlay(self) -> None:
         """Lays the desired properties over the functions that were in force when the host ran last."""
@@ -164,7 +167,6 @@ class Host:
         function, services = running.function, self.app.services
         assert function.trigger is not None
         kind = self.app.kinds.triggers[function.trigger.type.lower()]
-        hook = self.app.manager.hook.edgefn_invocation_ended
         return Invoker(
             function,
             self.app.root,
@@ -173,9 +175,7 @@ class Host:
             outputs=running.outputs,
             threads=self.threads,
             metrics=services.metrics.function(function.name),
-            ended=(lambda event, outcome: hook(function=function, event=event, outcome=outcome))
-            if hook.get_hookimpls()
-            else None,
+            ended=self._telling.of_ends(function),
             sights=self.sights,
             spans=services.traces.of(function, kind),
             level=kind.level,
@@ -189,8 +189,10 @@ class Host:
 
     async def _supervise(self, running: Running) -> None:
         """Listens until the trigger ends; a listener that breaks is started again, later each time."""
+        task = asyncio.current_task()
         assert running.listener is not None
-        pause = 0.5
+        assert task is not None
+        pause = FIRST_PAUSE / 2
         while True:
             running.state = "running"
             began = time.monotonic()
@@ -199,14 +201,20 @@ class Host:
                 running.state = "ended"
                 log.info("Function '%s' has ended: its trigger gives no further event", running.function.name)
                 return
-            except Exception as error:
+            except asyncio.CancelledError:
+                if task.cancelling():
+                    raise
+                error: Exception = EdgefnError("what it waited for was cancelled")
+            except Exception as raised:
                 # STYLE's trap: an error out of the clean-up of a cancelled listener must not start it again
-                if (task := asyncio.current_task()) is not None and task.cancelling():
-                    log.warning("The listener of '%s' broke while it stopped: %s", running.function.name, error)
+                if task.cancelling():
+                    log.warning("The listener of '%s' broke while it stopped: %s", running.function.name, raised)
                     raise asyncio.CancelledError from None
-                running.state = "waiting"
-                pause = 0.5 if time.monotonic() - began > LONGEST_PAUSE else min(pause * 2, LONGEST_PAUSE)
-                self._say_broken(running.function, error, pause)
+                error = raised
+            running.state = "waiting"
+            is_fresh = time.monotonic() - began > LONGEST_PAUSE
+            pause = FIRST_PAUSE / 2 if is_fresh else min(pause * 2, LONGEST_PAUSE)
+            self._say_broken(running.function, error, pause)
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))
 
     def _say_broken(self, function: Function, error: Exception, pause: float) -> None:
@@ -247,9 +255,9 @@ class Host:
             "errors": list(running.function.errors),
             **self.app.services.metrics.function(running.function.name).status(),
             "in_flight": running.invoker.running if running.invoker else 0,
-            "trigger": dict(running.listener.status()) if running.listener else {},
-            "inputs": {name: dict(opened.status()) for name, opened in running.inputs.items()},
-            "outputs": {name: dict(opened.status()) for name, opened in running.outputs.items()},
+            "trigger": _told(running.listener) if running.listener else {},
+            "inputs": {name: _told(opened) for name, opened in running.inputs.items()},
+            "outputs": {name: _told(opened) for name, opened in running.outputs.items()},
         }
 
     async def drain(self) -> None:
@@ -354,7 +362,7 @@ class Host:
                 await self.app.services.spool.sent()
         await self._close()
         self.state = "stopped"
-        self.app.manager.hook.edgefn_host_stopped(services=self.app.services)
+        self._telling.stopped(self.app.services)
 
     async def _end(self, several: list[Running], grace: float | None) -> None:
         """Cancels listeners; again those whose invocations have not ended after the grace time, where there is one."""
@@ -383,7 +391,7 @@ class Host:
         for kind in self.app.kinds.all():
             await self._quietly(kind.close())
         for session_kind in services.session_kinds.values():
-            await asyncio.to_thread(session_kind.close)
+            await self._quietly(asyncio.to_thread(session_kind.close))
         await self._quietly(services.spool.close())
         await self._quietly(services.brokers.close())
         await self._quietly(services.hub.stop())
@@ -396,6 +404,14 @@ class Host:
             await closing
         except Exception as error:
             log.warning("Closing failed: %s: %s", type(error).__name__, error)
+
+
+def _told(part: Listener | Input | Output) -> dict[str, Any]:
+    """How a part of a function says that it is."""
+    try:
+        return dict(part.status())
+    except Exception as error:  # a plugin's own fault: what it can not tell keeps nobody from the rest
+        return {"fault": f"its status can not be told: {type(error).__name__}: {error}"}
 
 
 def can_end(listener: Listener) -> bool:

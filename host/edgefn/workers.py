@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
+from edgefn.errors import EdgefnError
+
 T = TypeVar("T")
 LAST_WISH = 1.0
 """Seconds that work gets to end after the second cancellation, in case it does not heed it."""
@@ -23,6 +25,14 @@ class _Worker(Generic[T]):
         self.task = asyncio.ensure_future(self._run())
 
     async def _run(self) -> None:
+        try:
+            await self._loop()
+        except asyncio.CancelledError:
+            if self._stopped:
+                raise
+            raise EdgefnError("what it waited for was cancelled") from None
+
+    async def _loop(self) -> None:
         while not self._stopped:
             try:
                 taken = await self._take()
@@ -47,7 +57,8 @@ async def work(
     """Runs ``count`` loops of ``take`` and ``handle``; returns when ``take`` raised StopAsyncIteration in each.
 
     ``take`` must lose nothing when it is cancelled while it waits. An error in one loop ends the others, after what
-    they handle, and is raised. ``stopping`` is called on cancellation, before what is handled then has ended.
+    they handle, and is raised; what a loop waits for may not be cancelled by others, which is an error too.
+    ``stopping`` is called on cancellation, before what is handled then has ended.
     """
     workers = [_Worker(take, handle) for _ in range(count)]
     tasks = [worker.task for worker in workers]
