@@ -500,7 +500,7 @@ def test_the_policy_of_host_json_is_that_of_functions_without_one(app_of: AppIn)
     own = "@app.retry('exponential_backoff', -1, minimum_interval='0:0:1', maximum_interval='0:1:0')\n"
     app = app_of({"host.json": host, **module(f"{TRIGGER}def f(m): ...\n{TRIGGER}{own}def g(m): ...")})
     assert [f.retry for f in app.functions] == [FIXED, BACKOFF]
-    with pytest.raises(SettingError, match=r"host.json: retry: there is no strategy"):
+    with pytest.raises(SettingError, match=r"host.json:1: retry: there is no strategy"):
         app_of({"host.json": host.replace("fixedDelay", "never")})
 
 

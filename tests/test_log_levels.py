@@ -226,7 +226,7 @@ def test_a_rule_for_a_function_that_is_not_there_is_a_warning(app_of: AppIn) -> 
     app = app_of(app_files({"Function.fali": "Debug", "Function.Fail": "Debug", "Function.*.User": "Debug"}))
     (warning,) = (warning for warning in app.warnings if "logLevel" in warning)
     assert warning.endswith(
-        "host.json: logging.logLevel.Function.fali: no function is called so; did you mean 'Function.fail'?; "
+        "host.json:1: logging.logLevel.Function.fali: no function is called so; did you mean 'Function.fail'?; "
         "functions: fail"
     )
 

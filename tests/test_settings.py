@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from edgefn.errors import SettingError
 from edgefn.settings import Settings, load_host_config, load_settings, read_json, seconds_of, timeout
+from tests.conftest import AppIn
 
 VALUES = '{{"IsEncrypted": false, "Values": {}}}'
 
@@ -126,15 +127,59 @@ def test_the_environment_is_laid_over_host_json_without_regard_to_case(tmp_path:
             "AzureFunctionsJobHost__functions__1": "b",
         },
     )
-    assert config.extension("http") == {"routePrefix": "v1"}
+    assert config.extension(tmp_path, "http") == {"routePrefix": "v1"}
     assert config.document["logging"] == {"Console": {"IsEnabled": "true"}}
     assert (config.function_timeout, config.functions, config.warnings) == (7.0, ("a", "b"), ())
 
 
 def test_an_extension_that_is_no_object_is_refused_where_it_is_asked_for(tmp_path: Path) -> None:
     config = load_host_config(written(tmp_path, "host.json", '{"version": "2.0", "extensions": {"http": 3}}'), {})
-    with pytest.raises(SettingError, match=r"extensions.http should be an object, found 3"):
-        config.extension("http")
+    with pytest.raises(SettingError, match=r"host.json:1: extensions.http should be an object, found 3"):
+        config.extension(tmp_path, "http")
+
+
+BY_VARIABLE = "AzureFunctionsJobHost__"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("functionTimeout", "soon", ": functionTimeout should be HH:MM:SS"),
+        ("version", "3", ": '3' is an invalid value for host.json 'version' property."),
+        ("extensions", "none", ": extensions should be an object, found 'none'"),
+        ("telemetryMode", "OpenTelemtry", ": telemetryMode should be one of"),
+        ("functions__0__name", "f", ": functions should be a list of function names"),
+        ("logging__logLevel__Function__detect", "Loud", ": logging.logLevel.Function.detect should be one of"),
+        ("retry__strategy", "never", ": retry: there is no strategy 'never'"),
+        ("retry", "never", ": retry should be an object, found 'never'"),
+        ("extensions__spool", "none", ": extensions.spool should be an object, found 'none'"),
+        ("extensions__spool__outbox__maxByte", "5", ": extensions.spool.outbox.maxByte: unknown option; did you"),
+        ("extensions__spool__outbox__maxBytes", "much", ": extensions.spool.outbox.maxBytes: Input should be a valid"),
+        ("extensions__edgeHub__routes__r", "FROM nowhere", ': extensions.edgeHub.routes: route "r", column 6'),
+        ("extensions__edgeHub__broker", "http://site", ": extensions.edgeHub.broker: a broker: the address begins"),
+    ],
+)
+def test_a_value_that_a_variable_gives_is_refused_with_the_variable(
+    app_of: AppIn, name: str, value: str, said: str
+) -> None:
+    variable = f"{BY_VARIABLE}{name}"
+    with pytest.raises(SettingError) as refused:
+        app_of({}, **{variable: value})
+    assert str(refused.value).startswith(f"{variable}{said}")
+
+
+def test_what_a_variable_says_in_vain_is_a_warning_with_the_variable(app_of: AppIn) -> None:
+    names = ("functionTimout", "extensions__edgehub__broker", "logging__logLevels", "logging__logLevel__Function__f")
+    app = app_of({"functions/nothing.py": ""}, **{f"{BY_VARIABLE}{name}": "Error" for name in names})
+    assert [warning.partition(": ")[0] for warning in app.warnings] == [f"{BY_VARIABLE}{name}" for name in names]
+
+
+def test_an_object_of_host_json_and_a_variable_is_refused_with_both(app_of: AppIn, tmp_path: Path) -> None:
+    host = '{"version": "2.0",\n"retry": {"strategy": "never", "delayInterval": "00:00:01"}}'
+    variable = f"{BY_VARIABLE}retry__maxRetryCount"
+    with pytest.raises(SettingError) as refused:
+        app_of({"host.json": host}, **{variable: "3"})
+    assert str(refused.value).startswith(f"{tmp_path / 'host.json'}:2 and {variable}: retry: there is no strategy")
 
 
 # --- local.settings.json -----------------------------------------------------------------------------------------

@@ -425,7 +425,7 @@ async def test_an_app_that_has_a_provider_of_its_own_gets_the_spans(app_of: AppI
         ),
         (
             {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
-            "host.json: telemetryMode OpenTelemetry: the exporter otlp_proto_grpc is not installed; "
+            "host.json:1: telemetryMode OpenTelemetry: the exporter otlp_proto_grpc is not installed; "
             "right would be: pip install opentelemetry-exporter-otlp-proto-grpc",
         ),
         ({"OTEL_TRACES_EXPORTER": "zipkin"}, "there is no exporter 'zipkin'; exporters: console, none, otlp"),
@@ -452,8 +452,8 @@ def test_a_missing_extra_is_named(app_of: AppIn, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(traces, "version", version)
     app = app_of({"host.json": json.dumps(ON)})
     assert app.errors == [
-        "host.json: telemetryMode OpenTelemetry: the OpenTelemetry SDK is not installed; right would be: "
-        "pip install 'edgefn[otel]'"
+        f"{app.root / 'host.json'}:1: telemetryMode OpenTelemetry: the OpenTelemetry SDK is not installed; "
+        "right would be: pip install 'edgefn[otel]'"
     ]
 
 

@@ -20,15 +20,17 @@ def read_extension(model: type[M], root: Path, config: HostConfig, name: str) ->
     Raises SettingError with a line for each that is wrong: its place, and what is known there or would be right.
     """
     try:
-        return model.model_validate(dict(config.extension(name)))
+        return model.model_validate(dict(config.extension(root, name)))
     except ValidationError as error:
-        where = f"{root / 'host.json'}: extensions.{name}"
-        lines = (f"{where}{_said(model, fault)}" for fault in error.errors())
+        faults = [([str(part) for part in fault["loc"]], fault) for fault in error.errors()]
+        lines = (
+            f"{config.at(root, 'extensions', name, *path)}: extensions.{name}{_said(model, path, fault)}"
+            for path, fault in faults
+        )
         raise SettingError("\n".join(lines)) from None
 
 
-def _said(model: type[BaseModel], fault: Mapping[str, Any]) -> str:
-    path = [str(part) for part in fault["loc"]]
+def _said(model: type[BaseModel], path: Sequence[str], fault: Mapping[str, Any]) -> str:
     option = "".join(f".{part}" for part in path)
     if fault["type"] == "extra_forbidden":
         known = _known(model, path[:-1])

@@ -9,7 +9,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,8 @@ LOGGING = ("fileLoggingMode", "logLevel", "console", "applicationInsights", "ope
 """The parts of ``logging``; only ``logLevel`` has a meaning here."""
 TELEMETRY = ("ApplicationInsights", "OpenTelemetry")
 """What ``telemetryMode`` may be; the first one has no meaning here."""
+At = Callable[..., str]
+"""Where the value that keys lead to is said, for an error."""
 LOCAL_KEYS = {name.lower(): name for name in ("IsEncrypted", "Values", "ConnectionStrings", "Host")}
 
 
@@ -187,6 +189,26 @@ def _connections(path: Path, document: Mapping[str, Any]) -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
+class Origins:
+    """Which values of host.json are those of variables: the variables' names, by the path of keys of each."""
+
+    variables: Mapping[tuple[str, ...], str]
+
+    def at(self, path: Path, *keys: str) -> str:
+        """Where a value is said, for an error: the variable, or the file with the line, or both for an object that
+        is made of both.
+        """
+        upwards = [keys[:end] for end in range(len(keys), 0, -1)]
+        if named := [self.variables[part] for part in upwards if part in self.variables]:
+            return named[0]
+        inside = [name for part, name in self.variables.items() if keys and part[: len(keys)] == keys]
+        lines = json_lines(path)
+        line = next((lines[part] for part in upwards if part in lines), None)
+        file = [] if inside and keys not in lines else [f"{path}:{line}" if line else str(path)]
+        return " and ".join([*file, *inside])
+
+
+@dataclass(frozen=True, slots=True)
 class HostConfig:
     """host.json, with ``AzureFunctionsJobHost__a__b`` of the environment laid over it."""
 
@@ -200,13 +222,19 @@ class HostConfig:
     """From which level on lines are written."""
     is_traced: bool = False
     """Whether traces leave by OpenTelemetry."""
+    origins: Origins = field(default_factory=lambda: Origins({}))
 
-    def extension(self, name: str) -> Mapping[str, Any]:
+    def extension(self, root: Path, name: str) -> Mapping[str, Any]:
         """The object under ``extensions.<name>``, empty when there is none; raises SettingError for another value."""
         found = (self.document.get("extensions") or {}).get(name) or {}
         if not isinstance(found, dict):
-            raise SettingError(f"host.json: extensions.{name} should be an object, found {found!r}")
+            where = self.at(root, "extensions", name)
+            raise SettingError(f"{where}: extensions.{name} should be an object, found {found!r}")
         return found
+
+    def at(self, root: Path, *keys: str) -> str:
+        """Where a value is said, for an error: host.json of this root with the line, or a variable."""
+        return self.origins.at(root / "host.json", *keys)
 
 
 def load_host_config(root: Path, environment: Mapping[str, str] = os.environ) -> HostConfig:
@@ -218,80 +246,91 @@ def load_host_config(root: Path, environment: Mapping[str, str] = os.environ) ->
     document: dict[str, Any] = read_json(path) if path.exists() else {"version": "2.0"}
     if not path.exists() and is_scoring_folder(root):
         document["extensions"] = {"http": {"routePrefix": ""}}
-    for name, value in environment.items():
-        if name.lower().startswith(OVERRIDE):
-            _overlay(document, name[len(OVERRIDE) :].split("__"), value)
-    _check_version(path, document)
+    origins = Origins(
+        {
+            _overlay(document, name[len(OVERRIDE) :].split("__"), value): name
+            for name, value in environment.items()
+            if name.lower().startswith(OVERRIDE)
+        }
+    )
+
+    def at(*keys: str) -> str:
+        return origins.at(path, *keys)
+
+    _check_version(at, document)
     warnings = tuple(
-        f"{_at(path, key)}: unknown key '{key}' is ignored{nearest(key, KNOWN_KEYS)}"
+        f"{at(key)}: unknown key '{key}' is ignored{nearest(key, KNOWN_KEYS)}"
         for key in document
         if key not in KNOWN_KEYS and not key.startswith("$")
     )
     extensions = document.get("extensions")
     if not isinstance(extensions or {}, dict):
-        raise SettingError(f"{_at(path, 'extensions')}: extensions should be an object, found {extensions!r}")
+        raise SettingError(f"{at('extensions')}: extensions should be an object, found {extensions!r}")
     warnings += tuple(
-        f"{_at(path, 'extensions', name)}: unknown part 'extensions.{name}' is ignored{near}"
+        f"{at('extensions', name)}: unknown part 'extensions.{name}' is ignored{near}"
         for name in extensions or {}
         if name not in EXTENSIONS and (near := nearest(name, EXTENSIONS, LIKE))
     )
-    logged = _logging(path, document)
+    logged = _logging(at, document)
     warnings += tuple(
-        f"{_at(path, 'logging', name)}: unknown part 'logging.{name}' is ignored{nearest(name, LOGGING)}"
+        f"{at('logging', name)}: unknown part 'logging.{name}' is ignored{nearest(name, LOGGING)}"
         for name in logged
         if name.lower() not in (known.lower() for known in LOGGING)
     )
-    levels = _levels(path, logged)
-    is_traced = _is_traced(path, document)
-    return HostConfig(document, warnings, _timeout(path, document), _allowed(path, document), levels, is_traced)
+    levels = _levels(at, logged)
+    is_traced = _is_traced(at, document)
+    return HostConfig(document, warnings, _timeout(at, document), _allowed(at, document), levels, is_traced, origins)
 
 
-def _logging(path: Path, document: Mapping[str, Any]) -> Mapping[str, Any]:
+def _logging(at: At, document: Mapping[str, Any]) -> Mapping[str, Any]:
     found = document.get("logging") or {}
     if not isinstance(found, dict):
-        raise SettingError(f"{_at(path, 'logging')}: logging should be an object, found {found!r}")
+        raise SettingError(f"{at('logging')}: logging should be an object, found {found!r}")
     return found
 
 
-def _levels(path: Path, logged: Mapping[str, Any]) -> Levels:
+def _levels(at: At, logged: Mapping[str, Any]) -> Levels:
     """The rules of ``logging.logLevel``, which may be written in any case, as all of .NET's names."""
     name = next((name for name in logged if name.lower() == "loglevel"), None)
     if name is None:
         return Levels()
 
     def where(inner: Sequence[str]) -> str:
-        return f"{_at(path, 'logging', name, *inner)}: logging.{'.'.join((name, *inner))}"
+        return f"{at('logging', name, *inner)}: logging.{'.'.join((name, *inner))}"
 
     return read_levels(logged[name], where)
 
 
-def _is_traced(path: Path, document: Mapping[str, Any]) -> bool:
+def _is_traced(at: At, document: Mapping[str, Any]) -> bool:
     declared = document.get("telemetryMode") or TELEMETRY[0]
     if str(declared).lower() not in map(str.lower, TELEMETRY):
-        hint = nearest(str(declared), TELEMETRY)
-        where = _at(path, "telemetryMode")
+        where, hint = at("telemetryMode"), nearest(str(declared), TELEMETRY)
         raise SettingError(f"{where}: telemetryMode should be one of {listing(TELEMETRY)}; found {declared!r}{hint}")
     return str(declared).lower() == TELEMETRY[1].lower()
 
 
-def _check_version(path: Path, document: Mapping[str, Any]) -> None:
+def _check_version(at: At, document: Mapping[str, Any]) -> None:
     if "version" not in document:
         raise SettingError(
-            f"{path}: The host.json file is missing the required 'version' property. "
+            f"{at()}: The host.json file is missing the required 'version' property. "
             "See https://aka.ms/functions-hostjson for steps to migrate the configuration file."
         )
     if document["version"] != "2.0":
         found = json.dumps(document["version"])
         raise SettingError(
-            f"{_at(path, 'version')}: '{document['version']}' is an invalid value for host.json 'version' property. "
+            f"{at('version')}: '{document['version']}' is an invalid value for host.json 'version' property. "
             f"We recommend you set the 'version' property to '2.0'; found {found}, would be right: \"2.0\", a text"
         )
 
 
-def _overlay(document: dict[str, Any], path: list[str], value: str) -> None:
-    """Sets one value inside the document; names match without regard to case, numbers count in a list."""
+def _overlay(document: dict[str, Any], path: list[str], value: str) -> tuple[str, ...]:
+    """Sets one value inside the document; names match without regard to case, numbers count in a list.
+
+    The keys that lead to it now.
+    """
     known: Mapping[str, str] = {key.lower(): key for key in KNOWN_KEYS}
     *parents, last = path
+    keys = []
     for name in parents:
         key = _key(document, name, known)
         inner = document.get(key)
@@ -299,18 +338,20 @@ def _overlay(document: dict[str, Any], path: list[str], value: str) -> None:
             inner = {str(index): item for index, item in enumerate(inner)}
         document[key] = inner if isinstance(inner, dict) else {}
         document, known = document[key], {}
-    document[_key(document, last, known)] = value
+        keys.append(key)
+    document[key := _key(document, last, known)] = value
+    return (*keys, key)
 
 
 def _key(document: Mapping[str, Any], name: str, known: Mapping[str, str]) -> str:
     return next((key for key in document if key.lower() == name.lower()), known.get(name.lower(), name))
 
 
-def _timeout(path: Path, document: Mapping[str, Any]) -> float | None:
+def _timeout(at: At, document: Mapping[str, Any]) -> float | None:
     declared = document.get("functionTimeout")
     if declared is None:
         return DEFAULT_TIMEOUT
-    return timeout(declared, f"{_at(path, 'functionTimeout')}: functionTimeout")
+    return timeout(declared, f"{at('functionTimeout')}: functionTimeout")
 
 
 def timeout(declared: Any, where: str) -> float | None:
@@ -334,10 +375,9 @@ def seconds_of(declared: Any) -> float:
     return value
 
 
-def _allowed(path: Path, document: Mapping[str, Any]) -> tuple[str, ...]:
+def _allowed(at: At, document: Mapping[str, Any]) -> tuple[str, ...]:
     declared = document.get("functions") or []
     names = list(declared.values()) if isinstance(declared, dict) else declared
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        where = _at(path, "functions")
-        raise SettingError(f"{where}: functions should be a list of function names, found {declared!r}")
+        raise SettingError(f"{at('functions')}: functions should be a list of function names, found {declared!r}")
     return tuple(names)

@@ -47,14 +47,17 @@ class Traces:
         return None if self.spans is None else self.spans.of(function, kind)
 
 
-def lacking_for_traces(settings: Settings) -> Iterator[str]:
-    """An error for each thing without which traces could not leave: a package, a word that is known."""
+def lacking_for_traces(settings: Settings, where: str = "host.json") -> Iterator[str]:
+    """An error for each thing without which traces could not leave: a package, a word that is known.
+
+    ``where`` is where they are asked for.
+    """
     if _is_disabled(settings):
         return
     try:
         version("opentelemetry-sdk")
     except PackageNotFoundError:
-        yield f"host.json: telemetryMode OpenTelemetry: the OpenTelemetry SDK is not installed; right would be: {EXTRA}"
+        yield f"{where}: telemetryMode OpenTelemetry: the OpenTelemetry SDK is not installed; right would be: {EXTRA}"
         return
     from edgefn.spans import provider_of_app
 
@@ -67,7 +70,7 @@ def lacking_for_traces(settings: Settings) -> Iterator[str]:
         return
     for name in exporters:
         if not entry_points(group=GROUP, name=name):
-            yield f"host.json: telemetryMode OpenTelemetry: {_missing(name)}"
+            yield f"{where}: telemetryMode OpenTelemetry: {_missing(name)}"
 
 
 def exporter_names(settings: Settings) -> list[str]:

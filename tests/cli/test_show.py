@@ -94,7 +94,7 @@ def test_check_says_what_is_wrong_with_serving(tmp_path: Path) -> None:
     ended = edgefn("check", cwd=app)
     assert ended.returncode == 1
     assert (
-        "host.json: extensions.serving.port: unknown option; did you mean 'grpcPort'?; known options: http, "
+        "host.json:1: extensions.serving.port: unknown option; did you mean 'grpcPort'?; known options: http, "
         in ended.stderr
     )
 
@@ -156,15 +156,15 @@ def test_check_says_where_grpc_is_needed_and_not_installed(
     assert run_check(app, (), (), as_json=False) == 1
     first, second, *_ = capsys.readouterr().err.splitlines()
     remedy = "gRPC is not installed; right would be: pip install 'edgefn[serving]'"
-    assert first == f"host.json: extensions.serving.grpcPort: {remedy}"
+    assert first == f"{app / 'host.json'}:1: extensions.serving.grpcPort: {remedy}"
     assert second == f"functions/score.py:6: inferenceSession 'far' of function 'score': {remedy}"
 
 
 @pytest.mark.parametrize(
     ("extensions", "fault"),
     [
-        ({"page": {"on": True}}, "host.json: extensions.page.on: "),
-        ({"twin": {"reportInterval": 0}}, "host.json: extensions.twin.reportInterval: "),
+        ({"page": {"on": True}}, "host.json:1: extensions.page.on: "),
+        ({"twin": {"reportInterval": 0}}, "host.json:1: extensions.twin.reportInterval: "),
     ],
 )
 def test_check_finds_what_a_start_would_find_wrong_in_host_json(

@@ -113,7 +113,7 @@ def test_a_route_of_one_module_on_the_laptop_leads_from_one_module_to_another_on
 
 def test_wrong_routes_of_host_json_are_said_with_their_place(tmp_path: Path) -> None:
     folder = app_in(tmp_path / "a", COUNTER, edgeHub={"routes": {"r": "FROM nowhere"}})
-    with pytest.raises(SettingError, match=r'host\.json: extensions\.edgeHub\.routes: route "r"'):
+    with pytest.raises(SettingError, match=r'host\.json:1: extensions\.edgeHub\.routes: route "r"'):
         module(folder)
 
 

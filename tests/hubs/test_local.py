@@ -156,7 +156,7 @@ async def test_a_state_folder_that_can_not_be_written_is_said(hub_with: HubWith,
 def test_a_wrong_host_json_is_refused_with_its_place(hub_with: HubWith, options: dict[str, Any], said: str) -> None:
     with pytest.raises(SettingError, match=said) as error:
         hub_with(**options)
-    assert "host.json: extensions.edgeHub" in str(error.value)
+    assert "host.json:1: extensions.edgeHub" in str(error.value)
 
 
 # --- the twin, direct methods, the cable -------------------------------------------------------------------------

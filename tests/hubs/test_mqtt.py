@@ -113,5 +113,5 @@ def test_the_broker_comes_before_the_environment_of_iot_edge_and_the_module_name
 def test_what_can_not_be_a_hub_is_said_with_its_place(tmp_path: Path, address: str, prefix: str, said: str) -> None:
     with pytest.raises(SettingError) as raised:
         app_at(tmp_path, address, topicPrefix=prefix)
-    assert str(raised.value).startswith(f"{tmp_path / 'host.json'}: ")
+    assert str(raised.value).startswith(f"{tmp_path / 'host.json'}:1: ")
     assert said in str(raised.value)

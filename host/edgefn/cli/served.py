@@ -10,7 +10,7 @@ from edgefn.function import Binding, Function
 from edgefn.loader import App
 from edgefn.protocols.messages import grpc_library
 from edgefn.web.serving.names import served_sessions, session_of, without_session
-from edgefn.web.serving.options import serving_options
+from edgefn.web.serving.options import served_at, serving_options
 
 GRPC = ("grpc://", "grpcs://")
 
@@ -55,13 +55,13 @@ def _has_tensors(app: App, binding: Binding) -> bool:
 
 def mistaken(app: App) -> Iterator[str]:
     """A warning for each name of a model whose session there is not."""
-    return without_session(app.functions, serving_options(app.root, app.config).models)
+    return without_session(app.functions, serving_options(app.root, app.config).models, served_at(app.root, app.config))
 
 
 def lacking(app: App) -> Iterator[str]:
     """An error for each declaration that needs gRPC, where that is not installed."""
     asking = (
-        ["host.json: extensions.serving.grpcPort"]
+        [f"{app.config.at(app.root, 'extensions', 'serving', 'grpcPort')}: extensions.serving.grpcPort"]
         if serving_options(app.root, app.config).grpc_port is not None
         else []
     )

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from edgefn.contracts import Copies
 from edgefn.function import Binding, Function
 from edgefn.hubs.mqtt import hub_address
-from edgefn.hubs.options import edge_hub_options
 from edgefn.loader import App
 from edgefn.plugins import KindTable, kind_of
 
@@ -27,7 +26,7 @@ def replication(app: App) -> Replication:
     """What the functions of a checked app say; those that are disabled say nothing."""
     active = [function for function in app.functions if not function.disabled]
     held = {f"function '{each.name}' ({each.place})": why for each in active if (why := _why_one(each, app.kinds))}
-    hub = hub_address(app.root, edge_hub_options(app.root, app.config), app.defaults.settings)
+    hub = hub_address(app.root, app.config, app.defaults.settings)
     if hub is not None and hub.client_id:
         held["extensions.edgeHub.broker"] = "its address has a clientId, which one host at a time may have"
     shares = any(copies.shares for each in active for copies in _all(each, app.kinds))

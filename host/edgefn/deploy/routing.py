@@ -61,12 +61,13 @@ class Routing:
 def own_routes(app: App) -> OwnRoutes:
     """The routes that host.json declares; raises SettingError."""
     options = edge_hub_options(app.root, app.config)
-    if app.config.extension("edgeHub").get("routes") is None:
+    if app.config.extension(app.root, "edgeHub").get("routes") is None:
         return OwnRoutes(options.module_id)
     try:
         parse_routes(options.routes)
     except RouteError as error:
-        raise SettingError(f"{app.root / 'host.json'}: extensions.edgeHub.routes: {error}") from None
+        where = app.config.at(app.root, "extensions", "edgeHub", "routes")
+        raise SettingError(f"{where}: extensions.edgeHub.routes: {error}") from None
     return OwnRoutes(options.module_id, options.routes)
 
 

@@ -13,7 +13,6 @@ from edgefn.doctor.lines import Line, of_error, ok
 from edgefn.doctor.subject import Subject
 from edgefn.errors import SettingError
 from edgefn.hubs.mqtt import hub_address
-from edgefn.hubs.options import edge_hub_options
 from edgefn.mqtt.address import Address, address_of
 from edgefn.mqtt.faults import Fault
 from edgefn.mqtt.options import mqtt_options
@@ -29,7 +28,7 @@ def check_brokers(subject: Subject) -> Iterator[Line]:
 def _named(subject: Subject) -> Iterator[Address]:
     """What can be read; all else is an error of the app, or of its functions, already."""
     try:
-        hub = hub_address(subject.root, edge_hub_options(subject.root, subject.config), subject.settings)
+        hub = hub_address(subject.root, subject.config, subject.settings)
     except SettingError:
         hub = None
     if hub is not None:

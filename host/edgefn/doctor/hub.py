@@ -52,10 +52,9 @@ def check_hub(subject: Subject) -> Iterator[Line]:
 
 def _broker(subject: Subject) -> Line:
     """A broker as the hub; whether that answers is another check's."""
-    options = _options(subject)
     try:
-        address = hub_address(subject.root, options, subject.settings)
-        prefix = prefix_of(subject.root, options)
+        address = hub_address(subject.root, subject.config, subject.settings)
+        prefix = prefix_of(subject.root, subject.config)
     except SettingError as error:
         return of_error("hub", error)
     assert address is not None

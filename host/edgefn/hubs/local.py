@@ -323,5 +323,6 @@ def edgefn_hub(root: Path, state: Path, config: HostConfig, settings: Settings, 
     try:
         routes = parse_routes(options.routes)
     except RouteError as error:
-        raise SettingError(f"{root / 'host.json'}: extensions.edgeHub.routes: {error}") from None
+        where = config.at(root, "extensions", "edgeHub", "routes")
+        raise SettingError(f"{where}: extensions.edgeHub.routes: {error}") from None
     return LocalHub(options, routes, state, metrics)

@@ -24,7 +24,7 @@ from edgefn.desired import merged
 from edgefn.errors import NotConnected, SettingError
 from edgefn.hookspecs import hookimpl
 from edgefn.hubs.inputs import Inputs
-from edgefn.hubs.options import DEFAULT_MODULE, EdgeHubOptions, edge_hub_options
+from edgefn.hubs.options import DEFAULT_MODULE, edge_hub_options
 from edgefn.metrics import Metrics
 from edgefn.mqtt.address import Address, address_of
 from edgefn.mqtt.flights import failed
@@ -141,31 +141,31 @@ class MqttHub:
         self._reported = document
 
 
-def prefix_of(root: Path, options: EdgeHubOptions) -> str:
+def prefix_of(root: Path, config: HostConfig) -> str:
     """What the topics begin with; raises SettingError for what no topic can begin with."""
+    options = edge_hub_options(root, config)
     prefix = options.topic_prefix or options.module_id or DEFAULT_MODULE
     if (fault := fault_of_topic(prefix)) or prefix.endswith("/"):
-        wrong = fault or "ends with /"
-        raise SettingError(
-            f"{root / 'host.json'}: extensions.edgeHub.topicPrefix '{prefix}' {wrong}; site/box-7 would be right"
-        )
+        wrong, where = fault or "ends with /", config.at(root, "extensions", "edgeHub", "topicPrefix")
+        raise SettingError(f"{where}: extensions.edgeHub.topicPrefix '{prefix}' {wrong}; site/box-7 would be right")
     return prefix
 
 
-def hub_address(root: Path, options: EdgeHubOptions, settings: Settings) -> Address | None:
+def hub_address(root: Path, config: HostConfig, settings: Settings) -> Address | None:
     """The broker that is the hub, where host.json names one; raises SettingError."""
-    if not options.broker:
+    broker = edge_hub_options(root, config).broker
+    if not broker:
         return None
     try:
-        return address_of(settings.resolve(options.broker), settings, root)
+        return address_of(settings.resolve(broker), settings, root)
     except SettingError as error:
-        raise SettingError(f"{root / 'host.json'}: extensions.edgeHub.broker: {error}") from None
+        where = config.at(root, "extensions", "edgeHub", "broker")
+        raise SettingError(f"{where}: extensions.edgeHub.broker: {error}") from None
 
 
 @hookimpl
 def edgefn_hub(root: Path, state: Path, config: HostConfig, settings: Settings, metrics: Metrics) -> Hub | None:
-    options = edge_hub_options(root, config)
-    address = hub_address(root, options, settings)
+    address = hub_address(root, config, settings)
     if address is None:
         return None
-    return MqttHub(address, prefix_of(root, options), mqtt_options(root, config), state, metrics)
+    return MqttHub(address, prefix_of(root, config), mqtt_options(root, config), state, metrics)

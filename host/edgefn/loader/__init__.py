@@ -24,7 +24,7 @@ from edgefn.imports import AppModule, ignored, import_app
 from edgefn.loader.bindings import bind
 from edgefn.loader.converters import has_implicit_output, with_converters
 from edgefn.loader.declared import Declared, declared_in
-from edgefn.loader.policies import is_disabled, retry_policy
+from edgefn.loader.policies import is_disabled, policy_of, retry_policy
 from edgefn.loader.signature import signature_of
 from edgefn.methods import Methods
 from edgefn.metrics import Metrics
@@ -101,10 +101,8 @@ def load_app(
     own = _registered(modules, root, manager, errors)
     services, kinds = _provided(root, state or root / ".edgefn", config, settings, manager, own, errors)
     if config.is_traced:
-        errors += lacking_for_traces(settings)
-    retry = config.document.get("retry")
-    policy = retry_policy(retry, str(root / "host.json")) if isinstance(retry, dict) else None
-    defaults = Defaults(settings, config.function_timeout, policy)
+        errors += lacking_for_traces(settings, config.at(root, "telemetryMode"))
+    defaults = Defaults(settings, config.function_timeout, policy_of(root, config))
     app = App(root, config, services, manager, with_converters(kinds), defaults)
     found = declared_in(modules, root)
     app.errors += errors + found.errors
@@ -231,10 +229,17 @@ def stray_levels(app: App) -> list[str]:
     """Levels of host.json for functions that are not there; none where a file that can not be loaded may have them."""
     named = [f"Function.{name}" for name in app.names]
     return [
-        f"{app.root / 'host.json'}: logging.logLevel.{rule}: no function is called so{nearest(rule, named)}; "
+        f"{_level_at(app, rule)}: logging.logLevel.{rule}: no function is called so{nearest(rule, named)}; "
         f"functions: {listing(app.names)}"
         for rule in ([] if app.errors else app.config.levels.strangers(app.names))
     ]
+
+
+def _level_at(app: App, rule: str) -> str:
+    """Where a level is said; a variable has a pair of underlines where the rule has a dot."""
+    head, by_variable = ("logging", "logLevel"), tuple(rule.split("."))
+    keys = by_variable if (*head, *by_variable) in app.config.origins.variables else (rule,)
+    return app.config.at(app.root, *head, *keys)
 
 
 def checked(item: Declared, kinds: KindTable, defaults: Defaults) -> Function:

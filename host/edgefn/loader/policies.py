@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from edgefn.errors import SettingError, listing, nearest
 from edgefn.function import RetryPolicy, RetryStrategy
-from edgefn.settings import Settings, seconds_of
+from edgefn.settings import HostConfig, Settings, seconds_of
 
 OPTIONS = ("strategy", "maxRetryCount", "delayInterval", "minimumInterval", "maximumInterval")
+
+
+def policy_of(root: Path, config: HostConfig) -> RetryPolicy | None:
+    """The policy that host.json declares for all functions; raises SettingError."""
+    declared, where = config.document.get("retry"), config.at(root, "retry")
+    if declared is None:
+        return None
+    if not isinstance(declared, dict):
+        raise SettingError(f"{where}: retry should be an object, found {declared!r}")
+    return retry_policy(declared, where)
 
 
 def retry_policy(declared: Mapping[str, Any], where: str) -> RetryPolicy:

@@ -22,7 +22,7 @@ from edgefn.imports import AppModule, has_own_kinds, import_again, modules_of_ap
 from edgefn.loader import App, Defaults, load_functions, stray_levels
 from edgefn.loader.declared import Declared, Found, declared_in
 from edgefn.loader.overlaid import overlaid
-from edgefn.loader.policies import retry_policy
+from edgefn.loader.policies import policy_of
 from edgefn.redaction import hold, secrets_in
 from edgefn.reload.imports_of import stale
 from edgefn.settings import HostConfig, load_host_config, load_settings
@@ -125,8 +125,7 @@ class Reloader:
         try:
             settings = load_settings(app.root, app.environment, app.given)
             config = load_host_config(app.root, settings.values)
-            retry = config.document.get("retry")
-            policy = retry_policy(retry, str(app.root / CONFIG)) if isinstance(retry, dict) else None
+            policy = policy_of(app.root, config)
         except EdgefnError as error:
             self._refused["settings"] = str(error)
             return None

@@ -79,13 +79,15 @@ def http_options(root: Path, config: HostConfig) -> HttpOptions:
     options = read_extension(HttpOptions, root, config, "http")
     if options.dynamic_throttles_enabled:
         log.warning(
-            "host.json: extensions.http.dynamicThrottlesEnabled does nothing here; "
-            "maxOutstandingRequests and maxBufferedBodySize are the limits"
+            "%s: extensions.http.dynamicThrottlesEnabled does nothing here; "
+            "maxOutstandingRequests and maxBufferedBodySize are the limits",
+            config.at(root, "extensions", "http", "dynamicThrottlesEnabled"),
         )
     if options.hsts.is_enabled:
         log.warning(
-            "host.json: extensions.http.hsts does nothing without HTTPS; behind a proxy that ends TLS, "
-            "name Strict-Transport-Security in customHeaders"
+            "%s: extensions.http.hsts does nothing without HTTPS; behind a proxy that ends TLS, "
+            "name Strict-Transport-Security in customHeaders",
+            config.at(root, "extensions", "http", "hsts"),
         )
     return options
 

@@ -15,6 +15,7 @@ from edgefn.picture_heads import MOST_PIXELS
 from edgefn.sessions.ports import Port, Tensors
 from edgefn.web.serving.faults import Cause, Fault
 from edgefn.web.serving.names import served_sessions, session_of, without_session
+from edgefn.web.serving.options import served_at
 
 log = logging.getLogger("edgefn.web")
 
@@ -76,6 +77,8 @@ class Catalog:
 
     def __init__(self, host: Host, declared: Mapping[str, str], most_pixels: int = MOST_PIXELS) -> None:
         self._host = host
+        services = host.app.services
+        self._at = served_at(services.root, services.config)
         self._most_pixels = most_pixels
         self._declared = declared
 
@@ -133,7 +136,8 @@ class Catalog:
     def notes(self) -> Iterator[str]:
         """What is odd about the names, for the log."""
         known: dict[str, Served] = {}
-        yield from without_session((running.function for running in self._host.running), self._declared)
+        functions = (running.function for running in self._host.running)
+        yield from without_session(functions, self._declared, self._at)
         for each in self._sessions():
             first = known.setdefault(each.name, each)
             if _model_options(first.binding) != _model_options(each.binding):

@@ -38,9 +38,12 @@ BESIDE = 8
 
 
 class GrpcServer:
-    """Serves on one port. ``keys`` is None where nobody needs one."""
+    """Serves on one port. ``keys`` is None where nobody needs one; ``declared`` is where the port is, for errors."""
 
-    def __init__(self, desk: Desk, keys: Keys | None, address: str, port: int, most_bytes: int, most: int) -> None:
+    def __init__(
+        self, desk: Desk, keys: Keys | None, address: str, port: int, most_bytes: int, most: int, declared: str
+    ) -> None:
+        self._declared = declared
         self._desk = desk
         self._keys = keys
         self._where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
@@ -54,7 +57,7 @@ class GrpcServer:
         try:
             self._grpc = grpc_library()
         except EdgefnError as error:
-            raise SettingError(f"host.json: extensions.serving.grpcPort: {error}") from None
+            raise SettingError(f"{self._declared}: extensions.serving.grpcPort: {error}") from None
         from grpc import aio
 
         self._server = aio.server(
@@ -70,8 +73,8 @@ class GrpcServer:
             self.port = self._server.add_insecure_port(self._where)
         except RuntimeError:
             raise SettingError(
-                f"host.json: extensions.serving.grpcPort: can not listen on {self._where}; close what uses that port,"
-                " or name another one"
+                f"{self._declared}: extensions.serving.grpcPort: can not listen on {self._where}; close what uses that"
+                " port, or name another one"
             ) from None
         await self._server.start()
 

@@ -11,6 +11,7 @@ from edgefn.bindings.inference_session import InferenceSessionOptions
 from edgefn.errors import listing, nearest
 from edgefn.function import Binding, Function
 from edgefn.sessions.files import FORMATS
+from edgefn.settings import At
 
 
 def served_sessions(function: Function, declared: Mapping[str, str]) -> Iterator[tuple[str, Binding]]:
@@ -26,14 +27,14 @@ def served_sessions(function: Function, declared: Mapping[str, str]) -> Iterator
                     yield name, binding
 
 
-def without_session(functions: Iterable[Function], declared: Mapping[str, str]) -> Iterator[str]:
-    """A text for each declared name whose session no function has."""
+def without_session(functions: Iterable[Function], declared: Mapping[str, str], at: At) -> Iterator[str]:
+    """A text for each declared name whose session no function has; ``at`` tells where an option of serving is."""
     there = [session_of(b) for f in functions for b in f.inputs if isinstance(b.options, InferenceSessionOptions)]
     for name, session in declared.items():
         if session not in there:
             yield (
-                f"host.json: extensions.serving.models: '{name}' is to be the model of '{session}', and there is no"
-                f" such session{nearest(session, there)}; sessions: {listing(there)}"
+                f"{at('models', name)}: extensions.serving.models: '{name}' is to be the model of '{session}', and"
+                f" there is no such session{nearest(session, there)}; sessions: {listing(there)}"
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,7 +11,7 @@ from pydantic import Field
 from edgefn.extensions import read_extension
 from edgefn.function import Options, Truth, Word
 from edgefn.picture_heads import MOST_PIXELS
-from edgefn.settings import HostConfig
+from edgefn.settings import At, HostConfig
 from edgefn.web.options import MIB
 
 
@@ -41,6 +42,11 @@ class ServingOptions(Options):
     def ports(self, web: int) -> list[int]:
         """The ports that clients call; ``web`` is that of the web server."""
         return [*([web] if self.http else []), *([self.grpc_port] if self.grpc_port else [])]
+
+
+def served_at(root: Path, config: HostConfig) -> At:
+    """Where an option of ``extensions.serving`` is said, or a part of it."""
+    return functools.partial(config.at, root, "extensions", "serving")
 
 
 def serving_options(root: Path, config: HostConfig) -> ServingOptions:

@@ -11,7 +11,7 @@ from edgefn.web.serving.catalog import Catalog
 from edgefn.web.serving.desk import Desk
 from edgefn.web.serving.grpc import GrpcServer
 from edgefn.web.serving.http import ServingOverHttp
-from edgefn.web.serving.options import serving_options
+from edgefn.web.serving.options import served_at, serving_options
 
 log = logging.getLogger("edgefn.web")
 
@@ -30,6 +30,7 @@ class Serving:
             GrpcServer(
                 *(self._desk, needed, address, port),
                 *(self._options.max_request_bytes, self._options.max_concurrent_requests),
+                served_at(services.root, services.config)("grpcPort"),
             )
             if port is not None
             else None
