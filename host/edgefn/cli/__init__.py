@@ -12,10 +12,15 @@ from types import TracebackType
 
 VARIADIC = ("--functions",)
 DEBUG_PORT = 5678
+ASLEEP = {"OPENCV_THREAD_POOL_ACTIVE_WAIT_WORKER": "0", "OPENBLAS_THREAD_TIMEOUT": "4"}
+"""So that threads of OpenCV and numpy, one for each processor, sleep while they have nothing to do. They would count to
+some thousand after each resize, and for 30 ms after the import: 5 % of a host with one camera on two cores."""
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command that the arguments name."""
+    for name, value in ASLEEP.items():
+        os.environ.setdefault(name, value)  # both libraries read it when they are imported
     if os.getpid() == 1:  # in a container: the kernel keeps from it each signal that it has no handler for
         signal.signal(signal.SIGTERM, _told_to_leave)
     sys.excepthook = _crashed  # before Typer comes, which puts its own in front of the one that it finds

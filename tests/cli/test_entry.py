@@ -1,10 +1,21 @@
-"""``--functions a b``, as Azure Functions' own tool takes it."""
+"""What ``main`` does before it runs a command: the environment, and ``--functions a b`` as Azure Functions takes it."""
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
-from edgefn.cli import spread
+from edgefn.cli import ASLEEP, main, spread
+
+
+def test_threads_of_libraries_sleep_unless_the_environment_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ASLEEP:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OPENBLAS_THREAD_TIMEOUT", "20")
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert {name: os.environ[name] for name in ASLEEP} == ASLEEP | {"OPENBLAS_THREAD_TIMEOUT": "20"}
 
 
 @pytest.mark.parametrize(
