@@ -15,6 +15,7 @@ from textwrap import dedent
 from typing import Any
 
 from edgefn import cli
+from tests import forks
 
 LONGEST = 120.0
 READY = "Worker process started and initialized."
@@ -50,15 +51,7 @@ def command(*arguments: str) -> list[str]:
 
 def edgefn(*arguments: str, cwd: Path, stdin: str | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
     """Runs the command to its end."""
-    return subprocess.run(
-        command(*arguments),
-        cwd=cwd,
-        env=environment(variables),
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=LONGEST,
-    )
+    return forks.run(command(*arguments), cwd=cwd, env=environment(variables), input=stdin, timeout=LONGEST)
 
 
 def environment(more: dict[str, str]) -> dict[str, str]:
@@ -98,7 +91,7 @@ class Running:
 def started(*arguments: str, cwd: Path, ready: str = READY, **variables: str) -> Iterator[Running]:
     """The command, when it has printed that it is ready; it is killed after two minutes, whatever it does."""
     pipe, out = subprocess.PIPE, subprocess.STDOUT
-    with subprocess.Popen(
+    with forks.Process(
         command(*arguments), cwd=cwd, env=environment(variables), stdout=pipe, stderr=out, text=True
     ) as process:
         alarm = threading.Timer(LONGEST, process.kill)

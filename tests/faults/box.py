@@ -27,6 +27,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import edgefn
 from edgefn.standin.control import Outgoing
+from tests import forks
 from tests.standin.hubs import HubProcess, wait_until
 
 FULL = os.environ.get("EDGEFN_FAULTS", "") == "full"
@@ -144,7 +145,7 @@ class HostProcess:
         """Starts it without waiting."""
         where = ["--address", self.address, "--port", str(self.port)]
         known = {name: value for name, value in os.environ.items() if not name.startswith(("IOTEDGE", "EdgeHub"))}
-        self.process = subprocess.Popen(
+        self.process = forks.Process(
             [sys.executable, "-m", "edgefn", "start", *where, "--state", str(self.state)],
             cwd=self.folder,
             env={**known, **self.variables, "PYTHONPATH": str(PACKAGE), "PYTHONFAULTHANDLER": "1"},
@@ -276,9 +277,7 @@ class HostProcess:
     def edgefn(self, *arguments: str) -> str:
         command = [sys.executable, "-m", "edgefn", *arguments, "--state", str(self.state)]
         variables = {**os.environ, "PYTHONPATH": str(PACKAGE)}
-        return subprocess.run(
-            command, cwd=self.folder, env=variables, capture_output=True, text=True, check=True, timeout=60
-        ).stdout
+        return forks.run(command, cwd=self.folder, env=variables, check=True, timeout=60).stdout
 
     def get(self, path: str) -> tuple[int, str]:
         """Status and body of a page of its web server."""

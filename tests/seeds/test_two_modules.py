@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgefn.cli.new import New, run_new
+from tests import forks
 from tests.faults.box import HostProcess
 from tests.standin.hubs import HubProcess, wait_until
 from tests.templates import empty_app
@@ -36,7 +36,7 @@ def made(folder: Path) -> dict[str, Any]:
     (detector / "host.json").write_text(json.dumps(host))
     given = [part for name, value in SETTINGS.items() for part in ("--set", f"{name}={value}")]
     command = [sys.executable, "-m", "edgefn", "manifest", "make", *PORTS, *given, "--image", "site/{module}:1.0"]
-    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    ended = forks.run(command, cwd=folder, check=True)
     (folder / "deployment.json").write_text(ended.stdout)
     document: dict[str, Any] = json.loads(ended.stdout)
     return document

@@ -26,6 +26,7 @@ from typing import Any
 
 import edgefn
 from edgefn.standin.control import Control
+from tests import forks
 
 LONGEST = 60.0
 """Seconds that any wait takes at most."""
@@ -81,7 +82,7 @@ class HubProcess:
         """Starts it without waiting."""
         assert self.process is None or self.process.poll() is not None, "it runs already"
         where = ["--dir", str(self.folder), "--host", self.address]
-        self.process = subprocess.Popen(
+        self.process = forks.Process(
             [sys.executable, "-m", "edgefn", "hub", "start", *where, *self.options, *more],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

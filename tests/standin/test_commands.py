@@ -13,6 +13,7 @@ import pytest
 from edgefn.cli import hub as commands
 from edgefn.errors import HubError
 from edgefn.standin.control import Control
+from tests import forks
 from tests.standin.hubs import LONGEST, HubProcess, wait_until
 from tests.standin.mqtt import module
 from tests.standin.sdk import created
@@ -21,7 +22,7 @@ from tests.standin.sdk import created
 def ran(hub: HubProcess, *words: str) -> subprocess.CompletedProcess[str]:
     """The real command in a process of its own."""
     command = [sys.executable, "-m", "edgefn", "hub", *words, "--dir", str(hub.folder)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=LONGEST, env=hub.python)
+    return forks.run(command, timeout=LONGEST, env=hub.python)
 
 
 async def test_env_prints_what_a_shell_takes(hub: HubProcess) -> None:

@@ -36,9 +36,6 @@ from edgefn.web.server import WebServer
 
 log = logging.getLogger("edgefn.host")
 
-INSTANCE = random.getrandbits(128)
-"""Names this process in the line that tools of Azure Functions wait for."""
-
 
 @dataclass(frozen=True, slots=True)
 class Start:
@@ -140,7 +137,7 @@ async def _served(host: Host, asked: Start, leaving: Sequence[asyncio.Event]) ->
     app = host.app
     await host.start()
     log.info("Worker process started and initialized.")
-    log.info("Host lock lease acquired by instance ID '%s'.", f"{INSTANCE:032x}")
+    log.info("Host lock lease acquired by instance ID '%s'.", f"{random.getrandbits(128):032x}")  # tools wait for it
     listeners = [running.listener for running in host.running if running.listener is not None]
     if asked.until_end and not any(map(can_end, listeners)):
         endless = ", ".join(_endless(host, Feed.ENDLESS, Feed.INBOX))
