@@ -107,6 +107,60 @@ def test_what_no_engine_could_build_is_refused(tmp_path: Path, options: list[str
     assert said in ended.stderr
 
 
+TRACED = '{"version": "2.0", "telemetryMode": "OpenTelemetry", "extensions": {"serving": {"grpcPort": 0}}}'
+KEY_FRAMES = """
+import edgefn
+app = edgefn.FunctionApp()
+@app.video_frame_trigger(arg_name="frame", source="rtsp://camera/1", key_frames=True)
+def look(frame): ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("requirements", "lacking"),
+    [
+        (None, "otel serving av"),
+        ("edgefn\n", "otel serving av"),
+        ("# edgefn[otel]\nedgefn[serving, AV]>=0.1\n", "otel"),
+        ("edgefn[av]\nprotobuf>=5\ngrpcio\nazure_monitor.opentelemetry==1.8\n", ""),
+        ("./wheels/edgefn-0.1.0-py3-none-any.whl[av,otel,serving]\n", ""),
+        ("edgefn\n-r requirements-more.txt\n", "otel serving av"),
+    ],
+)
+def test_an_extra_that_the_app_asks_for_and_the_image_will_not_have_is_a_warning(
+    tmp_path: Path, programs: Path, requirements: str | None, lacking: str
+) -> None:
+    folder = app(tmp_path)
+    program(programs, "docker", "exit 0")
+    (folder / "host.json").write_text(TRACED)
+    (folder / "functions/one.py").write_text(KEY_FRAMES)
+    if requirements is not None:
+        (folder / "requirements.txt").write_text(requirements)
+    ended = edgefn("build", str(folder))
+    warnings = [line for line in ended.stderr.splitlines() if line.startswith("warning: ")]
+    asking = {
+        "otel": f"telemetryMode ({folder / 'host.json'}:1)",
+        "serving": f"extensions.serving.grpcPort ({folder / 'host.json'}:1)",
+        "av": "function 'look' (functions/one.py:5)",
+    }
+    said = [
+        f"warning: {folder / 'requirements.txt'}: an image has no extra '{e}', which {asking[e]} needs"
+        for e in lacking.split()
+    ]
+    assert [warning.partition(";")[0] for warning in warnings] == said
+    assert ended.exit_code == 0
+    checked = edgefn("check", "--script-root", str(folder))
+    assert [line for line in checked.stderr.splitlines() if " extra " in line] == (warnings if requirements else [])
+
+
+def test_a_folder_that_is_a_package_has_requirements_of_its_own(tmp_path: Path, programs: Path) -> None:
+    folder = app(tmp_path)
+    program(programs, "docker", "exit 0")
+    (folder / "host.json").write_text(TRACED)
+    (folder / "pyproject.toml").write_text("[project]\nname = 'street'\nversion = '1'\n")
+    assert "warning" not in edgefn("build", str(folder)).stderr
+
+
 def test_every_engine_is_given_what_the_recipe_asks_for(tmp_path: Path) -> None:
     for name in ENGINES:
         made = command(name, Built(tmp_path, "x", accelerators="gpu", functions="functions/one.py"))

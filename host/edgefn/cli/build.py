@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 
 from edgefn.cli.init import image_files
-from edgefn.cli.opening import settings_given
+from edgefn.cli.opening import open_app, settings_given
 from edgefn.cli.plan import Plan, tell
 from edgefn.deploy.image import Image, build, check, command, engine, usual_tag
 from edgefn.errors import EdgefnError
@@ -36,6 +36,7 @@ def run_build(asked: Build, *, shown_only: bool) -> int:
             typer.echo(shlex.join(command(_engine_or_docker(), image)))
             return 0
         chosen = engine()
+        _warn(image)
         _write_recipe(image.folder)
     except EdgefnError as error:
         typer.echo(str(error), err=True)
@@ -64,6 +65,18 @@ def _engine_or_docker() -> str:
         return engine()
     except EdgefnError:
         return "docker"
+
+
+def _warn(image: Image) -> None:
+    """Of what the app asks for and its image will not have; what else is wrong with it is ``edgefn check``'s."""
+    from edgefn.deploy.extras import lacking_extras
+
+    try:
+        warnings = list(lacking_extras(open_app(image.folder, (), ())))
+    except EdgefnError:
+        return
+    for warning in warnings:
+        typer.echo(f"warning: {warning}", err=True)
 
 
 def _write_recipe(folder: Path) -> None:

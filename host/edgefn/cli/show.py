@@ -13,6 +13,7 @@ from edgefn.cli.absent import absent_files
 from edgefn.cli.display import counted
 from edgefn.cli.opening import open_app
 from edgefn.cli.served import lacking, mistaken, served_lines, served_models
+from edgefn.deploy.extras import REQUIREMENTS, lacking_extras
 from edgefn.errors import EdgefnError
 from edgefn.function import Function
 from edgefn.loader import App
@@ -51,7 +52,8 @@ def run_check(root: Path | None, only: tuple[str, ...], given: tuple[str, ...], 
         return 1 if errors else 0
     for error in errors:
         typer.echo(error, err=True)
-    warnings = [*app.warnings, *mistaken(app), *absent_files(app)]
+    shipped = lacking_extras(app) if (app.root / REQUIREMENTS).exists() else ()
+    warnings = [*app.warnings, *mistaken(app), *absent_files(app), *shipped]
     for warning in warnings:
         typer.echo(f"warning: {redact(warning)}", err=True)
     typer.echo(

@@ -62,6 +62,8 @@ class Needs:
     """Inputs of the module that feed it; ``*`` for all."""
     outputs: tuple[str, ...] = ()
     """Outputs of the module that it writes to; empty text for messages without output."""
+    extras: tuple[str, ...] = ()
+    """The extras of the package edgefn without which it does not run."""
     notes: tuple[str, ...] = ()
     """What somebody who deploys it should know."""
 
@@ -70,7 +72,7 @@ class Needs:
         """All that several need, each thing once, in their order."""
         several = list(many)
         values: dict[str, Any] = {}
-        lists = "devices groups binds reads writes ports variables inputs outputs notes"
+        lists = "devices groups binds reads writes ports variables inputs outputs extras notes"
         for name in lists.split():
             values[name] = tuple(dict.fromkeys(item for needs in several for item in getattr(needs, name)))
         for name in ("environment", "settings"):

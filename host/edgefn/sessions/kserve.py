@@ -81,8 +81,10 @@ class KserveKind:
         return session
 
     def needs(self, binding: Binding) -> Needs:
-        """The labels file; the model is elsewhere."""
-        return Needs(reads=tuple(labels_file(cast("KserveOptions", binding.options).labels, self._root)))
+        """The labels file, and what gRPC takes; the model is elsewhere."""
+        options = cast("KserveOptions", binding.options)
+        extras = ("serving",) if options.model.startswith("grpc") else ()
+        return Needs(reads=tuple(labels_file(options.labels, self._root)), extras=extras)
 
     def close(self) -> None:
         for session in list(self._sessions):

@@ -253,13 +253,14 @@ class VideoFrameKind:
 
     def needs(self, binding: Binding) -> Needs:
         """The camera's device file, or the clip or folder; a stream needs the network only."""
-        address = self._address(binding)
+        address, options = self._address(binding), _options(binding)
+        extras = ("av",) if options.key_frames else ()
         if address.kind is SourceKind.CAMERA:
             number = address.target if address.target.isdigit() else ""
             return Needs(devices=(f"/dev/video{number}" if number else address.target,), groups=("video",))
         if address.kind in (SourceKind.FILE, SourceKind.FOLDER):
-            return Needs(reads=(Asset(_options(binding).source.strip(), Path(address.target)),))
-        return Needs()
+            return Needs(reads=(Asset(options.source.strip(), Path(address.target)),), extras=extras)
+        return Needs(extras=extras)
 
     def copies(self, binding: Binding) -> Copies:
         """A source belongs to one host."""
