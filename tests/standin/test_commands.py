@@ -14,7 +14,8 @@ from edgefn.cli import hub as commands
 from edgefn.errors import HubError
 from edgefn.standin.control import Control
 from tests import forks
-from tests.standin.hubs import LONGEST, HubProcess, wait_until
+from tests.standin.hubs import LONGEST, HubProcess, running_hub, wait_until
+from tests.standin.manifests import manifest
 from tests.standin.mqtt import module
 from tests.standin.sdk import created
 
@@ -42,6 +43,32 @@ def test_env_knows_three_forms(hub: HubProcess) -> None:
     assert json.loads(ran(hub, "env", "forms", "--json").stdout) == hub.env("forms")
     assert json.loads(ran(hub, "env", "forms", "--connection-string", "--json").stdout) == hub.debug_env("forms")
     assert json.loads(ran(hub, "env", "thermometer", "--device", "--json").stdout) == hub.device_env("thermometer")
+
+
+def test_env_says_what_it_makes_and_what_may_be_meant(hub: HubProcess, capsys: pytest.CaptureFixture[str]) -> None:
+    hub.env("counter")
+    assert commands.show_environment(hub.folder, "conter", "module", beside=False, as_json=True) == 0
+    made = capsys.readouterr()
+    assert made.err.startswith("made the module 'conter'; did you mean 'counter'?; there are ")
+    assert json.loads(made.out) == hub.env("conter")
+    assert commands.show_environment(hub.folder, "conter", "module", beside=False, as_json=True) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_env_makes_no_module_that_the_manifest_has_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = manifest(tmp_path, {"r": "FROM /* INTO $upstream"})
+    with running_hub(tmp_path, "-d", path) as hub:
+        assert commands.show_environment(hub.folder, "can", "module", beside=False, as_json=False) == 1
+        said = "can: is no module of the hub's manifest; did you mean 'cam'?; modules: cam, log; --beside makes one"
+        assert capsys.readouterr() == ("", f"{said} beside them\n")
+        assert commands.show_environment(hub.folder, "can", "module", beside=True, as_json=False) == 0
+        assert commands.show_environment(hub.folder, "can", "module", beside=False, as_json=False) == 0
+        assert commands.show_environment(hub.folder, "cam", "debug", beside=False, as_json=False) == 0
+        assert commands.show_environment(hub.folder, "meter", "device", beside=False, as_json=False) == 0
+        err = capsys.readouterr().err
+        assert (
+            err == "made the module 'can'; did you mean 'cam'?; there are cam, log already\nmade the device 'meter'\n"
+        )
 
 
 def test_send_puts_a_message_into_an_input(hub: HubProcess) -> None:

@@ -9,14 +9,14 @@ import logging
 import os
 import shlex
 import signal
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from edgefn.errors import EdgefnError, HubError
+from edgefn.errors import EdgefnError, HubError, listing, nearest
 from edgefn.standin.control import Control, Outgoing, UpstreamMessage
 
 if TYPE_CHECKING:
@@ -127,11 +127,15 @@ def _say_ready(status: dict[str, Any], as_json: bool) -> None:
         log.info("Hub ready: %s:%d, workload API %s, folder %s", host, port, workload, folder)
 
 
-def show_environment(folder: Path | None, name: str, form: str, *, as_json: bool) -> int:
-    """Prints the variables as lines for a shell."""
+def show_environment(folder: Path | None, name: str, form: str, *, beside: bool, as_json: bool) -> int:
+    """Prints the variables as lines for a shell; ``beside`` lets a module be made that the hub's manifest has not."""
 
     def show() -> None:
-        variables = control(folder).environment(name, form)
+        hub = control(folder)
+        made = _made(name, form, hub.status(), beside)
+        variables = hub.environment(name, form)
+        if made:
+            typer.echo(made, err=True)
         if as_json:
             typer.echo(json.dumps(variables))
         else:
@@ -139,6 +143,26 @@ def show_environment(folder: Path | None, name: str, form: str, *, as_json: bool
                 typer.echo(f"export {variable}={shlex.quote(value)}")
 
     return reporting(show)
+
+
+def _made(name: str, form: str, status: Mapping[str, Any], beside: bool) -> str:
+    """What to say of an identity that is made for the name, nothing where it is there already.
+
+    Raises HubError for a module that a manifest has not: it is more likely misspelt than new.
+    """
+    is_device, manifest = form == "device", status["manifest"]
+    known = [client["name"] for client in status["clients"] if client["kind"] == ("device" if is_device else "module")]
+    if name in known:
+        return ""
+    near = nearest(name, known)
+    if manifest and not is_device and not beside:
+        raise HubError(
+            f"{name}: is no module of the hub's manifest{near}; modules: {listing(sorted(known))}; "
+            "--beside makes one beside them"
+        )
+    kind = "device" if is_device else "module"
+    others = f"; there are {listing(sorted(known))} already" if known else ""
+    return f"made the {kind} '{name}'{near}{others}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,13 +63,14 @@ def hub_environment(
         bool, typer.Option("--connection-string", help="As EdgeHubConnectionString, without workload API.")
     ] = False,
     device: Annotated[bool, typer.Option("--device", help="A leaf device, as CONNECTIONSTRING.")] = False,
+    beside: Annotated[bool, typer.Option("--beside", help="Also a module that the hub's manifest has not.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Print the environment of a module: eval "$(edgefn hub env cam)"."""
     from edgefn.cli import hub as work
 
     form = "device" if device else "debug" if connection_string else "module"
-    raise typer.Exit(work.show_environment(folder, name, form, as_json=as_json))
+    raise typer.Exit(work.show_environment(folder, name, form, beside=beside, as_json=as_json))
 
 
 @hub.command("send")

@@ -174,6 +174,7 @@ class Hub:
             "device": self.options.device,
             "workload": self.gateway.workload_uri,
             "folder": str(self.folder.path),
+            "manifest": sorted(self.options.modules),
             "clients": [_status_of(client, sizes) for client in self.clients],
             "counters": dict(sorted(self.store.counters.items())),
             "queued": sizes,
