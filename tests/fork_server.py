@@ -48,22 +48,24 @@ def orders(server: socket.socket) -> Order | None:
             return None
         order: Order = json.loads(server.recv(int.from_bytes(size), socket.MSG_WAITALL))
         reading, writing = os.pipe()
+        waiting, going = os.pipe()
         between = os.fork()  # ends before the child, which is then the tester's
         if not between:
             child = os.fork()
             if child:
                 os.write(writing, child.to_bytes(4))
                 os._exit(0)
-            os.close(reading)
-            os.close(writing)
-            server.close()
+            os.close(going)
+            os.read(waiting, 1)  # until it is the tester's
+            for number in (reading, writing, waiting, server.detach()):
+                os.close(number)
             for number, stream in enumerate(streams):
                 os.dup2(stream, number)
                 os.close(stream)
             return order
         os.waitpid(between, 0)
         server.sendall(os.read(reading, 4))
-        for number in (*streams, reading, writing):
+        for number in (*streams, reading, writing, waiting, going):
             os.close(number)
 
 
@@ -73,6 +75,8 @@ def become(order: Order) -> str:
     os.environ.clear()
     os.environ.update(order["variables"])
     os.chdir(order["cwd"])
+    if order["session"]:
+        os.setsid()
     time.tzset()
     sys.orig_argv = order["command"]
     _, _, module, *arguments = order["command"]

@@ -101,16 +101,29 @@ class Process(subprocess.Popen[str]):
         c2pwrite: int,
         errread: int,
         errwrite: int,
+        restore_signals: bool,
+        gid: int | None,
+        gids: Any,
+        uid: int | None,
+        umask: int,
+        start_new_session: bool,
         *others: Any,
     ) -> None:
         variables = dict(os.environ if env is None else env)
-        is_plain = not (executable or preexec_fn or pass_fds or shell) and args[:2] == [sys.executable, "-m"]
+        is_plain = (
+            args[:2] == [sys.executable, "-m"]
+            and umask == -1
+            and restore_signals
+            and not any((executable, preexec_fn, pass_fds, shell, gid, gids, uid))
+        )
         if sys.platform != "linux" or not is_plain or early(variables) != early(BEGAN):
             inherited = (executable, preexec_fn, close_fds, pass_fds, cwd, env, startupinfo, creationflags, shell)
             pipes = (p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite)
-            super()._execute_child(args, *inherited, *pipes, *others)  # type: ignore[misc]
+            last = (restore_signals, gid, gids, uid, umask, start_new_session, *others)
+            super()._execute_child(args, *inherited, *pipes, *last)  # type: ignore[misc]
             return
-        order = {"command": args, "cwd": os.path.abspath(cwd or "."), "variables": variables}
+        folder = os.path.abspath(cwd or ".")
+        order = {"command": args, "cwd": folder, "variables": variables, "session": start_new_session}
         theirs = [p2cread, c2pwrite, errwrite]
         self.pid = server().start(order, [number if given < 0 else given for number, given in enumerate(theirs)])
         self._child_created = True

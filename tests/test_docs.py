@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -29,6 +30,7 @@ import pytest
 from edgefn import cli
 from edgefn.host import Host
 from edgefn.loader import load_app
+from tests import forks
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = str(Path(cli.__file__).parents[2])
@@ -42,6 +44,8 @@ BLOCK = re.compile(r"^```(\w+) (run|replay|fails|file=\S+)\n(.*?)^```$", re.MULT
 DECORATORS = re.compile(r"^```python decorators\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 VIDEO = 'import edgefn\napp = edgefn.FunctionApp()\n@app.video_frame_trigger("frame", "synthetic:")\n'
 APP = re.compile(r"^```python app\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SHELL = re.compile(r"""[^\w\s./:=,@%+'-]""")
+"""What a shell might take for its own."""
 ANY = re.compile(r"^```(?:python|console)[^\S\n]*(.*)\n", re.MULTILINE)
 MARK = re.compile(r"run|replay|fails|file=\S+|app|decorators|tested by (?P<test>tests/\S+\.py)|shown: .{10,}")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -91,8 +95,8 @@ class Reader:
         if command.startswith("cd "):
             self.folder = self.folder / command.removeprefix("cd ")
             return ""
-        with subprocess.Popen(
-            ["bash", "-c", command],
+        with forks.Process(
+            plain(command) or ["bash", "-c", command],
             cwd=self.folder,
             env={
                 **os.environ,
@@ -114,6 +118,12 @@ class Reader:
                 raise
         assert (process.returncode != 0) is fails, f"$ {command}\n{printed}"
         return printed
+
+
+def plain(command: str) -> list[str]:
+    """The words of a call of edgefn that needs no shell; else none."""
+    is_plain = command.startswith("edgefn ") and not SHELL.search(re.sub("'[^']*'", "", command))
+    return [sys.executable, "-m", *shlex.split(command)] if is_plain else []
 
 
 def steps(block: str) -> Iterator[tuple[str, str]]:

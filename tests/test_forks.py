@@ -95,10 +95,17 @@ def test_a_process_is_a_child_that_is_waited_for_and_told_by_its_number(tmp_path
         assert process.stdout is not None
         assert int(process.stdout.readline()) == process.pid
         assert process.poll() is None
+        assert os.getsid(process.pid) == os.getsid(0)
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == -signal.SIGTERM
     with pytest.raises(ProcessLookupError):
         os.kill(process.pid, 0)
+
+
+def test_a_process_has_a_session_of_its_own_if_asked(tmp_path: Path) -> None:
+    command = module(tmp_path, "import os; print(os.getsid(0) == os.getpgid(0) == os.getpid())")
+    with forks.Process(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        assert process.communicate() == ("True\n", None)
 
 
 def test_processes_that_run_together_draw_other_numbers(tmp_path: Path) -> None:
