@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("edgefn.twin")
 
+AGAIN = 10.0
+"""Seconds until desired properties are written again that found no room."""
+
 
 class TwinOptions(Options):
     """``extensions.twin`` of host.json."""
@@ -50,8 +53,9 @@ class Operation:
         self._host = host
         self._services = services
         self._kept = Kept(
-            services.state / "desired.json", "the host starts without desired properties until it has the hub's"
+            services.state / "desired.json", "the host starts without these properties until it has the hub's"
         )
+        self._writing = asyncio.Lock()
         self.ring = LogRing()
         self._tasks: set[asyncio.Task[None]] = set()
         self.overlay = Overlay(app, host.swap, self._level)
@@ -132,8 +136,23 @@ class Operation:
         before = self._services.desired.document
         self._services.desired.accept(document, version)
         if document or before:  # most twins have none
-            await asyncio.to_thread(self._kept.write, {"version": version, "properties": document})
+            was_behind = self._kept.is_behind
+            await self._keep()
+            if self._kept.is_behind and not was_behind:
+                self.soon(self._keep_later(), "keep desired")
             log.info("Desired properties, version %d, are in force", version)
         for warning in warnings:
             log.warning("Desired properties, version %d: %s", version, warning)
         return Verdict(version, warnings=tuple(warnings))
+
+    async def _keep(self) -> None:
+        """Writes the properties that are in force; of two that do, the later one writes the later ones."""
+        async with self._writing:
+            desired = self._services.desired
+            await asyncio.to_thread(self._kept.write, {"version": desired.version, "properties": desired.document})
+
+    async def _keep_later(self) -> None:
+        """Keeps the properties that are in force as soon as that can be."""
+        while self._kept.is_behind:
+            await asyncio.sleep(AGAIN)
+            await self._keep()

@@ -268,3 +268,16 @@ def test_a_file_that_somebody_has_removed_is_begun_anew(tmp_path: Path) -> None:
     upstream.write(line)
     upstream.close()
     assert (tmp_path / "upstream.jsonl").read_bytes() == line
+
+
+async def test_a_line_that_a_power_cut_has_torn_takes_no_other_with_it(hub_with: HubWith, tmp_path: Path) -> None:
+    path = tmp_path / ".edgefn" / "upstream.jsonl"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b'{"body":{"n":1}}\n{"body":{"n"')
+    hub = hub_with()
+    await hub.start(Inputs())
+    await hub.publish(EdgeMessage(b'{"n": 2}', output_name="out", is_json=True))
+    await hub.stop()
+    first, torn, whole = path.read_bytes().splitlines()
+    assert torn == b'{"body":{"n"'
+    assert [orjson.loads(first)["body"], orjson.loads(whole)["body"]] == [{"n": 1}, {"n": 2}]

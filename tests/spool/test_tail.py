@@ -46,3 +46,19 @@ async def test_a_row_that_is_given_back_while_the_file_changes_and_a_page_is_rea
     tail.read_again()
     pages.go.set()
     assert [await reading, await tail.next(), await tail.next()] == [Numbered(1), Numbered(PAGE + 1), None]
+
+
+async def test_a_row_that_is_given_back_while_it_is_read_again_comes_once() -> None:
+    pages = Pages(1, 2)
+    pages.go.set()
+    tail: Tail[Numbered] = Tail(pages.read)
+    first, second = await tail.next(), await tail.next()
+    assert (first, second) == (Numbered(1), Numbered(2))
+    tail.read_again()
+    pages.go.clear()
+    pages.read_once.clear()
+    reading = asyncio.create_task(tail.next())
+    await pages.read_once.wait()
+    tail.back([Numbered(1)])
+    pages.go.set()
+    assert [await reading, await tail.next()] == [Numbered(1), None]

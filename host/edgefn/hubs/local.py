@@ -92,8 +92,10 @@ class UpstreamFile:
 
     def open(self) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._path.open("ab", buffering=0)
-        self._size = self._path.stat().st_size
+        self._file = self._path.open("a+b", buffering=0)
+        self._size = self._file.seek(0, os.SEEK_END)
+        if self._size and os.pread(self._file.fileno(), 1, self._size - 1) != b"\n":
+            self._size += self._file.write(b"\n")  # a power cut has torn the last line: the next one begins anew
 
     def write(self, line: bytes) -> None:
         with self._lock:

@@ -21,8 +21,7 @@ class LocalTwin:
 
     def get(self) -> Twin:
         if self._twin is None:
-            kept = self._kept.read() or {}
-            self._twin = Twin(_versioned(kept.get("desired")), _versioned(kept.get("reported")))
+            self._twin = self._kept.read_as(_twin_of) or _twin_of({})
         return self._twin
 
     def change(self, desired: Mapping[str, Any] | None = None, reported: Mapping[str, Any] | None = None) -> Twin:
@@ -36,9 +35,17 @@ class LocalTwin:
         return self._twin
 
 
+def _twin_of(document: Mapping[str, Any]) -> Twin:
+    """What ``change`` wrote, or somebody has edited; raises ValueError."""
+    return Twin(_versioned(document.get("desired")), _versioned(document.get("reported")))
+
+
 def _versioned(document: Any) -> dict[str, Any]:
     known = dict(document) if isinstance(document, Mapping) else {}
-    return {**known, "$version": int(known.get("$version", 0))}
+    version = known.get("$version", 0)
+    if not isinstance(version, int):
+        raise ValueError(f"its $version should be a whole number, found {version!r}")
+    return {**known, "$version": version}
 
 
 def _changed(document: Mapping[str, Any], patch: Mapping[str, Any] | None, what: str) -> Mapping[str, Any]:

@@ -35,13 +35,17 @@ class Memory:
     def write(self) -> None:
         self._kept.write(self._read())
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether there was no room for what was written last."""
+        return self._kept.is_behind
+
     def _read(self) -> dict[str, Any]:
         if self._document is None:
-            found = self._kept.read() or {}
-            known = isinstance(found.get("id"), str) and isinstance(found.get("sessions"), dict)
-            self._document = found if known else {"id": secrets.token_hex(5), "sessions": {}}
-            if not known:
-                self._kept.write(self._document)
+            self._document = self._kept.read_as(_whole)
+        if self._document is None:
+            self._document = {"id": secrets.token_hex(5), "sessions": {}}
+            self._kept.write(self._document)
         return self._document
 
 
@@ -76,7 +80,7 @@ class Remembered:
         """Keeps filters before the broker is asked for them."""
         known: Mapping[str, Any] = self._document.get("filters", {})
         now = {**known, **{name: list(self.functions.get(name, ())) for name in names}}
-        if now != known:
+        if now != known or self._memory.is_behind:
             self._document["filters"] = now
             self._memory.write()
 
@@ -84,3 +88,14 @@ class Remembered:
         """Forgets a filter when the broker has."""
         if self._document.get("filters", {}).pop(name, None) is not None:
             self._memory.write()
+
+
+def _whole(document: dict[str, Any]) -> dict[str, Any]:
+    """The document of the file; raises ValueError or KeyError where it is none."""
+    if not isinstance(document["id"], str):
+        raise ValueError("its id should be a text")
+    for name, session in document["sessions"].items():
+        for wanted, functions in session.get("filters", {}).items():
+            if not isinstance(functions, list):
+                raise ValueError(f"of '{name}' the functions of '{wanted}' should be a list")
+    return document

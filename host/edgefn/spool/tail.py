@@ -107,11 +107,14 @@ class Tail(Generic[R]):
             return  # what is near has been forgotten meanwhile: it is in the file, before these rows
         if len(rows) >= PAGE:
             self._behind = True
-        for row in rows:
-            if row.id not in self._out:
-                self._near.append(row)
-                self._bytes += row.size
-            self._reached = max(self._reached, row.id)
+        given_back = {row.id for row in self._near}  # while the page was read
+        fresh = [row for row in rows if row.id not in self._out and row.id not in given_back]
+        self._near.extend(fresh)
+        if given_back:
+            self._near = deque(sorted(self._near, key=lambda row: row.id))
+        self._bytes += sum(row.size for row in fresh)
+        if rows:
+            self._reached = max(self._reached, rows[-1].id)
 
     def back(self, rows: Iterable[R]) -> None:
         """Takes rows back that were handed out; they come next, in their order."""
