@@ -241,3 +241,17 @@ def test_a_file_is_decoded_by_a_quarter_of_the_processors(
     assert isinstance(capture, OpenedVideo)
     assert capture._get(cv2.CAP_PROP_N_THREADS) == threads
     capture.close()
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("x" * 300 + ".mp4", "can not be looked for: File name too long"),
+        ("x/" * 3000 + "clip.mp4", "can not be looked for: File name too long"),
+        ("zero\0byte.mp4", "there is no such file or folder"),
+    ],
+    ids=["a long name", "a long path", "a zero byte"],
+)
+def test_what_no_file_can_be_called_is_an_error_of_the_source(source: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=said):
+        recognise(source, tmp_path)

@@ -107,3 +107,19 @@ async def test_a_part_that_can_not_tell_how_it_is_leaves_the_status_of_all_other
     assert status["f"]["outputs"] == {"out": {"fault": "its status can not be told: LookupError: who knows"}}
     assert status["f"]["trigger"]["ticks"] >= 0
     assert status["g"]["trigger"]["input"] == "in"
+
+
+async def test_an_output_that_never_closes_does_not_hold_up_the_end_of_the_host(
+    app_of: AppIn, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("edgefn.host.CLOSING", 0.05)
+    broken = PLUGIN.replace(
+        '        return {"kept": self.kept}\n    async def close(self): ...',
+        '        return {"kept": self.kept}\n    async def close(self): await asyncio.Event().wait()',
+    )
+    code = f"{HEAD}{TICKS.format(', endless=True')}{KEEP}async def f(tick, out): ...\n"
+    host = Host(app_of({"functions/ticks.py": broken, "functions/f.py": code}))
+    await host.start()
+    async with asyncio.timeout(20):
+        await host.stop()
+    assert "KeepOutput.close" in caplog.text

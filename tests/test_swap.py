@@ -8,7 +8,7 @@ from typing import Any
 
 from edgefn.contracts import EdgeMessage, Event
 from edgefn.host import Host, Running
-from edgefn.loader import App
+from edgefn.loader import App, load_app
 from tests.conftest import AppIn
 from tests.steered import HEAD, QUICK, Steered, steered, until
 from tests.ticks import PLUGIN
@@ -211,6 +211,46 @@ async def test_where_a_listener_can_not_be_made_everything_goes_on_as_before(app
         assert site.function("put")["outputs"] == {"out": {"number": 0}}
         await until(lambda: shelf.KEPT == [(0, 0), (0, 0)])  # a listener anew, on what was there
         assert site.function("fussy")["state"] == "running"
+
+
+ASLEEP = """
+@app.edge_hub_trigger("m", "first")
+def asleep(m): ...
+"""
+
+
+async def test_a_refused_patch_has_no_messages_kept_for_a_function_that_stays_disabled(app_of: AppIn) -> None:
+    root = app_with(app_of, ASLEEP + FUSSY).root
+    app = load_app(root, environment={"AzureWebJobs.asleep.Disabled": "true"})
+    async with steered(app) as site:
+        assert site.function("asleep")["state"] == "disabled"
+        answer = await site.desire({"functions": {"asleep": {"disabled": False}, "fussy": {"number": 13}}})
+        assert answer["status"] == "refused"
+        assert (site.function("asleep")["state"], app.services.spool.inbox.heard()) == ("disabled", [])
+        assert (await site.desire({"functions": {"fussy": None}}))["status"] == "applied"
+        assert app.services.spool.inbox.heard() == ["first"]
+
+
+HELD = """
+BEGUN, GO = [], asyncio.Event()
+@app.generic_trigger(arg_name="tick", type="fussyTrigger", endless=True, count=2)
+async def held(tick):
+    BEGUN.append(tick)
+    await GO.wait()
+"""
+
+
+async def test_a_swap_that_is_given_up_while_listeners_end_leaves_them_listening(app_of: AppIn) -> None:
+    async with steered(app_with(app_of, HELD)) as site:
+        await until(lambda: site.module().BEGUN == [0])
+        swap = asyncio.create_task(site.host.operation.overlay.accept({"functions": {"held": {"number": 5}}}))
+        ending = running(site.host, "held").task
+        await until(lambda: ending is not None and ending.cancelling() > 0)
+        swap.cancel()
+        await asyncio.wait({swap})
+        site.module().GO.set()
+        await until(lambda: site.module().BEGUN[1:] == [0, 1])  # by a listener anew
+        assert site.function("held")["state"] == "running"
 
 
 async def test_a_plugin_that_fails_to_open_refuses_the_patch(app_of: AppIn) -> None:

@@ -155,10 +155,12 @@ def without_credentials(url: str) -> str:
 def _on_disk(value: str, root: Path) -> Address:
     places = list(dict.fromkeys((root / value, Path.cwd() / value)))
     for path in places:
-        if path.is_dir():
-            return Address(SourceKind.FOLDER, str(path), redact(value))
-        if path.exists():
-            return Address(SourceKind.FILE, str(path), redact(value))
+        try:
+            kind = SourceKind.FOLDER if path.is_dir() else SourceKind.FILE if path.exists() else None
+        except OSError as error:  # no name of a file, or the way there is barred
+            raise SourceError(f"{redact(value)}: can not be looked for: {error.strerror or error}") from None
+        if kind is not None:
+            return Address(kind, str(path), redact(value))
     beside = [each for path in places for each in _clips_in(path.parent)]
     there = f"there are {listing(sorted(set(beside)))}" if beside else "there are no clips beside it"
     looked = " and ".join(str(path) for path in places)
@@ -166,9 +168,10 @@ def _on_disk(value: str, root: Path) -> Address:
 
 
 def _clips_in(folder: Path) -> list[str]:
-    if not folder.is_dir():
+    try:
+        return [path.name for path in folder.iterdir() if path.suffix.lower() in CLIPS]
+    except (OSError, ValueError):
         return []
-    return [path.name for path in folder.iterdir() if path.suffix.lower() in CLIPS]
 
 
 # --- opening them ------------------------------------------------------------------------------------------------

@@ -34,6 +34,8 @@ log = logging.getLogger("edgefn.host")
 GRACE = 5.0
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Seconds until a listener that broke is started again."""
+CLOSING = 10.0
+"""Seconds that one part gets to close: a plugin's that never does keeps no other open."""
 
 
 @dataclass(slots=True)
@@ -123,9 +125,10 @@ class Host:
     def _subscribe(self) -> None:
         """Has messages kept for every function that may run some day, before the hub delivers the first."""
         for running in self.running:
-            self._subscribe_one(running)
+            self.subscribe(running)
 
-    def _subscribe_one(self, running: Running) -> None:
+    def subscribe(self, running: Running) -> None:
+        """Has messages kept for a function, unless it is disabled."""
         trigger = running.function.trigger
         if trigger is None or running.state == "disabled":
             return
@@ -296,7 +299,7 @@ class Host:
         if function.errors or function.disabled:
             running.state = "error" if function.errors else "disabled"
             return
-        self._subscribe_one(running)
+        self.subscribe(running)
         await self._guarded(running, self._open)
         if running.state != "error":
             await self._guarded(running, self._make_listener)
@@ -309,15 +312,15 @@ class Host:
         await self.end([running])
         self.running.remove(running)
         self.app.functions.remove(running.function)
-        if (trigger := running.function.trigger) is not None:
-            kind = self.app.kinds.triggers[trigger.type.lower()]
-            for leave, given in (("unsubscribe", trigger), ("release", name)):
-                if (call := getattr(kind, leave, None)) is not None:
-                    call(given)
         for output in running.outputs.values():
             await self._quietly(output.close())
         for opened in running.inputs.values():
             await self._quietly(opened.close())
+        if (trigger := running.function.trigger) is not None:  # last: it may be added again at once
+            kind = self.app.kinds.triggers[trigger.type.lower()]
+            for leave, given in (("unsubscribe", trigger), ("release", name)):
+                if (call := getattr(kind, leave, None)) is not None:
+                    call(given)
 
     def begin(self, running: Running) -> None:
         """Listens for a function, unless the host does not listen at all at present."""
@@ -401,7 +404,10 @@ class Host:
 
     async def _quietly(self, closing: Coroutine[Any, Any, None] | Awaitable[None]) -> None:
         try:
-            await closing
+            async with asyncio.timeout(CLOSING):
+                await closing
+        except TimeoutError:
+            log.warning("Closing takes more than %g s, and is not waited for: %r", CLOSING, closing)
         except Exception as error:
             log.warning("Closing failed: %s: %s", type(error).__name__, error)
 

@@ -5,6 +5,7 @@ Whoever spoke last counts: a desired property that changes replaces what a metho
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,8 @@ class Overlay:
         self._levels = Levels()
         self._desired: Mapping[str, Any] = {}
         self._set: Mapping[str, Any] = {}
+        self.turn = asyncio.Lock()
+        """Held by who changes what the functions are: nobody reckons with what another is about to replace."""
 
     @property
     def in_force(self) -> dict[str, Any]:
@@ -44,16 +47,18 @@ class Overlay:
 
     async def accept(self, desired: Mapping[str, Any]) -> Sequence[str]:
         """Puts whole desired properties in force, or raises EdgefnError; gives what in them may be a slip."""
-        rest = untouched(self._set, changes(self._desired, desired))
-        laid = await self._lay(merged(desired, rest))
-        self._desired, self._set = desired, rest
+        async with self.turn:
+            rest = untouched(self._set, changes(self._desired, desired))
+            laid = await self._lay(merged(desired, rest))
+            self._desired, self._set = desired, rest
         return laid.warnings
 
     async def set(self, patch: Mapping[str, Any]) -> None:
         """Changes what a direct method asks for, until a desired property says otherwise, or the host ends."""
-        more = merged(self._set, patch)
-        await self._lay(merged(self._desired, more))
-        self._set = more
+        async with self.turn:
+            more = merged(self._set, patch)
+            await self._lay(merged(self._desired, more))
+            self._set = more
 
     async def _lay(self, whole: Mapping[str, Any]) -> Overlaid:
         laid = overlaid(self._app, whole)

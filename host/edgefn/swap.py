@@ -155,26 +155,37 @@ class Swaps:
         """Stops what is to be stopped, and makes new listeners; where one can not be made, the old ones go on."""
         stopping = [plan.running for plan in plans if plan.stops]
         listening = [running for running in stopping if running.task is not None and not running.task.done()]
-        await self._host.end(stopping)
-        for running in listening:
-            running.listener = None  # one whose task never began has not given back what it is to listen to
-        for plan in plans:
-            self._unsubscribe_former(plan)
         try:
+            await self._host.end(stopping)
+            for running in listening:
+                running.listener = None  # one whose task never began has not given back what it is to listen to
+            for plan in plans:
+                self._unsubscribe_former(plan)
             for plan in plans:
                 if plan.listens:
                     assert plan.function.trigger is not None
                     plan.listener = self._made(plan.function, plan.function.trigger)
-        except EdgefnError:
-            for running in listening:
-                running.listener = self._host.listener(running.function)
-                self._host.begin(running)
+        except BaseException:
+            self._go_on_as_before(plans, listening)
             raise
+
+    def _go_on_as_before(self, plans: Sequence[Plan], listening: Sequence[Running]) -> None:
+        """Listens as before to what was listened to, and has messages kept for the same functions."""
+        for plan in plans:
+            if plan.listener is not None and (plan.running.state == "disabled" or _is_of_another_type(plan)):
+                self._unsubscribe(plan.function)
+            self._host.subscribe(plan.running)
+        for running in listening:
+            try:
+                running.listener = self._host.listener(running.function)
+            except Exception as error:  # a plugin's own fault: it could listen before
+                running.fail(str(error) if isinstance(error, EdgefnError) else f"{type(error).__name__}: {error}")
+            else:
+                self._host.begin(running)
 
     def _unsubscribe_former(self, plan: Plan) -> None:
         """Messages of a trigger that is of another type now are not for the function any more."""
-        former, new = plan.running.function.trigger, plan.function.trigger
-        if former is not None and new is not None and former.type.lower() != new.type.lower():
+        if _is_of_another_type(plan):
             self._unsubscribe(plan.running.function)
 
     def _made(self, function: Function, trigger: Binding) -> Listener:
@@ -228,6 +239,12 @@ class Swaps:
                 await opened.close()
             except Exception as error:
                 log.warning("Closing failed: %s: %s", type(error).__name__, error)
+
+
+def _is_of_another_type(plan: Plan) -> bool:
+    """Whether the trigger is to be one of another type."""
+    former, new = plan.running.function.trigger, plan.function.trigger
+    return former is not None and new is not None and former.type.lower() != new.type.lower()
 
 
 def _concerns(running: Running, function: Function) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -310,3 +311,91 @@ async def test_log_levels_that_are_saved_act_at_once_also_on_functions_that_come
             await site.save(**{"host.json": levels("loud")})
             assert logging.getLogger("Function.late").level > logging.CRITICAL
             assert "logging.logLevel.Function.late should be one of" in site.reloader.errors[0]
+
+
+PARTS = """
+import asyncio
+import edgefn
+from edgefn.function import Options
+
+GO, OPENING, CLOSING = asyncio.Event(), [], []
+
+class Part(Options):
+    number: int = 0
+
+class Output:
+    def __init__(self, number): self.number = number
+    def encode(self, value): return value
+    async def send(self, encoded, event): ...
+    def status(self): return {"number": self.number}
+    async def close(self):
+        CLOSING.append(self.number)
+        if self.number == 2: await GO.wait()
+
+class Kind:
+    type, options = "part", Part
+    def check(self, binding): ...
+    async def open(self, binding):
+        OPENING.append(binding.options.number)
+        if binding.options.number == 1: await GO.wait()
+        if binding.options.number == 3: raise OSError("it does not work")
+        return Output(binding.options.number)
+    async def close(self): ...
+
+@edgefn.hookimpl
+def edgefn_outputs(services): return [Kind()]
+"""
+"""Outputs of which number 1 is slow to open, 2 slow to close, and 3 broken."""
+MENDED = """
+import edgefn
+app = edgefn.FunctionApp()
+CAME = []
+
+@app.edge_hub_trigger("m", "in")
+@app.generic_output_binding("a", type="part", number={number})
+@app.generic_output_binding("b", type="part", number=2)
+def mended(m: str, a, b):
+    CAME.append(m)
+"""
+
+
+async def test_a_message_that_comes_while_a_function_is_mended_is_not_lost(folder: Folder) -> None:
+    files = {"functions/parts.py": PARTS, "functions/mended.py": MENDED.format(number=3)}
+    async with running(folder, files) as site:
+        parts = site.host.app.manager.get_plugin("functions.parts")
+        saving = asyncio.create_task(site.save(functions__mended=MENDED.format(number=0)))
+        await until(lambda: parts.CLOSING == [2])
+        await site.host.app.services.spool.inbox.on_input(EdgeMessage(b"1", input_name="in"))
+        parts.GO.set()
+        await saving
+        await until(lambda: site.host.app.manager.get_plugin("functions.mended").CAME == ["1"])
+
+
+OPTIONED = """
+import edgefn
+app = edgefn.FunctionApp()
+CODE = {code}
+
+@app.edge_hub_trigger("m", "in")
+@app.generic_output_binding("out", type="part")
+def optioned(m: str, out): ...
+"""
+
+
+async def test_what_is_saved_while_desired_properties_are_put_in_force_keeps_them(folder: Folder) -> None:
+    files = {"functions/parts.py": PARTS, "functions/optioned.py": OPTIONED.format(code=1)}
+    async with running(folder, files) as site:
+        parts = site.host.app.manager.get_plugin("functions.parts")
+        desired = {"functions": {"optioned": {"out": {"number": 1}}}}
+        accepting = asyncio.create_task(site.host.operation.overlay.accept(desired))
+        await until(lambda: parts.OPENING == [0, 1])
+        saving = asyncio.create_task(site.save(functions__optioned=OPTIONED.format(code=2)))
+        await asyncio.wait({saving}, timeout=0.3)  # the longer, the surer it would have overtaken
+        parts.GO.set()
+        await accepting
+        await saving
+        status = site.host.status()["functions"]["optioned"]
+        assert (status["outputs"], site.host.app.manager.get_plugin("functions.optioned").CODE) == (
+            {"out": {"number": 1}},
+            2,
+        )

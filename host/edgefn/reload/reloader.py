@@ -50,7 +50,6 @@ class Reloader:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._turn = asyncio.Lock()
         self._broken: dict[str, str] = {}
         """Modules whose last save can not be loaded, with the reason."""
         self._refused: dict[str, str] = {}
@@ -70,7 +69,7 @@ class Reloader:
 
     async def reload(self, saved: Collection[Path]) -> None:
         """Takes in what was saved; whatever is wrong is said, and what ran goes on."""
-        async with self._turn:
+        async with self._host.operation.overlay.turn:
             began = time.perf_counter()
             try:
                 changed = await self._taken_in({path.resolve() for path in saved})
