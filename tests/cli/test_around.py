@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edgefn.cli.around import told
+from edgefn.cli.around import told, untaken
 from tests.cli.command import app_in, edgefn, started
 
 ECHO = """
@@ -34,6 +34,14 @@ def test_a_command_that_ctrl_c_has_ended_has_not_succeeded() -> None:
         raise KeyboardInterrupt
 
     assert told(run) == 130
+
+
+def test_messages_that_nothing_takes_are_lines_of_the_status() -> None:
+    assert list(untaken({"outbox": {"messages": 2}, "inbox": {"messages": 0}})) == []
+    assert list(untaken({"outbox": {"unserved": {"mqtt://away": 2}}, "inbox": {"unheard": {"ni": 1}}})) == [
+        "2 messages for mqtt://away, to which no function sends",
+        "1 message for input 'ni' dropped: no function listens to it",
+    ]
 
 
 def test_a_host_is_sent_to_asked_and_steered_from_another_terminal(tmp_path: Path) -> None:

@@ -214,6 +214,7 @@ async def test_a_disabled_function_gets_no_messages(app_of: AppIn, caplog: pytes
     await host.start()
     await give(host, "x")
     assert host.app.services.spool.inbox.totals()[0] == 0
+    assert host.status()["spool"]["inbox"]["unheard"] == {"in": 1}
     await host.stop()
     assert "Messages for input 'in' are dropped: no function listens to it" in caplog.text
 

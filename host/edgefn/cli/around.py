@@ -171,12 +171,22 @@ def status(root: Path | None, state: Path | None, *, as_json: bool) -> int:
         typer.echo(f"host {answer['state']}, {answer['uptime']:.0f} s; hub {hub['name']} {hub['state']}{page}")
         waits = f"{spool['inbox']['messages']} in, {spool['outbox']['messages']} out"
         typer.echo(f"spool {spool['state']}: {waits}, {counted(spool['dead_letters']['messages'], 'dead letter')}")
+        for line in untaken(spool):
+            typer.echo(f"    {line}")
         for name, figures in answer["functions"].items():
             _show_function(name, figures)
         for error in answer["errors"]:
             typer.echo(f"error: {error}")
 
     return told(run)
+
+
+def untaken(spool: Mapping[str, Any]) -> Iterator[str]:
+    """A text for all messages that nothing takes, of what a status says of the spool."""
+    for broker, waiting in spool["outbox"].get("unserved", {}).items():
+        yield f"{counted(waiting, 'message')} for {broker}, to which no function sends"
+    for name, dropped in spool["inbox"].get("unheard", {}).items():
+        yield f"{counted(dropped, 'message')} for input '{name}' dropped: no function listens to it"
 
 
 def _show_function(name: str, figures: Mapping[str, Any]) -> None:

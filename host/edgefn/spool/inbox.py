@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -68,7 +68,7 @@ class Inbox:
         self.options = options
         self._unacknowledged = unacknowledged
         self._subscriptions: dict[str, Subscription] = {}
-        self._unheard: set[str] = set()
+        self._unheard: Counter[str] = Counter()
         self._epoch = ""
         self._connection = 0
         self._messages = self._bytes = 0
@@ -292,8 +292,8 @@ class Inbox:
 
     def _unheard_of(self, name: str) -> None:
         self._dropped.labels(name).inc()
-        if name not in self._unheard:
-            self._unheard.add(name)
+        self._unheard[name] += 1
+        if self._unheard[name] == 1:
             heard = ", ".join(self.heard()) or "none"
             log.warning("Messages for input '%s' are dropped: no function listens to it; inputs heard: %s", name, heard)
 
@@ -360,7 +360,13 @@ class Inbox:
 
     def status(self) -> Mapping[str, Any]:
         waiting = {one.function: one.depth for one in self._subscriptions.values()}
-        return {"messages": self._messages, "bytes": self._bytes, "functions": waiting}
+        dropped = {name: times for name, times in self._unheard.items() if not self.listening(name)}
+        return {
+            "messages": self._messages,
+            "bytes": self._bytes,
+            "functions": waiting,
+            **({"unheard": dropped} if dropped else {}),
+        }
 
 
 def _forget(file: sqlite3.Connection, by: Delivered) -> None:

@@ -8,9 +8,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from edgefn.contracts import EdgeMessage
+from edgefn.contracts import EdgeMessage, Outgoing
+from edgefn.errors import NotConnected
 from edgefn.logs import invocations_in_log_lines
 from tests.cli.command import COUNT, ENDLESS, app_in, started
+from tests.spool.ports import spool_in
+from tests.spool.test_lanes import ScriptedBroker
 from tests.web.conftest import Serve, Site, until
 from tests.web.page.conftest import Browser
 
@@ -92,6 +95,24 @@ async def test_a_dead_letter_is_discarded_by_two_clicks(serve: Serve, browser: B
         await (await tab.sees("#store button", "Sure?")).click()
         await tab.misses("#store li")
     assert await site.host.app.services.spool.dead_letters() == []
+
+
+async def test_messages_that_nothing_takes_are_shown_until_something_does(
+    serve: Serve, browser: Browser, tmp_path: Path
+) -> None:
+    broker = ScriptedBroker()
+    broker.answer = lambda message: NotConnected("away")
+    async with spool_in(tmp_path / ".edgefn") as before:
+        before.serve("mqtt://away", broker)
+        await before.outbox.put([Outgoing(EdgeMessage(b"hot", topic="alarms"), destination="mqtt://away")])
+    site = await serve(WORKS)
+    async with browser.at(site) as tab:
+        await site.host.operation.sink.on_input(EdgeMessage(b"lost", input_name="ni"))
+        await tab.sees("#store .unserved li", "1 message for mqtt://away, to which no function sends.")
+        await tab.sees("#store .unserved li", "1 message for input ni dropped: no function listens to it.")
+        site.host.app.services.spool.serve("mqtt://away", ScriptedBroker())
+        await tab.misses("#store .unserved li", "mqtt://away")
+        assert tab.complaints == []
 
 
 async def test_the_cable_is_pulled_and_plugged(serve: Serve, browser: Browser) -> None:

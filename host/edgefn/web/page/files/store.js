@@ -6,6 +6,8 @@ import { access } from "./host.js";
 
 const SURE = 4000;
 
+const messages = (number) => `${count(number)} ${number === 1 ? "message" : "messages"}`;
+
 export function showStore(store) {
   const figures = [
     ["Inbox", count(store.inbox.messages)],
@@ -15,6 +17,11 @@ export function showStore(store) {
     ["Oldest", `${Math.max(store.inbox.oldest_seconds, store.outbox.oldest_seconds).toFixed(0)} s`],
     ["State", store.fault ? `${store.state}: ${store.fault}` : store.state],
   ];
+  const unserved = [
+    ...Object.entries(store.outbox.unserved ?? {}).map(([broker, waiting]) => `${messages(waiting)} for ${broker}, to which no function sends.`),
+    ...Object.entries(store.inbox.unheard ?? {}).map(([input, dropped]) => `${messages(dropped)} for input ${input} dropped: no function listens to it.`),
+  ];
+  keep(find("#store .unserved"), unserved, (text) => text, (text) => el("li", { textContent: text }));
   keep(find("#store .figures"), figures, ([name]) => name, ([name]) => el("div", {}, el("dt", { textContent: name }), el("dd")), (item, [, value]) => say(item.lastChild, value));
 }
 
