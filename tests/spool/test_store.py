@@ -30,6 +30,27 @@ async def test_pieces_that_come_together_share_a_transaction(tmp_path: Path) -> 
     await store.close()
 
 
+async def test_a_piece_that_may_wait_goes_along_with_the_next_one_and_before_it(tmp_path: Path) -> None:
+    store = Store(tmp_path, power=False)
+    await store.open()
+    order: list[str] = []
+    patient = store.run(lambda connection: order.append("patient"), may_wait=True)
+    before = store.commits
+    await store.run(lambda connection: order.append("next"))
+    assert (order, store.commits - before, patient.done()) == (["patient", "next"], 1, True)
+    await store.close()
+
+
+async def test_a_piece_that_may_wait_is_done_also_where_no_other_comes_and_at_the_end(tmp_path: Path) -> None:
+    store = Store(tmp_path, power=False)
+    await store.open()
+    assert await store.run(lambda connection: "alone", may_wait=True) == "alone"
+    assert await store.run(lambda connection: "again", may_wait=True) == "again"
+    last = store.run(lambda connection: "last", may_wait=True)
+    await store.close()
+    assert await last == "last"
+
+
 async def test_a_piece_that_fails_does_not_take_the_others_with_it(tmp_path: Path) -> None:
     store = Store(tmp_path, power=False)
     await store.open()

@@ -185,6 +185,11 @@ class Outbox:
         messages, bytes_ = self.totals.of(destination)
         return messages < self._bounds.max_messages and bytes_ + size <= self._bounds.max_bytes
 
+    def _has_room(self, destination: str) -> bool:
+        """Whether less waits for it than half of what may."""
+        messages, bytes_ = self.totals.of(destination)
+        return 2 * messages < self._bounds.max_messages and 2 * bytes_ < self._bounds.max_bytes
+
     def _must_wait(self, outgoing: Outgoing, head: bytes) -> bool:
         policy = outgoing.when_full or self._bounds.when_full
         size = len(head) + len(outgoing.message.body) + ABOUT
@@ -328,14 +333,18 @@ class Outbox:
         self._room.set()
 
     def remove(self, rows: Sequence[Waiting]) -> None:
-        """Deletes messages that the hub has, or that are worth nothing any more; later, where that can not be now."""
+        """Deletes messages that the hub has, or that are worth nothing any more; later, where that can not be now.
+
+        It may wait for the next message to be stored, unless those that are there already stand in its way.
+        """
 
         def work(connection: sqlite3.Connection) -> None:
             for row in rows:
                 if connection.execute("DELETE FROM outbox WHERE id = ?", (row.id,)).rowcount:
                     self.totals.add(row.output, row.destination, -row.size, -1)
 
-        self._store.run(work).add_done_callback(partial(self._removed, rows))
+        has_room = all(self._has_room(destination) for destination in {row.destination for row in rows})
+        self._store.run(work, may_wait=has_room).add_done_callback(partial(self._removed, rows))
 
     def _removed(self, rows: Sequence[Waiting], removal: asyncio.Future[None]) -> None:
         if not removal.cancelled() and removal.exception() is not None:

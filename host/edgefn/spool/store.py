@@ -1,7 +1,8 @@
 """The one writer of the spool: a thread that puts what came together into one transaction.
 
 ``run`` and ``submit`` hand it a piece of work, a function of the connection; each piece is told its result after the
-commit. When a transaction fails its pieces are run again one by one, so that a bad one fails alone.
+commit. When a transaction fails its pieces are run again one by one, so that a bad one fails alone. A piece that may
+wait goes along with the next one that does not, or for itself a little later.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import logging
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +35,8 @@ NOT_THE_FILE = (sqlite3.ProgrammingError, sqlite3.InterfaceError)
 """Errors of what was to be stored, such as a value that no column takes; they say nothing of the file."""
 GROUP = 500
 """Pieces of work that one transaction takes at most."""
+LINGER = 0.02
+"""Seconds that a piece waits at most for another one to go along with."""
 
 
 @dataclass(slots=True)
@@ -58,6 +62,8 @@ class Store:
         self._folder = folder
         self._power = power
         self._queue: SimpleQueue[Piece[Any] | None] = SimpleQueue()
+        self._waiting: deque[Piece[Any]] = deque()
+        self._lingers = False
         self._connection: sqlite3.Connection | None = None
         self._thread: threading.Thread | None = None
         self._version = 0
@@ -91,7 +97,9 @@ class Store:
             self._queue.put(None)
             await asyncio.to_thread(thread.join, 5.0)
 
-    def run(self, work: Work[T], then: Callable[[T], None] | None = None) -> asyncio.Future[T]:
+    def run(
+        self, work: Work[T], then: Callable[[T], None] | None = None, *, may_wait: bool = False
+    ) -> asyncio.Future[T]:
         """Runs a piece of work in the next transaction; its result after the commit. Raises SpoolError.
 
         ``then`` gets the result, on the loop, also where who waits for it was cancelled meanwhile.
@@ -99,9 +107,20 @@ class Store:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         if self._thread is None:
             future.set_exception(SpoolError("the spool is closed: the host has stopped, or was not started"))
+        elif may_wait:
+            self._waiting.append(Piece(work, future, then))
+            if not self._lingers:
+                self._lingers = True
+                self._loop.call_later(LINGER, self._no_longer)
         else:
             self._queue.put(Piece(work, future, then))
         return future
+
+    def _no_longer(self) -> None:
+        """What still waits has waited long enough."""
+        self._lingers = False
+        if self._waiting:
+            self.submit(lambda connection: None)
 
     def submit(self, work: Work[Any]) -> None:
         """Runs a piece of work in the next transaction, whose result nobody waits for."""
@@ -145,18 +164,20 @@ class Store:
                 )
 
     def _taken(self, patience: float) -> tuple[list[Piece[Any]], bool]:
-        """What waits, after waiting for the first; and whether the end was asked for."""
+        """What is there, after waiting for the first, and before it what goes along; and whether the end was asked for."""
         pieces: list[Piece[Any]] = []
-        try:
+        ending = False
+        with contextlib.suppress(Empty):
             piece = self._queue.get(timeout=patience)
             while piece is not None:
                 pieces.append(piece)
                 if len(pieces) >= GROUP:
-                    return pieces, False
+                    break
                 piece = self._queue.get_nowait()
-        except Empty:
-            return pieces, False
-        return pieces, True
+            ending = piece is None
+        if pieces or ending:
+            pieces[:0] = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        return pieces, ending
 
     def _group(self, pieces: list[Piece[Any]]) -> None:
         """Runs pieces in one transaction; each on its own when that fails."""
