@@ -121,5 +121,5 @@ def f(tick, a: edgefn.Out[str], b: edgefn.Out[str]):
 @pytest.mark.parametrize("declared", ['{"inputs": ["a"]}', '{"maxEventBatchSize": 0}', '{"outputs": 3}'])
 def test_a_wrong_mapping_is_refused_with_its_place(app_of: AppIn, declared: str) -> None:
     document = f'{{"version": "2.0", "extensions": {{"eventHubs": {declared}}}}}'
-    with pytest.raises(SettingError, match=r"host.json: extensions.eventHubs"):
+    with pytest.raises(SettingError, match=r"host.json:1: extensions.eventHubs"):
         app_of({"host.json": document, "functions/nothing.py": ""})
