@@ -95,6 +95,8 @@ def test_a_message_fits_or_not_to_the_byte(properties: dict[str, Any]) -> None:
     empty = EdgeMessage(b"", properties, "id", output_name="out")
     topic = topics.outgoing(MODULE, empty)
     room = topics.LARGEST - max(4 + len(topic), topics.size_at_hub(MODULE, empty))
-    assert topics.outgoing(MODULE, EdgeMessage(b"x" * room, properties, "id", output_name="out")) == topic
+    fits = EdgeMessage(b"x" * room, properties, "id", output_name="out")
+    topics.check(MODULE, fits)
+    assert topics.outgoing(MODULE, fits) == topic
     with pytest.raises(TooLarge, match="262,145 bytes"):
-        topics.outgoing(MODULE, EdgeMessage(b"x" * (room + 1), properties, "id", output_name="out"))
+        topics.check(MODULE, EdgeMessage(b"x" * (room + 1), properties, "id", output_name="out"))

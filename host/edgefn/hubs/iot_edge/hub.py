@@ -91,7 +91,7 @@ class IotEdgeHub:
     # --- what functions do -----------------------------------------------------------------------------------------
 
     def check(self, message: EdgeMessage) -> None:
-        topics.outgoing(self._identity, message)
+        topics.check(self._identity, message)
 
     def publish(self, message: EdgeMessage) -> Awaitable[None]:
         """Not a coroutine: messages leave in the order of the calls, whatever awaits them."""

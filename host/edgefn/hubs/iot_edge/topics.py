@@ -5,8 +5,10 @@ They are the SDK's, letter by letter, and a test compares them; but a message is
 
 from __future__ import annotations
 
+import functools
+import re
 from datetime import UTC, datetime
-from urllib.parse import quote, unquote, urlencode
+from urllib.parse import quote, unquote
 
 from edgefn.contracts import EdgeMessage
 from edgefn.errors import TooLarge
@@ -23,26 +25,57 @@ _ADDED = sum(map(len, ("edgeMessageId", "edgeHubOriginInterface", "internal", "e
 """What edgeHub adds to each message before it measures: two ids and a time."""
 _MARGIN = 1024
 """More than edgeHub's sum can exceed the packet by: the names there are longer, but the values are not encoded."""
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch
+"""For texts that are in a topic what they are here."""
+_LONGEST_LETTER = 12
+"""Bytes of a letter in a topic at most: four of UTF-8, each as three."""
+_NAME = 64
+_SMALL = 32_768
+"""Bytes below which, letters at their longest, a message fits whatever else is in its topic."""
+
+
+def check(identity: Identity, message: EdgeMessage) -> None:
+    """Raises TooLarge for a message that edgeHub would drop, or hang up on."""
+    texts = (message.output_name, message.message_id, message.correlation_id, message.content_type)
+    letters = sum(map(len, texts)) + len(message.content_encoding)
+    for name, value in message.properties.items():
+        letters += len(name) + len(value)
+    if len(message.body) + _LONGEST_LETTER * letters > _SMALL:
+        outgoing(identity, message)
 
 
 def outgoing(identity: Identity, message: EdgeMessage) -> str:
     """The topic of a message that leaves; raises TooLarge for one that edgeHub would drop, or hang up on."""
+    created = message.created.astimezone(UTC).isoformat() if message.created else ""
+    created = created.replace(":", "%3A").replace("+", "%2B")
     system = (
-        ("$.on", message.output_name),
-        ("$.mid", message.message_id),
-        ("$.cid", message.correlation_id),
-        ("$.ct", message.content_type),
-        ("$.ce", message.content_encoding),
-        ("$.ctime", message.created.astimezone(UTC).isoformat() if message.created else ""),
+        ("%24.on=", message.output_name),
+        ("%24.mid=", message.message_id),
+        ("%24.cid=", message.correlation_id),
+        ("%24.ct=", message.content_type),
+        ("%24.ce=", message.content_encoding),
     )
-    pairs = [pair for pair in system if pair[1]]
-    pairs += sorted(message.properties.items())
-    topic = f"{identity.path}/messages/events/{urlencode(pairs, quote_via=quote)}"
-    length = len(topic) if topic.isascii() else len(topic.encode())
-    packet = 4 + length + len(message.body)
-    if packet > LARGEST - _MARGIN or length > LONGEST_TOPIC:
-        _measure(identity, message, packet, length)
+    pairs = [name + _quoted(value) for name, value in system if value]
+    if created:
+        pairs.append(f"%24.ctime={created}")
+    pairs += [f"{_quoted(name)}={_quoted(value)}" for name, value in sorted(message.properties.items())]
+    topic = f"{identity.path}/messages/events/{'&'.join(pairs)}"
+    packet = 4 + len(topic) + len(message.body)
+    if packet > LARGEST - _MARGIN or len(topic) > LONGEST_TOPIC:
+        _measure(identity, message, packet, len(topic))
     return topic
+
+
+def _quoted(text: str) -> str:
+    if _PLAIN(text):
+        return text
+    return _of_few(text) if len(text) <= _NAME else quote(text, safe="")
+
+
+@functools.lru_cache
+def _of_few(text: str) -> str:
+    """For types of content and the like, of which a host has few."""
+    return quote(text, safe="")
 
 
 def _measure(identity: Identity, message: EdgeMessage, packet: int, topic: int) -> None:
