@@ -164,7 +164,7 @@ class Store:
                 )
 
     def _taken(self, patience: float) -> tuple[list[Piece[Any]], bool]:
-        """What is there, after waiting for the first, and before it what goes along; and whether the end was asked for."""
+        """What is there, after waiting for the first, behind what goes along; and whether the end was asked for."""
         pieces: list[Piece[Any]] = []
         ending = False
         with contextlib.suppress(Empty):
