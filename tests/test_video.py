@@ -23,6 +23,7 @@ from edgefn.errors import SourceError
 from edgefn.pacing import BackOff
 from edgefn.subscription import Subscription, Wanted
 from edgefn.video import Playing, Source
+from tests.steered import until
 
 EVERY = Wanted(capacity=3, holds=True)
 TINY = "synthetic:?width=64&height=48&fps=100&frames="
@@ -142,6 +143,24 @@ async def test_a_function_that_keeps_every_frame_holds_the_reader_back() -> None
         assert source.read <= 10 + EVERY.capacity + 1
         await rest(subscription)
     assert subscription.dropped == {}
+
+
+async def test_the_reader_of_a_file_goes_on_when_half_of_what_waits_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened(TINY + "100") as source:
+        subscription = Subscription(source, Wanted(capacity=4, holds=True))
+        subscription.join()
+        await until(lambda: source.read == 5)  # four wait, and one has no room
+        woken: list[int] = []
+        monkeypatch.setattr(source.changed, "notify_all", lambda: woken.append(source.read))
+        await subscription.take()
+        assert woken == []
+        await subscription.take()
+        assert woken == [5]
+        monkeypatch.undo()
+        with source.changed:
+            source.changed.notify_all()
+        await until(lambda: source.read == 7)
+        assert [frame.id for frame in await rest(subscription)] == list(range(2, 100))
 
 
 async def test_the_newest_frame_replaces_an_older_one_and_the_sum_is_kept() -> None:
