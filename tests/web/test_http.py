@@ -174,7 +174,7 @@ async def test_the_prefix_and_headers_of_host_json_apply(serve: Serve) -> None:
 @pytest.mark.parametrize(
     ("options", "fault"),
     [
-        ({"routePrefx": "x"}, "host.json: extensions.http.routePrefx: unknown option; did you mean 'routePrefix'?"),
+        ({"routePrefx": "x"}, "host.json:1: extensions.http.routePrefx: unknown option; did you mean 'routePrefix'?"),
         ({"maxOutstandingRequests": "many"}, "maxOutstandingRequests: Input should be a valid integer"),
         ({"routePrefix": "{"}, "routePrefix: it has a { without a }, found '{'"),
         ({"customHeaders": {"a b": "x"}}, "'a b' is no name of a header"),

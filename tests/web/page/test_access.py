@@ -22,11 +22,11 @@ def configured(**page: object) -> HostConfig:
     return HostConfig({"version": "2.0", "extensions": {"page": page}})
 
 
-def test_an_unknown_option_is_said() -> None:
+def test_an_unknown_option_is_said(tmp_path: Path) -> None:
     with pytest.raises(
         SettingError, match=r"host\.json: extensions\.page\.enabeld: unknown option; .*known options: enabled"
     ):
-        has_page(Path(), configured(enabeld=True), ServerOptions())
+        has_page(tmp_path, configured(enabeld=True), ServerOptions())
 
 
 async def starts(site: Site, path: str = EVENTS, **headers: str) -> int:
