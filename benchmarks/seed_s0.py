@@ -9,12 +9,12 @@ to one stand-in edgeHub, which is a process of its own:
             disk, and counts when edgeHub has acknowledged it
     loop    read, resize, transpose to f32 NCHW, infer, sort, and publish by Microsoft's SDK, one after the other
 
-Host and loop take turns, after a round that warms both up and does not count. Both count in the same precision: what
-the device takes by itself (bf16 on a CPU that has it), unless one is named. What they find is compared, as it came to
-the hub: ``same`` is the share of frames on which both have the same classes, with scores and edges of boxes within
-0.001. Medians over the rounds; beside the frames a second stands this process's time of the processors a frame, which
-other work on the machine changes least. Other work slows the loop more than the host, so that a ratio counts on a
-quiet machine only. The last line is one JSON object.
+Each is a process of its own, as in life. They take turns, after a round that warms both up and does not count. Both
+count in the same precision: what the device takes by itself (bf16 on a CPU that has it), unless one is named. What they
+find is compared, as it came to the hub: ``same`` is the share of frames on which both have the same classes, with
+scores and edges of boxes within 0.001. Medians over the rounds; beside the frames a second stands the time of the
+processors that it took a frame, which other work on the machine changes least. Other work slows the loop more than the
+host, so that a ratio counts on a quiet machine only. The last line is one JSON object.
 
 The model is large and the clip small, so that inference is most of the work: two cores that the loop's own inference
 keeps busy leave little to gain, least at f32, and a small model much (`video_pipeline.py`).
@@ -29,9 +29,11 @@ import logging
 import os
 import resource
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,7 @@ import openvino
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "host"), str(ROOT)]
 
+from edgefn.cli import ASLEEP  # noqa: E402
 from edgefn.host import Host  # noqa: E402
 from edgefn.loader import load_app  # noqa: E402
 from tests.standin.hubs import HubProcess, running_hub  # noqa: E402
@@ -122,44 +125,86 @@ def same(one: Found, other: Found) -> bool:
     return len(one) == len(other) and bool(np.allclose(one, clipped, atol=0.001))
 
 
-def measure(asked: argparse.Namespace, folder: Path, hub: HubProcess) -> dict[str, Any]:
+class Contender:
+    """A process that runs the clip when it is asked, and tells what that took."""
+
+    def __init__(self, who: str, asked: argparse.Namespace, folder: Path, environment: dict[str, str]) -> None:
+        options = ["--data", asked.data, "--device", asked.device, "--precision", asked.precision]
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, "--run", who, "--folder", folder, *options],
+            env=os.environ | environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self) -> Spent:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        clock, processors = json.loads(self._process.stdout.readline())
+        return clock, processors
+
+    def end(self) -> None:
+        self._process.communicate()
+
+
+def contend(asked: argparse.Namespace) -> None:
+    """One of the two, in its process: a run for each line that comes."""
+    clip, path = asked.data / CLIP, asked.data / MODEL
+    if asked.run == "host":
+        names = {"INPUT": clip, "MODEL_XML_PATH": path, "DEVICE": asked.device, "PRECISION": asked.precision}
+        settings = {name: str(value) for name, value in names.items()}
+        run = lambda: asyncio.run(host(asked.folder, settings, dict(os.environ)))  # noqa: E731
+    else:
+        run = script(clip, path, asked)
+    for _ in sys.stdin:
+        print(json.dumps(run()), flush=True)
+
+
+def script(clip: Path, path: Path, asked: argparse.Namespace) -> Callable[[], Spent]:
+    """The loop, with its model and its connection."""
     from azure.iot.device import IoTHubModuleClient
 
-    clip, path = asked.data / CLIP, asked.data / MODEL
+    model = openvino.Core().compile_model(path, asked.device, {"INFERENCE_PRECISION_HINT": asked.precision})
+    client = IoTHubModuleClient.create_from_edge_environment()
+    client.connect()
+    return lambda: loop(clip, model, client)
+
+
+def measure(asked: argparse.Namespace, folder: Path, hub: HubProcess) -> dict[str, Any]:
     (folder / "functions").mkdir()
     (folder / "functions" / "detect.py").write_text(APP)
     (folder / "host.json").write_text('{"version": "2.0"}')
-    hint = {"INFERENCE_PRECISION_HINT": asked.precision} if asked.precision else {}
-    compiled = openvino.Core().compile_model(path, asked.device, hint)
-    precision = asked.precision or compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
-    settings = {"INPUT": str(clip), "MODEL_XML_PATH": str(path), "DEVICE": asked.device, "PRECISION": precision}
-    environment = hub.env("host")
-    os.environ.update(hub.env("loop"))
-    client = IoTHubModuleClient.create_from_edge_environment()
-    client.connect()
-    frames = round(cv2.VideoCapture(str(clip)).get(cv2.CAP_PROP_FRAME_COUNT))
+    frames = round(cv2.VideoCapture(str(asked.data / CLIP)).get(cv2.CAP_PROP_FRAME_COUNT))
+    ours = Contender("host", asked, folder, ASLEEP | hub.env("host"))
+    theirs = Contender("loop", asked, folder, hub.env("loop"))
     seen: dict[str, list[float]] = {name: [] for name in ("host", "loop", "host_cpu_ms", "loop_cpu_ms")}
     agreed: list[float] = []
     for number in range(asked.rounds + 1):
-        ours = asyncio.run(host(folder, settings, environment))
-        theirs = loop(clip, compiled, client)
+        one, other = ours.run(), theirs.run()
         pairs = zip(found_by(hub, "host", frames), found_by(hub, "loop", frames), strict=True)
-        agreed.append(sum(same(one, other) for one, other in pairs) / frames)
+        agreed.append(sum(same(*pair) for pair in pairs) / frames)
         if number:
-            row = (frames / ours[0], frames / theirs[0], 1000 * ours[1] / frames, 1000 * theirs[1] / frames)
+            row = (frames / one[0], frames / other[0], 1000 * one[1] / frames, 1000 * other[1] / frames)
             for name, figure in zip(seen, row, strict=True):
                 seen[name].append(figure)
             told = f"host {row[0]:6.1f}/s {row[2]:5.1f} ms   loop {row[1]:6.1f}/s {row[3]:5.1f} ms"
             print(f"round {number}: {told}   ratio {row[0] / row[1]:.2f}   load {os.getloadavg()[0]:.1f}", flush=True)
-    client.shutdown()
+    ours.end()
+    theirs.end()
     medians = {name: round(statistics.median(figures), 2) for name, figures in seen.items()}
     ratios = [a / b for a, b in zip(seen["host"], seen["loop"], strict=True)]
-    return {
-        "precision": precision,
-        **medians,
-        "ratio": round(statistics.median(ratios), 3),
-        "same": round(min(agreed), 4),
-    }
+    ratio, equal = round(statistics.median(ratios), 3), round(min(agreed), 4)
+    return {"precision": asked.precision, **medians, "ratio": ratio, "same": equal}
+
+
+def own_precision(device: str) -> str:
+    """What the device counts in where nobody asks."""
+    image = openvino.opset13.parameter([1], openvino.Type.f32)
+    compiled = openvino.Core().compile_model(openvino.Model([openvino.opset13.relu(image)], [image]), device)
+    return str(compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name())
 
 
 def main() -> None:
@@ -168,10 +213,16 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(__file__).parents[2] / "shared" / "data")
     parser.add_argument("--device", default="CPU")
     parser.add_argument("--precision", choices=["f32", "bf16", "f16"])
+    parser.add_argument("--run", choices=["host", "loop"], help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if not (asked.data / CLIP).is_file():
         raise SystemExit(f"{asked.data}: has no {CLIP}; name the folder of models and clips with --data")
     logging.disable(logging.WARNING)
+    if asked.run:
+        contend(asked)
+        return
+    asked.precision = asked.precision or own_precision(asked.device)
     with tempfile.TemporaryDirectory() as folder, running_hub(Path(folder) / "hub") as hub:
         print(json.dumps(measure(asked, Path(folder), hub)))
 
