@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from edgefn.contracts import HubState
+from edgefn.contracts import EdgeMessage, HubState
 from edgefn.host import Host
+from edgefn.mqtt.packets import incoming
 from edgefn.mqtt.remembered import Remembered
 from edgefn.mqtt.rivals import SUSPICIOUS
 from edgefn.spool import Inbox
@@ -478,3 +479,22 @@ async def test_subscriptions_that_the_host_breaks_on_are_told_and_asked_for_agai
         peer.publish("second", "1")
         await until(lambda: len(seen(host)) == 1)
     assert f"Following what is wanted of {broker.address} broke" in caplog.text
+
+
+async def test_a_message_that_can_not_be_handed_over_comes_again_on_a_new_connection(
+    tmp_path: Path, broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusals = ["2"]
+
+    def refused(topic: str, body: bytes, **given: Any) -> EdgeMessage:
+        if refusals and body.decode() == refusals[0]:
+            raise LookupError(f"nobody foresaw {refusals.pop()}")
+        return incoming(topic, body, **given)
+
+    async with host_at(tmp_path, broker, KEEP) as host:
+        monkeypatch.setattr("edgefn.mqtt.connection.incoming", refused)
+        with peer_of(broker) as peer:
+            await in_thread(peer.publish, "in/x", "1", "2", "3")
+        await until(lambda: len(seen(host)) == 3)
+        assert [message.text for message in seen(host)] == ["1", "2", "3"]
+        assert "what came can not be handed over (LookupError: nobody foresaw 2)" in standing(host)["lost"]

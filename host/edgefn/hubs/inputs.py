@@ -80,13 +80,20 @@ class Inputs:
 
     async def _taken(self, message: EdgeMessage, connection: Line) -> bool:
         """Whether the sink has it; else the connection has ended, or is asked to."""
-        error: Exception | None = None
+        error: BaseException | None = None
+        task = asyncio.current_task()
+        assert task is not None
         try:
             async with asyncio.timeout(PATIENCE):
                 for pause in _pauses():
                     try:
                         await self._sink.on_input(message)
                         return True
+                    except asyncio.CancelledError as raised:
+                        if task.cancelling():
+                            raise
+                        error = raised
+                        self._say_refused(message, "what the sink waited for was cancelled")
                     except Exception as raised:  # whatever it is: what was not taken is not acknowledged
                         error = raised
                         self._say_refused(message, raised)
@@ -104,7 +111,7 @@ class Inputs:
         self._left = connection.number
         connection.ask_to_leave(Fault(Cause.INPUTS, said))
 
-    def _say_refused(self, message: EdgeMessage, error: Exception) -> None:
+    def _say_refused(self, message: EdgeMessage, error: object) -> None:
         """The first, second, fourth, eighth, ... time."""
         self._refused += 1
         if self._refused.bit_count() == 1:

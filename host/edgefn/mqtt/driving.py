@@ -26,7 +26,7 @@ class Drive:
     """Reads and writes for a client that has sent its CONNECT, from ``begin`` to ``end``."""
 
     def __init__(self, client: Any, came: Callable[[], None], broke: Callable[[str], None]) -> None:
-        """``came`` is called after packets were read, ``broke`` with the words for an error of paho's own."""
+        """``came`` is called after packets were read, ``broke`` with the words for an error of it, or of paho's own."""
         self._client = client
         self._came = came
         self._broke = broke
@@ -67,7 +67,7 @@ class Drive:
                 break
         else:
             self._loop.call_soon(self.read)
-        self._came()
+        self._step(self._came, "what came can not be handed over")
 
     def _flush(self) -> None:
         """Writes what waits; the rest when there is room."""
@@ -89,12 +89,12 @@ class Drive:
             self._step(self._client.loop_misc)
             self._tick_timer = self._loop.call_later(TICK, self._tick)
 
-    def _step(self, step: Callable[[], Any]) -> None:
-        """One step of paho. An error of its own must not leave a connection that looks alive, and is not."""
+    def _step(self, step: Callable[[], Any], what: str = "paho failed") -> None:
+        """One step. An error of its own must not leave a connection that looks alive, and is not."""
         try:
             step()
         except Exception as error:
-            self._broke(f"paho failed ({type(error).__name__}: {error})")
+            self._broke(f"{what} ({type(error).__name__}: {error})")
 
     def _hang_up(self) -> None:
         """Says DISCONNECT where that can be written at once, and closes the socket."""
