@@ -213,6 +213,37 @@ async def test_the_loop_goes_on_while_connections_are_made(
     assert turns > 1, "one attempt takes a second, since the hub does not answer it"
 
 
+async def test_a_connection_that_comes_about_too_late_throws_out_no_other(
+    shared_hub: HubProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look-up of a name may take a minute, and the host has tried again long before."""
+    from edgefn.hubs.iot_edge import sdk
+
+    reached, dial = sdk._reached, sdk.dial
+    go, begun, ended = threading.Event(), list[int](), list[int]()
+
+    def slow(*given: Any) -> Any:
+        begun.append(len(begun))
+        if begun == [0]:
+            go.wait(30)
+        return reached(*given)
+
+    def dialled(*given: Any) -> Any:
+        try:
+            return dial(*given)
+        finally:
+            ended.append(len(ended))
+
+    monkeypatch.setattr(sdk, "_reached", slow)
+    monkeypatch.setattr(sdk, "dial", dialled)
+    async with edge_on(shared_hub, connect_timeout=1) as edge:
+        assert edge.hub.status()["generation"] == 1
+        go.set()
+        await until(lambda: len(ended) == 2)
+        await edge.hub.publish(message())
+        assert (edge.hub.status()["generation"], edge.hub.status()["reconnects"]) == (1, {})
+
+
 @pytest.mark.long
 async def test_many_connections_leave_no_thread_and_no_socket_behind(
     edge: Edge, monkeypatch: pytest.MonkeyPatch

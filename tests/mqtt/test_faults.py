@@ -7,6 +7,7 @@ import base64
 import hashlib
 import json
 import subprocess
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 
 from edgefn.contracts import EdgeMessage, HubState
 from edgefn.host import Host
+from edgefn.mqtt import dialling
 from edgefn.mqtt.packets import incoming
 from edgefn.mqtt.remembered import Remembered
 from edgefn.mqtt.rivals import SUSPICIOUS
@@ -498,3 +500,35 @@ async def test_a_message_that_can_not_be_handed_over_comes_again_on_a_new_connec
         await until(lambda: len(seen(host)) == 3)
         assert [message.text for message in seen(host)] == ["1", "2", "3"]
         assert "what came can not be handed over (LookupError: nobody foresaw 2)" in standing(host)["lost"]
+
+
+async def test_a_connection_that_comes_about_too_late_throws_out_no_other(
+    tmp_path: Path, broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look-up of a name may take a minute, and the host has tried again long before."""
+    reached, dial = dialling.reached, dialling.dial
+    go, begun, ended = threading.Event(), list[int](), list[int]()
+
+    def slow(*given: Any) -> Any:
+        begun.append(len(begun))
+        if begun == [0]:
+            go.wait(30)
+        return reached(*given)
+
+    def dialled(*given: Any, **named: Any) -> Any:
+        try:
+            return dial(*given, **named)
+        finally:
+            ended.append(len(ended))
+
+    monkeypatch.setattr(dialling, "reached", slow)
+    monkeypatch.setattr(dialling, "dial", dialled)
+    quick = QUICK.replace('"connectTimeout": 2', '"connectTimeout": 1')
+    async with host_at(tmp_path, broker, KEEP, config=quick) as host:
+        assert standing(host)["generation"] == 1
+        go.set()
+        await until(lambda: len(ended) == 2)
+        with peer_of(broker) as peer:
+            await in_thread(peer.publish, "in/x", "1")
+        await until(lambda: len(seen(host)) == 1)
+        assert (standing(host)["generation"], standing(host)["reconnects"]) == (1, {})

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from edgefn.mqtt.address import Address
+from edgefn.mqtt.attempts import check_wanted
 from edgefn.mqtt.faults import Cause, Fault
 from edgefn.mqtt.options import MqttOptions
 
@@ -36,8 +38,14 @@ class Dialled:
     token: bytes = b""
 
 
-def dial(address: Address, client_id: str, options: MqttOptions, *, clean_start: bool) -> Dialled:
-    """Blocks for the time that name, TCP and TLS take; raises Fault. Files are read anew each time."""
+def dial(
+    address: Address, client_id: str, options: MqttOptions, given_up: threading.Event, *, clean_start: bool
+) -> Dialled:
+    """Blocks for the time that name, TCP and TLS take; raises Fault. Files are read anew each time.
+
+    No CONNECT leaves once it was ``given_up``.
+    """
+    check_wanted(given_up)
     token = token_of(address)
     client = mqtt.Client(
         CallbackAPIVersion.VERSION2,
@@ -53,6 +61,7 @@ def dial(address: Address, client_id: str, options: MqttOptions, *, clean_start:
     client._create_socket = lambda: sock  # type: ignore[method-assign]  # paho's own way leaves it open when TLS fails
     keep_alive = address.keep_alive or options.keep_alive
     try:
+        check_wanted(given_up)
         client.connect(
             address.host,
             address.port,

@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import logging
 import random
+import threading
 import time
 from collections.abc import Awaitable, Mapping
 from functools import partial
@@ -365,10 +366,12 @@ def _counters(metrics: Metrics, name: str) -> tuple[Any, Any, Any, Any, Any]:
     )
 
 
-def _dial(address: Address, client_id: str, options: MqttOptions, *, clean_start: bool) -> Dialled:
+def _dial(
+    address: Address, client_id: str, options: MqttOptions, given_up: threading.Event, *, clean_start: bool
+) -> Dialled:
     from edgefn.mqtt.dialling import dial
 
-    return dial(address, client_id, options, clean_start=clean_start)
+    return dial(address, client_id, options, given_up, clean_start=clean_start)
 
 
 def _hang_up(dialled: asyncio.Future[Dialled]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+import threading
 import time
 from functools import partial
 from typing import Any, Protocol
@@ -80,7 +81,7 @@ class Keeper:
     # --- one attempt -----------------------------------------------------------------------------------------------
 
     async def _fetch(self) -> Credentials:
-        asked = partial(fetch_credentials, self._identity, self._options.token_lifetime)
+        asked = partial(_fetch, self._identity, self._options.token_lifetime)
         said = f"IOTEDGE_WORKLOADURI: the workload API did not answer within {FETCHING:.0f} s; it is asked again"
         return await attempt(self._threads, asked, FETCHING, Fault(Cause.WORKLOAD, said), _let_go, "iotedge")
 
@@ -170,10 +171,14 @@ class Keeper:
         return self._pause()
 
 
-def _dial(identity: Identity, credentials: Credentials, options: EdgeHubOptions) -> Client:
+def _fetch(identity: Identity, lifetime: float, given_up: threading.Event) -> Credentials:
+    return fetch_credentials(identity, lifetime)
+
+
+def _dial(identity: Identity, credentials: Credentials, options: EdgeHubOptions, given_up: threading.Event) -> Client:
     from edgefn.hubs.iot_edge.sdk import dial
 
-    return dial(identity, credentials, options)
+    return dial(identity, credentials, options, given_up)
 
 
 def _close(dialled: asyncio.Future[Client]) -> None:

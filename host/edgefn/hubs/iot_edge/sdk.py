@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
+import threading
 from typing import Any
 
 import paho.mqtt.client as mqtt
@@ -19,6 +20,7 @@ from azure.iot.device.common.mqtt_transport import MQTTTransport
 from edgefn.hubs.iot_edge.credentials import Credentials
 from edgefn.hubs.iot_edge.identity import Identity
 from edgefn.hubs.options import EdgeHubOptions
+from edgefn.mqtt.attempts import check_wanted
 from edgefn.mqtt.faults import Cause, Fault
 
 PORT = 8883
@@ -30,17 +32,25 @@ WRONG_TIME = (9, 10)
 """OpenSSL's X509_V_ERR_ numbers: host name and address; not yet, and no longer valid."""
 
 
-def dial(identity: Identity, credentials: Credentials, options: EdgeHubOptions) -> mqtt.Client:
+def dial(
+    identity: Identity, credentials: Credentials, options: EdgeHubOptions, given_up: threading.Event
+) -> mqtt.Client:
     """An MQTT client of the SDK that has sent its CONNECT. No thread reads for it: whoever gets it does.
 
-    Blocks for the time that name, TCP and TLS take; raises Fault.
+    Blocks for the time that name, TCP and TLS take; raises Fault. No CONNECT leaves once it was ``given_up``.
     """
+    check_wanted(given_up)
     client, user = _make_client(identity, credentials)
     client.username_pw_set(user, credentials.token)
     client.max_inflight_messages = 0
     client.manual_ack_set(True)
     client.disable_logger()
     sock = _reached(identity, client, options)
+    try:
+        check_wanted(given_up)
+    except Fault:
+        sock.close()
+        raise
     client._create_socket = lambda: sock  # type: ignore[method-assign]
     # paho looks after its keep-alive each time it is asked to: a second less makes twice the option a bound
     client.connect(identity.host, PORT, keepalive=max(1, options.keep_alive - 1))
