@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import threading
 import time
 from pathlib import Path
 
@@ -121,9 +122,9 @@ async def test_no_secret_is_in_any_line_or_status(
     tokens: list[str] = []
     original = sdk.dial
 
-    def dial(identity: Identity, made: Credentials, options: EdgeHubOptions) -> object:
+    def dial(identity: Identity, made: Credentials, options: EdgeHubOptions, given_up: threading.Event) -> object:
         tokens.append(made.token)
-        return original(identity, made, options)
+        return original(identity, made, options, given_up)
 
     monkeypatch.setattr(sdk, "dial", dial)
     for name in ("azure.iot.device", "paho"):
