@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from edgefn import metrics
 from tests.web.conftest import ECHO, Serve
 
@@ -40,6 +42,37 @@ def test_no_page_names_a_metric_that_is_not_exported() -> None:
     known = {*exported(), *HOOKS}
     wrong = {(page.name, name) for page in DOCS.rglob("*.md") for name in NAME.findall(page.read_text())}
     assert {(page, name) for page, name in wrong if name not in known} == set()
+
+
+COUNTING = {"drop", "_drop", "_dropped", "skipped", "count_lost", "SpeechError"}
+OF_OUTBOX = {"full", "expired", "too_large", "poison", "refused", "dead_letter"}
+"""Causes that are keys and values on their way to the counter."""
+
+
+@pytest.mark.parametrize(
+    ("metric", "page", "files", "more"),
+    [
+        ("edgefn_spool_lost_total", "metrics.md", "spool/*.py", OF_OUTBOX),
+        ("edgefn_mqtt_dropped_total", "metrics.md", "mqtt/*.py", set()),
+        ("edgefn_video_frames_dropped_total", "bindings/videoFrameTrigger.md", "subscription.py video.py", set()),
+        ("edgefn_files_dropped_total", "bindings/file.md", "bindings/file.py bindings/backlog.py", set()),
+        ("edgefn_files_skipped_total", "bindings/fileTrigger.md", "triggers/file*.py", set()),
+        ("edgefn_speech_dropped_total", "bindings/speech.md", "bindings/speech*.py bindings/backlog.py", set()),
+    ],
+)
+def test_each_cause_that_is_counted_is_in_the_guide(metric: str, page: str, files: str, more: set[str]) -> None:
+    called = [
+        node
+        for pattern in files.split()
+        for path in PACKAGE.glob(pattern)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in COUNTING
+    ]
+    texts = [each.value for node in called for each in node.args[:3] if isinstance(each, ast.Constant)]
+    causes = {text for text in texts if isinstance(text, str) and re.fullmatch("[a-z_]+", text)} | more
+    (told,) = [line for line in (DOCS / page).read_text().splitlines() if f"`{metric}`" in line and "`cause`" in line]
+    assert causes, "where they are counted has moved"
+    assert {cause for cause in causes if f"`{cause}`" not in told} == set()
 
 
 BROKEN = ECHO + "@app.route('b')\n@app.generic_input_binding(arg_name='x', type='nothing')\ndef b(req, x): ...\n"
