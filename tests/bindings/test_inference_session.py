@@ -23,12 +23,15 @@ PICTURE = np.zeros((10, 10, 3), np.uint8)
 
 
 @pytest.fixture
-def kind(tmp_path: Path) -> InferenceSessionKind:
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+def kind(tmp_path: Path, metrics: Metrics) -> InferenceSessionKind:
     (tmp_path / "answers.json").write_text(json.dumps(ANSWERS))
     kinds = [*openvino.edgefn_session_kinds(tmp_path, tmp_path), *stub.edgefn_session_kinds(tmp_path, tmp_path)]
-    services: Any = SimpleNamespace(
-        metrics=Metrics(), traces=Traces(), session_kinds={kind.name: kind for kind in kinds}
-    )
+    services: Any = SimpleNamespace(metrics=metrics, traces=Traces(), session_kinds={kind.name: kind for kind in kinds})
     return InferenceSessionKind(services)
 
 
@@ -109,3 +112,18 @@ def test_a_plugin_may_claim_the_schemes_of_its_addresses(binding: Callable[..., 
 
     services: Any = SimpleNamespace(metrics=Metrics(), traces=Traces(), session_kinds={"remote": RemoteKind(tmp_path)})
     InferenceSessionKind(services).check(binding(model="grpc://here/net"))
+
+
+async def test_a_session_on_its_fallback_is_counted(
+    kind: InferenceSessionKind, binding: Callable[..., Binding], metrics: Metrics
+) -> None:
+    model = str(Path(__file__).parents[2] / "sample" / "light-classifier.xml")
+    for device in ("CPU", "NPU.9"):
+        await kind.open(binding(model=model, device=device, fallback="CPU", cache=False))
+    fallen = [
+        sample.labels
+        for metric in metrics.registry.collect()
+        for sample in metric.samples
+        if sample.name == "edgefn_session_fallbacks_total"
+    ]
+    assert fallen == [{"function": "f", "parameter": "net", "asked": "NPU.9", "device": "CPU"}]

@@ -79,6 +79,11 @@ class InferenceSessionKind:
         self._info = services.metrics.gauge(
             "edgefn_session_info", "1 for each open session", ("function", "parameter", "model", "device", "precision")
         )
+        self._fallbacks = services.metrics.counter(
+            "edgefn_session_fallbacks",
+            "Sessions opened on the declared fallback",
+            ("function", "parameter", "asked", "device"),
+        )
         self._open: Counter[tuple[str, ...]] = Counter()
 
     def check(self, binding: Binding) -> None:
@@ -94,6 +99,9 @@ class InferenceSessionKind:
         labels = (binding.function, binding.name, *names)
         self._info.labels(*labels).set(1)
         self._open[labels] += 1
+        if facts.get("fallbacks"):
+            used = (str(facts.get(name, "")) for name in ("asked", "device"))
+            self._fallbacks.labels(binding.function, binding.name, *used).inc()
         if self._traces.spans is not None:
             session = self._traces.spans.session(session)
         return SessionInput(session, partial(self._closed, labels))
