@@ -394,6 +394,7 @@ def warnings(text: str) -> list[str]:
         ("FROM /messages/modules/*/outputs/x INTO $upstream", 'only a "*" at the end'),
         ("FROM /messages/modules/cma/* INTO $upstream", 'unknown module "cma"; there are cam, log'),
         ("FROM /messages/modules/cam* INTO BrokeredEndpoint('/modules/lgo/inputs/in')", 'unknown module "lgo"'),
+        ("FROM /message/* INTO $upstream", "takes from /message/*, where nothing comes from; /messages/*, "),
         ("FROM /* WHERE temp!='x' INTO $upstream", '"temp!" is read as the name of one property'),
         ("FROM /* WHERE key1 INTO $upstream", "the condition is a string, so it never holds"),
         ("FROM /* WHERE is_null($body.a) INTO $upstream", "$body... = null is meant"),

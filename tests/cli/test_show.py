@@ -88,6 +88,27 @@ def test_a_broken_host_json_is_one_line_or_one_object(tmp_path: Path, command: s
     assert json.loads(as_json.stdout) == {"functions": [], "models": {}, "errors": [line]}
 
 
+def test_check_warns_of_routes_that_take_nothing_and_of_outputs_that_none_takes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = app_in(
+        tmp_path / "app",
+        f="import edgefn\napp = edgefn.FunctionApp()\n@app.edge_hub_trigger('m', 'in')\n"
+        "@app.edge_hub_output('$return', 'out')\ndef f(m): return m\n",
+    )
+    (app / "host.json").write_text(
+        '{"version": "2.0", "extensions": {"edgeHub": {"routes": {\n"a": "FROM /message/* INTO $upstream"}}}}'
+    )
+    assert run_check(app, (), (), as_json=False) == 0
+    odd, loose = capsys.readouterr().err.splitlines()
+    assert odd.startswith(
+        f'warning: {app / "host.json"}:2: route "a" takes from /message/*, where nothing comes from; '
+    )
+    assert loose == (
+        f'warning: {app / "host.json"}:1: no route takes output "out" of module "edgefn"; edgeHub drops its messages'
+    )
+
+
 def test_check_says_what_is_wrong_with_serving(tmp_path: Path) -> None:
     app = app_in(tmp_path / "app")
     (app / "host.json").write_text('{"version": "2.0", "extensions": {"serving": {"port": 8001}}}')

@@ -114,6 +114,18 @@ async def test_a_route_carries_an_output_to_an_input_when_its_condition_holds(
     assert upstream(tmp_path) == []
 
 
+async def test_an_output_that_no_route_takes_is_said_once(hub_with: HubWith, caplog: pytest.LogCaptureFixture) -> None:
+    hub = hub_with(routes={"a": "FROM /messages/modules/edgefn/outputs/out WHERE kind = 'x' INTO $upstream"})
+    await hub.start(Inputs())
+    for output in ("uot", "uot", "out"):
+        await hub.publish(EdgeMessage(b"1", output_name=output))
+    await hub.stop()
+    said = (
+        "Messages of output 'uot' are dropped: no route takes them; routes: a from /messages/modules/edgefn/outputs/out"
+    )
+    assert [record.message for record in caplog.records] == [said]
+
+
 async def test_the_upstream_file_is_bounded_and_keeps_the_newest(hub_with: HubWith, tmp_path: Path) -> None:
     hub = hub_with(upstreamMaxBytes=20_000)
     await hub.start(Inputs())

@@ -13,7 +13,6 @@ from edgefn.cli.absent import absent_files
 from edgefn.cli.display import counted
 from edgefn.cli.opening import open_app
 from edgefn.cli.served import lacking, mistaken, served_lines, served_models
-from edgefn.deploy.extras import REQUIREMENTS, lacking_extras
 from edgefn.errors import EdgefnError
 from edgefn.function import Function
 from edgefn.loader import App
@@ -43,6 +42,9 @@ def run_list(root: Path | None, only: tuple[str, ...], given: tuple[str, ...], *
 
 
 def run_check(root: Path | None, only: tuple[str, ...], given: tuple[str, ...], *, as_json: bool) -> int:
+    from edgefn.cli.routed import odd_routes
+    from edgefn.deploy.extras import REQUIREMENTS, lacking_extras
+
     app = _opened(root, only, given, as_json)
     if app is None:
         return 1
@@ -53,7 +55,7 @@ def run_check(root: Path | None, only: tuple[str, ...], given: tuple[str, ...], 
     for error in errors:
         typer.echo(error, err=True)
     shipped = lacking_extras(app) if (app.root / REQUIREMENTS).exists() else ()
-    warnings = [*app.warnings, *mistaken(app), *absent_files(app), *shipped]
+    warnings = [*app.warnings, *mistaken(app), *absent_files(app), *odd_routes(app), *shipped]
     for warning in warnings:
         typer.echo(f"warning: {redact(warning)}", err=True)
     typer.echo(

@@ -32,7 +32,7 @@ from typing import Any
 import orjson
 
 from edgefn.contracts import EdgeMessage, Hub, HubSink, HubState, MethodReply, MethodRequest, Twin
-from edgefn.errors import HubError, NotConnected, SettingError, TooLarge
+from edgefn.errors import HubError, NotConnected, SettingError, TooLarge, listing
 from edgefn.hookspecs import hookimpl
 from edgefn.hubs.local_twin import LocalTwin
 from edgefn.hubs.options import EdgeHubOptions, edge_hub_options
@@ -139,6 +139,7 @@ class LocalHub:
         self._twin = LocalTwin(state / "twin.json")
         self._sink: HubSink | None = None
         self._counts: Counter[str] = Counter()
+        self._unrouted: set[str] = set()
         self._counters: dict[tuple[str, str], Any] = {}
         self._messages = metrics.counter("edgefn_hub_messages", "Messages by where routes sent them", ("output", "to"))
 
@@ -239,11 +240,20 @@ class LocalHub:
         deliveries = self.routes.sinks_for(Routed(source, message, self._device, self.module))
         if not deliveries:
             self._count(output, "nowhere")
+            self._say_unrouted(output, source)
         for delivery in deliveries:
             if isinstance(delivery.sink, ModuleInput):
                 await self._to_input(message, delivery.sink)
             else:
                 self._to_upstream(message)
+
+    def _say_unrouted(self, output: str, source: str) -> None:
+        """Once for an output that no route takes at all; a condition that holds a message back is meant."""
+        if output not in self._unrouted and not any(route.takes(source) for route in self.routes):
+            self._unrouted.add(output)
+            named = listing(f"{route.name} from {route.source}" for route in self.routes)
+            what = f"Messages of output '{output}'" if output else "Messages without output"
+            log.warning("%s are dropped: no route takes them; routes: %s", what, named)
 
     async def _to_input(self, message: EdgeMessage, sink: ModuleInput) -> None:
         if sink.module.lower() != self.module.lower() or self._sink is None:

@@ -16,6 +16,7 @@ DEFAULT_PRIORITY = 2_000_000_000
 _PRIORITIES = frozenset([*range(10), DEFAULT_PRIORITY])
 _OPTIONS = ("route", "priority", "timeToLiveSecs")
 _SOURCES = "/messages/*, /messages/modules/<module>/outputs/<output>, /twinChangeNotifications or /*"
+_SENT = ("/messages/", "/twinchangenotifications/")
 _SINKS = '$upstream or BrokeredEndpoint("/modules/<module>/inputs/<input>")'
 _PLANS = 1024  # sources whose plan is remembered; outputs are named by the senders, so there may be more
 
@@ -292,6 +293,10 @@ def _warnings_of(route: Route, modules: Collection[str]) -> Iterator[RouteWarnin
     if "*" in route.prefix:
         text = f'only a "*" at the end stands for anything, so {route.source} matches nothing; name the module'
         yield RouteWarning(route.name, text, loses=True)
+    elif not any(source.startswith(route.prefix) or route.prefix.startswith(source) for source in _SENT):
+        yield RouteWarning(
+            route.name, f"takes from {route.source}, where nothing comes from; {_SOURCES} would be right", loses=True
+        )
     elif (module := _source_module(route)) and module not in {known.lower() for known in modules}:
         yield RouteWarning(route.name, f"takes from the unknown module {_known(module, modules)}", loses=True)
     if isinstance(route.sink, ModuleInput) and route.sink.module not in modules:
