@@ -90,6 +90,7 @@ def test_what_looks_like_a_secret_is_masked(text: str, shown: str) -> None:
         "local.settings.json, or with --set CAM_PASSWORD=...",
         "source=rtsp://cam/live, password=%CAM_PASSWORD%",
         "http://host:8080/a@b",
+        "f.py:7: httpTrigger 'req' of function 'get_token': route 'a/{b' can not be read",
         "sorted(found, key=lambda each: each.score)",
         "exit code: 5, code=7, token=None, SharedAccessKeyName=all",
         "the bearer authentication of a key: signed, not secret",

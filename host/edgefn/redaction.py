@@ -174,7 +174,8 @@ PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"(?<![\w-])(?-i:eyJ)[\w-]{6,}\.[\w-]{6,}(?:\.[\w-]*)?", MASK),
         # Name=value; "name": "value"; X-Name-Key: value
         (rf"((?:{KEYS})[\"']?\s*=\s*){NOT_ONE}{VALUE}", rf"\1{MASK}"),
-        (rf"([\"'][\w.-]*(?:{KEYS}|\bpwd|\bsig)[\"']\s*[:,]\s*){NOT_ONE}{VALUE}", rf"\1{MASK}"),
+        # but not what our errors say of a function of such a name: function 'get_token': ...
+        (rf"((?<!function\ )[\"'][\w.-]*(?:{KEYS}|\bpwd|\bsig)[\"']\s*[:,]\s*){NOT_ONE}{VALUE}", rf"\1{MASK}"),
         (rf"(\w-(?:key|token|secret|password)\s*:\s*){NOT_ONE}{VALUE}", rf"\1{MASK}"),
         # parts of connection strings and queries
         (rf"(;\s*(?:pwd|pass)\s*=\s*){VALUE}", rf"\1{MASK}"),
