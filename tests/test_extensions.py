@@ -63,6 +63,7 @@ def test_an_unknown_option_is_said_with_its_place_and_those_that_are_known(part:
             ],
         ),
         ("serving", {"models": {"a": 1}}, ["models.a: Input should be a valid string, found 1"]),
+        ("twin", {"reportInterval": "2 s"}, ["reportInterval: should be seconds or HH:MM:SS, found '2 s'"]),
         ("twin", {"reportInterval": "1:2"}, ["reportInterval: should be seconds or HH:MM:SS, found '1:2'"]),
     ],
 )

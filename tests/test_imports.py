@@ -64,6 +64,10 @@ def test_a_module_may_have_the_name_of_one_of_python_or_of_an_installed_package(
             "@app.twin_trigger(arg_name=3)\ndef f(t): ...",
             "arg_name should be the name of a parameter, found 3; arg_name=",
         ),
+        (
+            "import azure.functions as func\nfunc.AuthLevel.ANON",
+            "AuthLevel has no ANON; did you mean 'ANONYMOUS'?; it has FUNCTION, ANONYMOUS",
+        ),
         ("@app.timer_trigger(arg_name='t', shedule='')\ndef f(t): ...", "found 'shedule'; did you mean 'schedule'?"),
         (
             "@app.video_trigger('f', '0')\ndef f(f): ...",

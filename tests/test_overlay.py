@@ -143,7 +143,7 @@ REFUSED = [
     ),
     (
         {"functions": {"detect": {"detections": {"interval": "soon"}}}},
-        "desired functions.detect.detections.interval: option 'interval' of edgeHub: Input should be a valid number",
+        "desired functions.detect.detections.interval: option 'interval' of edgeHub: should be seconds or HH:MM:SS",
     ),
     (
         {"functions": {"detect": {"net": {"task": "detecting"}}}},

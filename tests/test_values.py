@@ -86,6 +86,8 @@ def test_what_was_not_awaited_is_named() -> None:
 
     with pytest.raises(TypeError, match=r"a coroutine can not be sent: .*\.infer was called without await"):
         json_bytes(infer())
+    with pytest.raises(TypeError, match=r"a dict can not be sent as JSON: .*\.infer was called without await"):
+        json_bytes({"objects": [infer()]})
 
 
 def test_text_is_read_in_the_encoding_that_the_message_names() -> None:

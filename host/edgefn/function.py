@@ -31,9 +31,17 @@ def seconds(value: Any) -> Any:
     if isinstance(value, str) and (match := TIME_SPAN.match(value.strip())):
         days, hours, minutes, rest = match.groups()
         return int(days or 0) * 86400 + int(hours) * 3600 + int(minutes) * 60 + float(rest)
-    if isinstance(value, str) and ":" in value:
+    if isinstance(value, str) and not _is_number(value):
         raise ValueError("should be seconds or HH:MM:SS")
     return value
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 Seconds = Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import enum
 import inspect
 import re
 import sys
@@ -48,6 +49,9 @@ def _said(error: BaseException, frame: traceback.FrameSummary | None) -> str:
     text = str(error)
     if isinstance(error, AttributeError) and isinstance(error.obj, FunctionApp | Blueprint):
         return f"{text}{nearest(str(error.name), [name for name in dir(error.obj) if name[0] != '_'])}"
+    if isinstance(error, AttributeError) and isinstance(error.obj, enum.EnumType):
+        members = list(error.obj.__members__)
+        return f"{error.obj.__name__} has no {error.name}{nearest(str(error.name), members)}; it has {listing(members)}"
     call = CALL.match(text) if isinstance(error, TypeError) else None
     decorator = inspect.getattr_static(FunctionApp, call[1], None) if call else None
     if call is None or not inspect.isfunction(decorator):

@@ -7,7 +7,7 @@ import enum
 import inspect
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 import orjson
@@ -116,15 +116,21 @@ def element_of(annotation: Any) -> Any:
 def json_bytes(value: Any) -> bytes:
     """A value as JSON: dicts, lists, numbers, texts, dataclasses, datetimes, numpy arrays and numbers."""
     if inspect.iscoroutine(value):
-        value.close()
-        raise TypeError(
-            f"a coroutine can not be sent: {value.__qualname__} was called without await; in an async def await it, "
-            "in a def call what waits by itself, as infer does"
-        )
+        raise TypeError(f"a coroutine can not be sent: {_unawaited(value)}")
     try:
         return orjson.dumps(value, default=_plain, option=OPTIONS)
     except (TypeError, RecursionError) as error:
-        raise TypeError(f"a {type(value).__name__} can not be sent as JSON: {error}") from None
+        said = error.__cause__ or error
+        raise TypeError(f"a {type(value).__name__} can not be sent as JSON: {said}") from None
+
+
+def _unawaited(value: Coroutine[Any, Any, Any]) -> str:
+    """What is wrong with a coroutine as a result; Python complains of it no more."""
+    value.close()
+    name = getattr(value, "__qualname__", "it")
+    return (
+        f"{name} was called without await; in an async def await it, in a def call what waits by itself, as infer does"
+    )
 
 
 def refuse_pictures(value: Any) -> None:
@@ -166,4 +172,6 @@ def _plain(value: Any) -> Any:
         return value.model_dump(mode="json")
     if hasattr(value, "tolist"):  # a numpy array that is not contiguous, or of a rare type
         return value.tolist()
+    if inspect.iscoroutine(value):
+        raise TypeError(_unawaited(value))
     raise TypeError(f"{type(value).__name__} is no JSON value")

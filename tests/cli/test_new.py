@@ -43,6 +43,7 @@ def test_init_makes_an_app_that_runs_at_once(tmp_path: Path) -> None:
     ended = edgefn("init", "app", cwd=tmp_path)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "Next:\n  cd app\n  edgefn start" in ended.stdout
+    assert "Next:\n  cd 'an app'\n" in edgefn("init", "an app", "--empty", cwd=tmp_path).stdout
     for name in (
         "host.json local.settings.json requirements.txt requirements-dev.txt .gitignore .dockerignore Dockerfile "
         ".vscode/tasks.json .vscode/launch.json functions/detect.py tests/test_detect.py models/street-detector.xml"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ def tell_next(root: Path, steps: Mapping[str, str]) -> None:
     """Prints commands, and what each of them does."""
     typer.echo("Next:")
     if root.resolve() != Path.cwd().resolve():
-        typer.echo(f"  cd {root}")
+        typer.echo(f"  cd {shlex.quote(str(root))}")
     for command, purpose in steps.items():
         typer.echo(f"  {command:<36} # {purpose}")
 
