@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
 import sqlite3
 import subprocess
@@ -23,6 +25,16 @@ def held(file: Path) -> Iterator[None]:
             yield
         finally:
             other.execute("ROLLBACK")
+
+
+def use_up_watches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the system watch no further folder: ``fs.inotify.max_user_instances`` is 128, and editors share it."""
+
+    def full() -> int:
+        ctypes.set_errno(errno.EMFILE)
+        return -1
+
+    monkeypatch.setattr("watchdog.observers.inotify_c.inotify_init", full)
 
 
 class Disk:

@@ -8,7 +8,10 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from edgefn.reload import Watcher
+from tests.faults.disks import use_up_watches
 
 Folder = Callable[[Mapping[str, str]], Path]
 APP = {"functions/a.py": "A = 1", "functions/b.py": "B = 1"}
@@ -65,3 +68,19 @@ async def test_a_folder_that_comes_later_is_watched_and_again_when_it_comes_back
             shutil.rmtree(there.root / "functions")
             await there.until_told_of("functions")
             there.told.clear()
+
+
+async def test_where_the_system_watches_no_more_folders_that_is_said_and_all_else_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    use_up_watches(monkeypatch)
+    (tmp_path / "functions").mkdir()
+
+    async def told(saved: set[Path]) -> None:
+        """Nothing comes."""
+
+    watcher = Watcher(tmp_path, told)
+    watcher.start()
+    await watcher.stop()
+    assert f"{tmp_path} can not be watched (" in caplog.text
+    assert "changes in it need a new start" in caplog.text

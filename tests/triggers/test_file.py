@@ -33,7 +33,7 @@ from edgefn.triggers.file_options import FileTrigger
 from edgefn.triggers.file_wishes import DELETE, MOVE, fulfil
 from edgefn.triggers.folder import Folder, Found
 from tests.conftest import AppIn
-from tests.faults.disks import small_disk
+from tests.faults.disks import small_disk, use_up_watches
 from tests.spool.ports import until
 from tests.ticks import HEAD
 
@@ -380,10 +380,7 @@ async def test_a_file_that_can_not_be_read_is_told_once_and_tried_with_each_look
 async def test_a_folder_that_can_not_be_watched_is_looked_through(
     started: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def refuse(*arguments: Any, **options: Any) -> None:
-        raise OSError(28, "inotify watch limit reached")
-
-    monkeypatch.setattr("watchdog.observers.api.BaseObserver.schedule", refuse)
+    use_up_watches(monkeypatch)
     caplog.set_level("INFO", "edgefn.files")
     async with started() as site:
         for name in "abc":

@@ -42,15 +42,20 @@ class Watcher:
         from watchdog.observers import Observer
 
         self._loop = asyncio.get_running_loop()
-        self._observer = Observer()
-        self._observer.daemon = True
+        try:
+            self._observer = Observer()
+            self._observer.daemon = True
+            self._observer.start()  # first: what can not be watched is told folder by folder
+        except OSError as error:
+            self._observer = None
+            log.warning("%s can not be watched (%s): changes in it need a new start", self._root, error)
+            return
         self._watch(self._root, recursive=False)
         for folder in self._root.iterdir():
             if folder.is_dir() and not _is_skipped(folder.name):
                 self._watch(folder, recursive=True)
         for folder in {other.parent for other in others if not other.is_relative_to(self._root)}:
             self._watch(folder, recursive=False)
-        self._observer.start()
 
     async def stop(self) -> None:
         if self._observer is not None:

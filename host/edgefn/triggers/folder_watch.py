@@ -82,9 +82,9 @@ class FolderWatch:
         logging.getLogger("watchdog.observers.inotify").setLevel(
             logging.CRITICAL
         )  # what comes while it stops is no error
-        observer = Observer()
-        observer.daemon = True
         try:
+            observer = Observer()
+            observer.daemon = True
             observer.schedule(self, str(self._folder), recursive=self._subfolders)  # type: ignore[arg-type]
             observer.start()
             self._observer = observer
