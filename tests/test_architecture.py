@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -133,25 +134,44 @@ HEAVY = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A module of edgefn, and what it imports: when it runs, and for type checkers only."""
+
+    path: Path
+    imports: list[ast.Import | ast.ImportFrom]
+    typing: list[ast.Import | ast.ImportFrom]
+
+    @property
+    def named(self) -> Iterator[str]:
+        """All modules that its statements name."""
+        for node in (*self.imports, *self.typing):
+            yield from [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+
+    @property
+    def ours(self) -> Iterator[str]:
+        """The modules of edgefn that it imports when it runs."""
+        for node in self.imports:
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("edgefn"):
+                yield from [f"edgefn.{a.name}" for a in node.names] if node.module == "edgefn" else [node.module or ""]
+
+
 @functools.cache
-def modules() -> list[tuple[Path, ast.Module]]:
-    return [(path, ast.parse(path.read_text())) for path in sorted(PACKAGE.rglob("*.py"))]
+def modules() -> list[Module]:
+    return [_module(path) for path in sorted(PACKAGE.rglob("*.py"))]
 
 
-def imported(tree: ast.Module) -> Iterator[str]:
-    """The modules of edgefn that a module imports when it runs; not those it names for type checkers only."""
-    guarded = {
-        id(node) for top in ast.walk(tree) if isinstance(top, ast.If) for node in ast.walk(top) if _is_typing(top)
-    }
-    for node in ast.walk(tree):
-        if id(node) in guarded:
-            continue
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("edgefn"):
-            yield from ([f"edgefn.{a.name}" for a in node.names] if node.module == "edgefn" else [node.module or ""])
-
-
-def _is_typing(node: ast.If) -> bool:
-    return isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+def _module(path: Path) -> Module:
+    found = Module(path, [], [])
+    waiting: list[tuple[ast.AST, bool]] = [(ast.parse(path.read_text()), False)]
+    while waiting:
+        node, is_guarded = waiting.pop()
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            (found.typing if is_guarded else found.imports).append(node)
+        elif isinstance(node, ast.stmt | ast.mod | ast.excepthandler | ast.match_case):  # no expression imports
+            is_typing = isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+            waiting.extend((each, is_guarded or is_typing) for each in ast.iter_child_nodes(node))
+    return found
 
 
 def layer(name: str) -> int:
@@ -163,26 +183,26 @@ def room(path: Path) -> str:
 
 
 def test_every_module_has_a_place_in_the_layers() -> None:
-    unplaced = {room(path) for path, _ in modules() if layer(room(path)) < 0} - {"__init__"}
+    unplaced = {room(each.path) for each in modules() if layer(room(each.path)) < 0} - {"__init__"}
     assert unplaced == set()
 
 
 def test_imports_go_one_way() -> None:
     upwards = [
-        f"{path.relative_to(PACKAGE)} imports {name}"
-        for path, tree in modules()
-        for name in imported(tree)
-        if name.count(".") and layer(name.split(".")[1]) > layer(room(path)) >= 0
+        f"{each.path.relative_to(PACKAGE)} imports {name}"
+        for each in modules()
+        for name in each.ours
+        if name.count(".") and layer(name.split(".")[1]) > layer(room(each.path)) >= 0
     ]
     assert upwards == []
 
 
 def test_rooms_do_not_import_each_other() -> None:
     across = [
-        f"{path.relative_to(PACKAGE)} imports {name}"
-        for path, tree in modules()
-        for name in imported(tree)
-        if room(path) in ROOMS and name.count(".") and name.split(".")[1] in ROOMS - {room(path)}
+        f"{each.path.relative_to(PACKAGE)} imports {name}"
+        for each in modules()
+        for name in each.ours
+        if room(each.path) in ROOMS and name.count(".") and name.split(".")[1] in ROOMS - {room(each.path)}
     ]
     assert across == []
 
@@ -190,11 +210,9 @@ def test_rooms_do_not_import_each_other() -> None:
 @pytest.mark.parametrize("library", HEAVY)
 def test_heavy_libraries_are_imported_in_few_files_and_when_they_are_needed(library: str) -> None:
     found = {
-        str(path.relative_to(PACKAGE))
-        for path, tree in modules()
-        for node in ast.walk(tree)
-        if (isinstance(node, ast.Import) and any(f"{alias.name}.".startswith(f"{library}.") for alias in node.names))
-        or (isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith(f"{library}."))
+        str(each.path.relative_to(PACKAGE))
+        for each in modules()
+        if any(f"{name}.".startswith(f"{library}.") for name in each.named)
     }
     assert found <= HEAVY[library]
 

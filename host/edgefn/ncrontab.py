@@ -173,11 +173,11 @@ class Cron:
 
     def _dates(self, start: date) -> Iterator[date]:
         for year in range(start.year, min(start.year + YEARS, 9999) + 1):
-            for month in self.months:
+            for month in self.months[bisect_left(self.months, start.month) if year == start.year else 0 :]:
                 length = calendar.monthrange(year, month)[1]
-                for day in self.days:
-                    found = date(year, month, min(day, length))
-                    if day <= length and found >= start and found.isoweekday() % 7 in self.weekdays:
+                first = start.day if (year, month) == (start.year, start.month) else 1
+                for day in self.days[bisect_left(self.days, first) :]:
+                    if day <= length and (found := date(year, month, day)).isoweekday() % 7 in self.weekdays:
                         yield found
 
     def _time(self, start: time) -> time | None:
