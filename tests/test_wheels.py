@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, distribution
 
 import pytest
@@ -42,19 +42,34 @@ def is_built(name: str) -> bool:
         return True
 
 
-def has_wheel(name: str) -> tuple[str, str]:
-    """What pip says of the wheels that an arm64 Linux takes; it reads one page and loads none."""
-    asked = [sys.executable, "-m", "pip", "index", "versions", "--pre", "--disable-pip-version-check", *ARM64, name]
-    ended = subprocess.run(asked, capture_output=True, text=True)
-    return name, "" if ended.returncode == 0 else ended.stderr
+ASK = """
+import contextlib, io, json, runpy, sys
+*common, names = sys.argv[1:]
+answers = {}
+for name in names.split():
+    sys.argv = ["pip", *common, name]
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as said:
+        try:
+            runpy.run_module("pip", run_name="__main__")
+        except SystemExit as ended:
+            answers[name] = said.getvalue() or "failed" if ended.code else ""
+print(json.dumps(answers))
+"""
+
+
+def without_wheel(names: list[str]) -> dict[str, str]:
+    """What pip says of each package of which an arm64 Linux takes no wheel; it reads a page of each and loads none."""
+    asked = ["index", "versions", "--pre", "--disable-pip-version-check", *ARM64, " ".join(names)]
+    ended = subprocess.run([sys.executable, "-c", ASK, *asked], capture_output=True, text=True, check=True)
+    answers = json.loads(ended.stdout)
+    assert answers.keys() == set(names)
+    return {name: said for name, said in answers.items() if said}
 
 
 def test_each_package_has_a_wheel_for_arm64() -> None:
     asked = sorted(name for name in needed("edgefn", set()) - {"edgefn"} if is_built(name))
     assert {"openvino", "opencv-python-headless", "numpy", "orjson", "pydantic-core"} <= set(asked)
-    with ThreadPoolExecutor(4) as threads:
-        answers = dict(threads.map(has_wheel, asked))
-    missing = {name: said for name, said in answers.items() if said}
+    missing = without_wheel(asked)
     if len(missing) == len(asked) and not ON_CI:
         pytest.skip(f"the package index can not be reached: {missing[asked[0]].strip().splitlines()[-1]}")
     assert missing == {}
