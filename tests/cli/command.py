@@ -31,14 +31,17 @@ app = edgefn.FunctionApp()
 def count(frame):
     return frame.id
 """
+LIVE = COUNT.replace('"%SOURCE%"', '"%SOURCE%", real_time=True')
+"""At the pace of a camera: without an end and a pace it would take a processor."""
 
 
 def app_in(folder: Path, source: str = SHORT, **functions: str) -> Path:
     """Writes an app of these functions by name, or of one that sends the ids of its frames; gives its folder."""
+    counting = LIVE if source == ENDLESS else COUNT
     (folder / "functions").mkdir(parents=True, exist_ok=True)
     (folder / "host.json").write_text('{"version": "2.0"}')
     (folder / "local.settings.json").write_text(json.dumps({"IsEncrypted": False, "Values": {"SOURCE": source}}))
-    for name, code in (functions or {"count": COUNT}).items():
+    for name, code in (functions or {"count": counting}).items():
         (folder / f"functions/{name}.py").write_text(dedent(code))
     return folder
 

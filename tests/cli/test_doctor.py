@@ -17,7 +17,7 @@ FREE = {"Host": {"LocalHttpPort": 0}}
 def app(folder: Path, source: str = ENDLESS) -> Path:
     """An app whose port is any that is free, so that tests may run side by side."""
     values = {"IsEncrypted": False, "Values": {"SOURCE": source}, **FREE}
-    (app_in(folder) / "local.settings.json").write_text(json.dumps(values))
+    (app_in(folder, source) / "local.settings.json").write_text(json.dumps(values))
     return folder
 
 

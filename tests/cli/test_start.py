@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import COUNT, ENDLESS, LONGEST, READY, app_in, command, edgefn, environment, sent, started
+from tests.cli.command import COUNT, ENDLESS, LIVE, LONGEST, READY, app_in, command, edgefn, environment, sent, started
 
 RAISES = COUNT.replace("count", "raises").replace("frame.id", "frame.id / 0")
 WRONG = COUNT.replace("count", "wrong").replace('"frames")', '"frames", gone=1)')
@@ -25,29 +25,20 @@ SLEEPS = COUNT.replace("count", "sleeps").replace(
 # --- the sample --------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
-    """The command where there is no app, and its state folder."""
-    here = tmp_path_factory.mktemp("nothing")
-    return edgefn("start", "--until-end", "--state", str(here / "state"), cwd=here), here / "state"
-
-
 @pytest.mark.long
-def test_without_an_app_the_sample_runs_to_its_end(sample: tuple[subprocess.CompletedProcess[str], Path]) -> None:
-    ended, state = sample
+def test_without_an_app_the_sample_runs_to_its_end_and_finds_what_is_on_the_street(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    ended = edgefn("start", "--until-end", "--state", str(state), cwd=tmp_path)
     assert ended.returncode == 0
-    assert ended.stderr.startswith(f"There is no app in {state.parent}: no host.json. Taking the sample in ")
+    assert ended.stderr.startswith(f"There is no app in {tmp_path}: no host.json. Taking the sample in ")
     assert "225 frames" in ended.stdout
     assert "ERROR" not in ended.stdout
-
-
-def test_the_sample_finds_what_is_on_the_street(sample: tuple[subprocess.CompletedProcess[str], Path]) -> None:
-    detections, passages = sent(sample[1], "detections"), sent(sample[1], "passages")
+    detections, passages = sent(state, "detections"), sent(state, "passages")
     assert len(detections) == pytest.approx(15, abs=1)
     names = {found["name"] for message in detections for found in message["objects"]}
     assert names == {"car", "truck", "person"}
     assert {passage["event"] for passage in passages} == {"enter", "leave"}
-    assert "day" in {message["light"] for message in sent(sample[1], "light")}
+    assert "day" in {message["light"] for message in sent(state, "light")}
 
 
 # --- output ------------------------------------------------------------------------------------------------------
@@ -130,7 +121,7 @@ def test_it_leaves_after_so_many_seconds(tmp_path: Path) -> None:
 
 
 def test_until_end_says_what_it_does_not_wait_for(tmp_path: Path) -> None:
-    endless = COUNT.replace("count", "endless").replace("%SOURCE%", ENDLESS)
+    endless = LIVE.replace("count", "endless").replace("%SOURCE%", ENDLESS)
     ended = edgefn("start", "--until-end", cwd=app_in(tmp_path / "app", count=COUNT, endless=endless))
     assert ended.returncode == 0
     assert "WARNING --until-end does not wait for endless: their triggers never end" in ended.stdout
@@ -267,7 +258,7 @@ def test_until_end_fails_when_no_function_runs(tmp_path: Path) -> None:
 
 
 def test_a_terminal_shows_a_live_line_for_each_function(tmp_path: Path) -> None:
-    app = app_in(tmp_path / "app", ENDLESS, count=COUNT, other=COUNT.replace("count", "other"), wrong=WRONG)
+    app = app_in(tmp_path / "app", ENDLESS, count=LIVE, other=LIVE.replace("count", "other"), wrong=WRONG)
     shown = in_terminal("start", "--max-seconds", "2", cwd=app)
     live = [part for part in shown.split("\x1b[2K") if part.startswith("count  running")]
     assert len(live) >= 2

@@ -4,29 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from edgefn.captures import SourceKind, recognise
 from edgefn.host import Host
 from edgefn.sessions.options import OpenVinoOptions
-from tests.end_to_end.apps import CARS, LYING, PEOPLE, PERSONS, SQUEEZENET, VEHICLES, detect
-from tests.end_to_end.conftest import Load, Play, Played, play_app
+from tests.end_to_end.apps import LYING, PEOPLE, SQUEEZENET
+from tests.end_to_end.conftest import Load, play_app
 from tests.steered import steered, until
-
-
-def test_s2_3_people_at_the_crossing(play: Play, golden: dict[str, Any]) -> None:
-    function = detect("people", PEOPLE, PERSONS, is_async=True)
-    messages = play({"labels.txt": "0 background\n1 person\n", "functions/f.py": function}).bodies("people")
-    (right,) = (figures for clip, figures in golden["videos"].items() if "people-107" in clip)
-    found = [message["objects"] for message in messages if message["objects"]]
-    assert [message["frame_id"] for message in messages] == list(range(107))
-    assert (len(found), sum(map(len, found))) == (right["frames_with_detection"], right["total"]) == (105, 527)
-    assert max(map(len, found)) == right["max"]
-    assert {each["name"] for objects in found for each in objects} == {"person"}
-    assert min(each["score"] for objects in found for each in objects) >= 0.5
-
 
 LOOPING = """
 DONE, SEEN = asyncio.Event(), []
@@ -59,96 +45,6 @@ def test_s2_4_looping_both_short_clips_three_times_raises_nothing(load: Load, ca
         assert (functions[name]["failed"], functions[name]["trigger"]["dropped"]) == (0, {})
         assert functions[name]["trigger"]["reopened"] == 0
     assert [record.getMessage() for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
-
-
-# --- S2.5 --------------------------------------------------------------------------------------------------------
-
-DETECT = """
-    found = await detector.infer_async(frame)
-    body = {"frame_id": frame.id, "count": len(found), "objects": found}
-"""
-POLICIES = {
-    "always": "",
-    "interval": ", interval='01:00:00'",
-    "changes": ", on_change='count'",
-    "passages": ", gate='presence', gate_field='objects', classes='vehicle', hold='00:00:02'",
-    "glimpses": ", gate='presence', gate_field='objects', hold=0.44",
-    "sure": ", gate='threshold', gate_field='objects', threshold='%SURE%'",
-}
-GATED = "".join(
-    [
-        f'@app.video_frame_trigger("frame", "{CARS}")\n',
-        f'@app.inference_session("detector", "{VEHICLES}", precision="f32", labels="labels.txt")\n',
-        *(f'@app.edge_hub_output("{name}", "{name}"{options})\n' for name, options in POLICIES.items()),
-        f"async def gated(frame, detector: edgefn.DetectionSession, {', '.join(POLICIES)}):",
-        DETECT,
-        *(f"    {name}.set(body)\n" for name in POLICIES),
-    ]
-)
-MOVING = f"""
-@app.video_frame_trigger("frame", "{CARS}", motion=0.01, motion_hold="00:00:03")
-@app.inference_session("detector", "{VEHICLES}", precision="f32", labels="labels.txt")
-@app.edge_hub_output("$return", "moving", gate="presence", classes="vehicle", hold="00:00:02")
-async def moving(frame, detector: edgefn.DetectionSession):
-    return await detector.infer_async(frame)
-"""
-
-
-@pytest.fixture(scope="module")
-def gated(play: Play) -> Played:
-    """One function on the car clip with an output for each policy, and one that sees only the frames that move."""
-    files = {"labels.txt": "background\nvehicle\n", "functions/f.py": GATED, "functions/g.py": MOVING}
-    return play(files, SURE="0.99")
-
-
-def merged(segments: list[list[int]], gap: float) -> list[tuple[float, float]]:
-    """First and last second of the stretches of a clip between which nothing is seen for longer than ``gap``."""
-    runs: list[tuple[float, float]] = []
-    for first, last in segments:
-        if runs and first / 12.5 - runs[-1][1] <= gap:
-            runs[-1] = (runs[-1][0], last / 12.5)
-        else:
-            runs.append((first / 12.5, last / 12.5))
-    return runs
-
-
-def passages(played: Played, output: str) -> list[tuple[str, str, float]]:
-    """What the messages of an output say of who came and went."""
-    told = [line["properties"] for line in played.lines if line["output"] == output]
-    return [(each["event"], each["name"], float(each["position"])) for each in told]
-
-
-def ends_of(runs: list[tuple[float, float]]) -> list[tuple[str, str, float]]:
-    wanted = [each for first, last in runs for each in (("enter", first), ("leave", last))]
-    return [(event, "vehicle", pytest.approx(at, abs=0.002)) for event, at in wanted]
-
-
-def test_s2_5_published_always_on_an_interval_and_on_change(gated: Played) -> None:
-    always = gated.bodies("always")
-    counts = [body["count"] for body in always]
-    changes = [body for body, before in zip(always, [None, *counts], strict=False) if body["count"] != before]
-    assert [body["frame_id"] for body in always] == list(range(377))
-    assert gated.bodies("interval") == always[:1]
-    assert gated.bodies("changes") == changes
-    assert 10 < len(changes) < 60
-    assert gated.bodies("sure") == [b for b in always if any(found["score"] >= 0.99 for found in b["objects"])]
-
-
-def test_s2_5_one_enter_and_one_leave_a_passage(gated: Played, golden: dict[str, Any]) -> None:
-    (right,) = (figures for clip, figures in golden["videos"].items() if "car-detection" in clip)
-    segments = right["segments_gap5_min3"]
-    assert passages(gated, "glimpses") == ends_of(merged(segments, 0.44))
-    assert passages(gated, "passages") == ends_of(merged(segments, 2.0))
-    assert (len(passages(gated, "glimpses")), len(passages(gated, "passages"))) == (16, 6)
-    told = gated.functions["gated"]["outputs"]["passages"]
-    assert (told["published"], told["held_back"]) == (6, {"presence": 371})
-
-
-def test_s2_5_a_motion_gate_before_it_saves_inferences_and_loses_no_passage(gated: Played) -> None:
-    moving = gated.functions["moving"]
-    assert passages(gated, "moving") == passages(gated, "passages")
-    assert moving["trigger"]["dropped"] == {"still": 377 - moving["invocations"]}
-    assert moving["invocations"] < 300
 
 
 # --- S2.6 --------------------------------------------------------------------------------------------------------

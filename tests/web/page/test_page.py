@@ -11,7 +11,7 @@ from typing import Any
 from edgefn.contracts import EdgeMessage, Outgoing
 from edgefn.errors import NotConnected
 from edgefn.logs import invocations_in_log_lines
-from tests.cli.command import COUNT, ENDLESS, app_in, started
+from tests.cli.command import ENDLESS, LIVE, app_in, started
 from tests.spool.ports import spool_in
 from tests.spool.test_lanes import ScriptedBroker
 from tests.web.conftest import Serve, Site, until
@@ -61,12 +61,12 @@ async def test_a_broken_save_under_a_running_host_appears_and_disappears_when_it
                 ("return (frame.id", "SyntaxError: '(' was never closed"),
                 ("return 1\nno", "NameError"),
             ):
-                (app / "functions/count.py").write_text(COUNT.replace("return frame.id", broken))
+                (app / "functions/count.py").write_text(LIVE.replace("return frame.id", broken))
                 error = await tab.sees("#errors li", reason)
                 assert re.match(r"functions/count\.py:\d: ", await error.inner_text())
                 assert broken.splitlines()[-1] in await error.inner_text()
                 await tab.sees("#functions td .state", "running")
-                (app / "functions/count.py").write_text(COUNT)
+                (app / "functions/count.py").write_text(LIVE)
                 await tab.misses("#errors")
             assert tab.complaints == []
 
