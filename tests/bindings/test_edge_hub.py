@@ -204,6 +204,11 @@ def test_options_may_be_texts_as_settings_are() -> None:
     assert (options.interval, options.on_change) == (2.5, True)
 
 
+@pytest.mark.parametrize("size", [10, 0, "500"])
+async def test_the_json_of_microsofts_c_sharp_binding_is_taken_and_each_message_leaves_by_itself(size: Any) -> None:
+    assert await sent([[1, 2], 3], outputName="output1", batchSize=size) == [1, 2, 3]
+
+
 class Full(Kept):
     """An outbox that can not store anything at first."""
 

@@ -89,6 +89,12 @@ class EdgeHubOutputOptions(MessageOptions):
 
     output_name: str = ""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_batches(cls, declared: Any) -> Any:
+        """``batchSize`` of the C# binding of IoT Edge is taken and left out: each message is sent at once."""
+        return {name: value for name, value in declared.items() if name != "batchSize"}
+
 
 class Post(Protocol):
     """Where the messages of an output go."""
