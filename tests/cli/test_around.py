@@ -59,6 +59,13 @@ def test_a_host_is_sent_to_asked_and_steered_from_another_terminal(tmp_path: Pat
         assert json.loads(edgefn("twin", "get", cwd=folder).stdout)["desired"]["settings"] == {"FACTOR": 5}
         assert json.loads(edgefn("invoke", "double", "21", cwd=folder).stdout) == {"status": 200, "payload": 42}
         assert edgefn("invoke", "nothing", cwd=folder).returncode == 1
+        assert edgefn("cable", "pull", cwd=folder).stdout == "hub local offline\n"
+        edgefn("send", "in", '{"n": 4}', cwd=folder)
+        host.wait_for("Executed 'Functions.echo' (Succeeded")
+        assert "1 out" in edgefn("status", cwd=folder).stdout
+        assert edgefn("cable", "plug", cwd=folder).stdout == "hub local online\n"
+        assert any("0 out" in edgefn("status", cwd=folder).stdout for _ in range(100))
+        assert json.loads(edgefn("tail", "-n", "1", cwd=folder).stdout)["body"] == {"n": 20}
         second = edgefn("start", cwd=folder)
         assert second.returncode == 1
         assert second.stdout.count("\n") == 1

@@ -62,6 +62,7 @@ async def test_a_body_that_is_not_as_it_should_be_is_the_fault_of_whoever_sent_i
         ("PATCH", "/admin/edgefn/twin", b'{"a": "\xff"}'),
         ("POST", "/admin/page/desired", b'{"desired": {"a": "\xff"}}'),
         ("POST", "/admin/page/cable", b"\xff"),
+        ("POST", "/admin/edgefn/cable", b'{"plugged": "no"}'),
     ):
         answer = await site.client.request(method, path, content=body)
         assert (path, answer.status_code, answer.json().keys()) == (path, 400, {"error"})

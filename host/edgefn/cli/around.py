@@ -1,4 +1,4 @@
-"""Commands around a host that runs: send, tail, status, logs, twin, invoke. They find it by its state folder."""
+"""Commands around a host that runs: send, tail, status, logs, twin, cable, invoke. They find it by its state folder."""
 
 from __future__ import annotations
 
@@ -284,6 +284,18 @@ def twin_set(root: Path | None, state: Path | None, patch: str) -> int:
             refused.append(verdict)
 
     return told(run) or (1 if refused else 0)
+
+
+def turn_cable(root: Path | None, state: Path | None, *, plugged: bool) -> int:
+    """Pulls the cable of the local hub, or plugs it in, and tells how the hub is then."""
+
+    def run() -> None:
+        running = Running(root, state)
+        running.ask("POST", "/admin/edgefn/cable", orjson.dumps({"plugged": plugged}))
+        hub = running.ask("GET", "/admin/edgefn/status")["hub"]
+        typer.echo(f"hub {hub['name']} {hub['state']}")
+
+    return told(run)
 
 
 def _verdict(running: Running, version: int) -> dict[str, Any]:

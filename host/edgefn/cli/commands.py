@@ -263,6 +263,7 @@ for command in (
 ):
     commands.command()(command)
 commands.add_typer(running.host_twin, name="twin")
+commands.add_typer(running.cable, name="cable")
 commands.add_typer(running.dead_letter, name="dead-letter")
 commands.add_typer(model, name="model")
 commands.add_typer(manifest, name="manifest")

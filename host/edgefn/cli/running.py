@@ -102,6 +102,25 @@ def set_host_twin(
     raise typer.Exit(around.twin_set(root, state, patch))
 
 
+cable = typer.Typer(help="The cable of the local hub.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@cable.command("pull")
+def pull_cable(root: Root = None, state: State = None) -> None:
+    """Cut a running host off from its local hub: what leaves waits."""
+    from edgefn.cli import around
+
+    raise typer.Exit(around.turn_cable(root, state, plugged=False))
+
+
+@cable.command("plug")
+def plug_cable(root: Root = None, state: State = None) -> None:
+    """Plug the cable in again: what waits leaves."""
+    from edgefn.cli import around
+
+    raise typer.Exit(around.turn_cable(root, state, plugged=True))
+
+
 Numbers = Annotated[list[int] | None, typer.Argument(help="The numbers of dead letters.")]
 Everything = Annotated[bool, typer.Option("--all", help="All of them.")]
 

@@ -1,4 +1,4 @@
-"""What the commands around a running host ask it for: send to an input, call a method, look at the twin, change it."""
+"""What commands ask a running host for: send to an input, call a method, see and change the twin, pull the cable."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from edgefn.contracts import EdgeMessage, MethodRequest
 from edgefn.errors import EdgefnError, listing
+from edgefn.hubs.local import LocalHub
 from edgefn.ids import new_id
 from edgefn.redaction import redacted
 
@@ -31,6 +32,7 @@ def around_routes(host: Host) -> list[Route]:
         ("POST", "methods/{name}", around.invoke),
         ("GET", "twin", around.twin),
         ("PATCH", "twin", around.desire),
+        ("POST", "cable", around.cable),
     ]
     return [Route(f"/admin/edgefn/{path}", answer, methods=[method]) for method, path, answer in table]
 
@@ -96,6 +98,17 @@ class Around:
         except EdgefnError as error:
             return _wrong(str(error))
         return _json({"version": version})
+
+    async def cable(self, request: Request) -> Response:
+        """Pulls the cable of the local hub, or plugs it in."""
+        plugged = (await _object(request) or {}).get("plugged")
+        if not isinstance(plugged, bool):
+            return _wrong('the body should be {"plugged": true} or {"plugged": false}')
+        hub = self._host.app.services.hub
+        if not isinstance(hub, LocalHub):
+            return _wrong("only the hub inside the process has a cable; edgefn hub fault is what edgefn hub has", 409)
+        hub.plug() if plugged else hub.pull()
+        return _json({"plugged": hub.is_plugged})
 
 
 async def _object(request: Request) -> dict[str, Any] | None:
