@@ -132,6 +132,7 @@ HEAVY = {
     "cryptography": {"standin/certificates.py"},
     "opentelemetry": {"spans.py", "span_export.py"},
 }
+ONLY_POSIX = {"fcntl", "grp", "pwd", "resource", "termios"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +216,16 @@ def test_heavy_libraries_are_imported_in_few_files_and_when_they_are_needed(libr
         if any(f"{name}.".startswith(f"{library}.") for name in each.named)
     }
     assert found <= HEAVY[library]
+
+
+def test_what_only_posix_has_is_imported_when_it_is_needed_but_for_the_stand_in_hub() -> None:
+    at_once = {
+        room(each.path)
+        for each in modules()
+        for node in each.imports
+        if node.col_offset == 0 and isinstance(node, ast.Import) and {alias.name for alias in node.names} & ONLY_POSIX
+    }
+    assert at_once == {"standin"}
 
 
 def test_the_command_line_and_the_built_in_plugins_load_without_heavy_libraries() -> None:

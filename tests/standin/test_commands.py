@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from edgefn.cli import hub as commands
+from edgefn.cli.stand_in import hub as hub_commands
 from edgefn.errors import HubError
 from edgefn.standin.control import Control
 from tests import forks
@@ -24,6 +27,13 @@ def ran(hub: HubProcess, *words: str) -> subprocess.CompletedProcess[str]:
     """The real command in a process of its own."""
     command = [sys.executable, "-m", "edgefn", "hub", *words, "--dir", str(hub.folder)]
     return forks.run(command, timeout=LONGEST, env=hub.python)
+
+
+def test_where_there_are_no_unix_sockets_a_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(socket, "AF_UNIX")
+    ended = CliRunner().invoke(hub_commands, ["status"])
+    assert (ended.exit_code, ended.output.count("\n")) == (1, 1)
+    assert "no unix sockets here, by which it is asked; Linux, macOS or WSL would be right" in ended.output
 
 
 async def test_env_prints_what_a_shell_takes(hub: HubProcess) -> None:

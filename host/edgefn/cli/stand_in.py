@@ -11,6 +11,18 @@ hub = typer.Typer(help="A stand-in edgeHub, for developers and tests.", no_args_
 twin = typer.Typer(help="Show and change twins.", no_args_is_help=True, rich_markup_mode=None)
 hub.add_typer(twin, name="twin")
 
+
+@hub.callback()
+def needs_unix_sockets() -> None:
+    """A stand-in edgeHub, for developers and tests."""
+    import socket
+
+    if not hasattr(socket, "AF_UNIX"):
+        text = "edgefn hub: Python has no unix sockets here, by which it is asked; Linux, macOS or WSL would be right"
+        typer.echo(text, err=True)
+        raise typer.Exit(1)
+
+
 HubFolder = Annotated[Path | None, typer.Option("--dir", help="The hub's folder; else .edgefn/hub.")]
 
 
