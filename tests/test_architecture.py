@@ -133,6 +133,38 @@ HEAVY = {
     "opentelemetry": {"spans.py", "span_export.py"},
 }
 ONLY_POSIX = {"fcntl", "grp", "pwd", "resource", "termios"}
+WIDE = {
+    "code of users and plugins runs there": {
+        "invocation.py",
+        "loader/__init__.py",
+        "loader/converters.py",
+        "loader/signature.py",
+        "plugins.py",
+        "host.py",
+        "swap.py",
+        "telling.py",
+        "methods.py",
+        "threads.py",
+        "log_ring.py",
+        "web/lifespans.py",
+        "web/page/bulletin.py",
+    },
+    "a fault of ours would end a task that others wait for": {
+        "hubs/inputs.py",
+        "hubs/iot_edge/methods.py",
+        "hubs/iot_edge/patches.py",
+        "mqtt/driving.py",
+        "mqtt/standing.py",
+        "reload/watcher.py",
+        "sessions/requests.py",
+        "spool/sender.py",
+        "spool/store.py",
+        "testing/recorder.py",
+        "video.py",
+    },
+    "whatever the far side sends is read there": {"hubs/iot_edge/hub.py", "mqtt/link.py"},
+}
+"""Where any exception is caught and does not go on, and why: docs/architecture.md."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +260,23 @@ def test_what_only_posix_has_is_imported_when_it_is_needed_but_for_the_stand_in_
     assert at_once == {"standin"}
 
 
+def test_any_exception_is_caught_only_where_the_book_says_why() -> None:
+    found = {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        for node in (ast.walk(ast.parse(path.read_text())) if "except" in path.read_text() else ())
+        if isinstance(node, ast.ExceptHandler) and catches_all(node)
+    }
+    assert found == set().union(*WIDE.values())
+
+
+def catches_all(handler: ast.ExceptHandler) -> bool:
+    """Whether whatever is raised ends there; what cleans up and raises again lets it go on."""
+    kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    is_wide = any(kind is None or ast.unparse(kind) in ("Exception", "BaseException") for kind in kinds)
+    return is_wide and not any(isinstance(node, ast.Raise) for node in ast.walk(handler))
+
+
 def test_the_command_line_and_the_built_in_plugins_load_without_heavy_libraries() -> None:
     code = (
         "import sys; from edgefn.cli.commands import commands; from edgefn.cli import around;"
@@ -241,12 +290,14 @@ def test_the_command_line_and_the_built_in_plugins_load_without_heavy_libraries(
     assert seen.strip() == "set() set()"
 
 
-def test_every_hook_is_described_in_the_documentation() -> None:
+def test_every_hook_is_described_in_the_documentation_and_implemented_by_a_test() -> None:
     hooks = [
         name for name, value in vars(hookspecs).items() if inspect.isfunction(value) and name.startswith("edgefn_")
     ]
     text = (DOCS / "plugins.md").read_text()
     assert [name for name in hooks if name not in text] == []
+    tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
+    assert [name for name in hooks if f"def {name}(" not in tests] == []
     assert len(hooks) >= 8
 
 

@@ -88,6 +88,51 @@ async def f(tick, session, out):
     assert function["inputs"]["session"]["length"] == 6
 
 
+INPUT_PLUGIN = """
+import edgefn
+from edgefn.function import Options
+
+class Stamp(Options):
+    prefix: str = ""
+
+class StampInput:
+    def __init__(self, prefix): self.prefix = prefix
+    def value(self, event): return f"{self.prefix}{event.value}"
+    def status(self): return {"prefix": self.prefix}
+    async def close(self): CLOSED.append(self.prefix)
+
+class StampKind:
+    type, options = "stamp", Stamp
+    def check(self, binding): ...
+    async def open(self, binding): return StampInput(binding.options.prefix)
+    async def close(self): CLOSED.append("kind")
+
+CLOSED = []
+
+@edgefn.hookimpl
+def edgefn_inputs(services):
+    return [StampKind()]
+"""
+
+
+async def test_a_module_of_the_app_adds_an_input_and_it_is_closed_with_the_host(app_of: AppIn) -> None:
+    code = f"""{HEAD}
+@app.generic_trigger(arg_name="tick", type="ticksTrigger", count=2)
+@app.generic_input_binding(arg_name="stamp", type="stamp", prefix="no. ")
+@app.generic_output_binding(arg_name="$return", type="keep")
+async def f(tick, stamp):
+    return stamp
+"""
+    host = Host(app_of({"functions/f.py": code, "functions/ticks.py": PLUGIN, "functions/stamps.py": INPUT_PLUGIN}))
+    await host.start()
+    await host.wait_for_end()
+    function = host.status()["functions"]["f"]
+    await host.stop()
+    assert function["outputs"]["$return"]["kept"] == ["no. 0", "no. 1"]
+    assert function["inputs"]["stamp"] == {"prefix": "no. "}
+    assert sys.modules["functions.stamps"].CLOSED == ["no. ", "kind"]
+
+
 def test_a_package_that_can_not_be_loaded_is_an_error_of_its_own(installed: Path, app_of: AppIn) -> None:
     (installed / "edgefn_ticks" / "hashes.py").write_text("import no_such_module")
     app = app_of({"functions/f.py": HEAD})
