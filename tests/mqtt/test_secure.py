@@ -29,13 +29,15 @@ class Authority:
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "authority of tests")])
         self.certificate = self._write("ca", self._key, self._name, None)
 
-    def issue(self, name: str, address: str = "127.0.0.1") -> tuple[Path, Path]:
-        """The files of a certificate and its key."""
+    def issue(self, name: str, address: str = "127.0.0.1", days: int = 1) -> tuple[Path, Path]:
+        """The files of a certificate and its key; it is good for so many days from now, or was until so many ago."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        return self._write(name, key, subject, address), self._folder / f"{name}.key"
+        return self._write(name, key, subject, address, days), self._folder / f"{name}.key"
 
-    def _write(self, name: str, key: ec.EllipticCurvePrivateKey, subject: x509.Name, address: str | None) -> Path:
+    def _write(
+        self, name: str, key: ec.EllipticCurvePrivateKey, subject: x509.Name, address: str | None, days: int = 1
+    ) -> Path:
         now = datetime.now(UTC)
         made = (
             x509.CertificateBuilder()
@@ -43,8 +45,8 @@ class Authority:
             .issuer_name(self._name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=1))
+            .not_valid_before(now - timedelta(days=9))
+            .not_valid_after(now + timedelta(days=days))
             .add_extension(x509.BasicConstraints(address is None, None), critical=True)
         )
         if address is not None:
@@ -62,9 +64,9 @@ def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path / "authority")
 
 
-def secure(authority: Authority, address: str = "127.0.0.1") -> tuple[str, ...]:
+def secure(authority: Authority, address: str = "127.0.0.1", days: int = 1) -> tuple[str, ...]:
     """The configuration of a broker with a certificate for an address."""
-    certificate, key = authority.issue("broker", address)
+    certificate, key = authority.issue("broker", address, days)
     return f"certfile {certificate}", f"keyfile {key}", f"cafile {authority.certificate}"
 
 
@@ -101,6 +103,25 @@ async def test_a_broker_that_can_not_be_trusted_is_not_connected_to(
         async with host_at(tmp_path, broker, FORWARD, waits=False, MQTT_BROKER=there) as host:
             await until(lambda: said in caplog.text)
             assert not is_online(host)
+
+
+async def test_a_certificate_that_has_expired_is_named(
+    tmp_path: Path, authority: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    with broker_in(tmp_path / "broker", *secure(authority, days=-1)) as broker:
+        there = secure_address(broker, f"ca={authority.certificate}")
+        async with host_at(tmp_path, broker, FORWARD, waits=False, MQTT_BROKER=there):
+            said = "the certificate of the broker: certificate has expired; renew it, or look at both clocks"
+            await until(lambda: said in caplog.text)
+
+
+async def test_a_broker_that_takes_tls_and_is_spoken_to_without_is_named(
+    tmp_path: Path, authority: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    with broker_in(tmp_path / "broker", *secure(authority)) as broker:
+        there = f"mqtt://127.0.0.1:{broker.port}"
+        async with host_at(tmp_path, broker, FORWARD, waits=False, MQTT_BROKER=there):
+            await until(lambda: "before it answered; where it takes TLS, mqtts:// would be right" in caplog.text)
 
 
 async def test_a_broker_without_tls_is_named(

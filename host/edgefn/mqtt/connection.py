@@ -227,6 +227,9 @@ class Connection:
         elif code.value == KEEP_ALIVE:
             said = "the broker, or the network, did not answer a ping; it is connected to anew"
             self.end(Fault(Cause.SILENT, said))
+        elif not self._connected.done():
+            said = "the broker closed the connection before it answered; where it takes TLS, mqtts:// would be right"
+            self.end(Fault(Cause.CLOSED, said))
         else:
             said = "the broker, or the network, closed the connection; it is connected to anew"
             self.end(Fault(Cause.CLOSED, said))

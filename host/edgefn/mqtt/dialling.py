@@ -169,7 +169,7 @@ def _no_tls(address: Address, error: OSError | ValueError) -> str:
     if error.verify_code in WRONG_NAME:
         return f"the certificate of the broker is not for '{address.host}'; a name that it is for would be right"
     if error.verify_code in WRONG_TIME:
-        return f"the certificate of the broker: {error.verify_message}; look at the clocks of host and broker"
+        return f"the certificate of the broker: {error.verify_message}; renew it, or look at both clocks"
     roots = address.ca or "the system's authorities"
     said = f"the certificate of the broker is not trusted by {roots} ({error.verify_message})"
     return f"{said}; name that of its authority in ca"

@@ -176,5 +176,5 @@ def _certificate(identity: Identity, error: ssl.SSLCertVerificationError) -> str
     if error.verify_code in WRONG_NAME:
         return f"{setting}: the certificate of the hub is not for '{host}'; the `hostname` in IoT Edge's config.toml is"
     if error.verify_code in WRONG_TIME:
-        return f"{setting}: the certificate of '{host}': {error.verify_message}; look at the clocks of host and hub"
+        return f"{setting}: the certificate of '{host}': {error.verify_message}; renew it, or look at both clocks"
     return f"{setting}: the certificate of '{host}' is not trusted by {identity.roots} ({error.verify_message})"
