@@ -257,6 +257,19 @@ async def test_functions_that_are_chained_by_messages_are_one_trace(traced: Trac
     assert second.attributes["messaging.message.id"] == send.attributes["messaging.message.id"] == message.message_id
 
 
+@pytest.mark.parametrize(("plugged", "error"), [(True, ""), (False, "NotConnected")])
+async def test_sending_what_may_be_lost_is_a_span_too(
+    traced: Traced, collector: Collector, plugged: bool, error: str
+) -> None:
+    app = traced(CHAIN.replace("output_name='found'", "output_name='found', durable=False"))
+    with tracing(app.services):
+        async with steered(app, cable=plugged) as site:
+            await until(lambda: site.host.status()["functions"]["first"]["invocations"] == 1)
+    send = collector.named("send found")
+    assert (send.parent, send.kind) == (collector.named("first").id, "PRODUCER")
+    assert send.attributes.get("error.type", "") == error
+
+
 async def test_a_message_that_waits_over_a_restart_stays_in_its_trace(traced: Traced, collector: Collector) -> None:
     with tracing((app := traced(CHAIN)).services):
         async with steered(app, cable=False) as site:

@@ -278,7 +278,9 @@ class MessageOutput:
         messages = self._addressed(admitted, event)
         if not self._options.durable:
             for message in messages:
-                self._outbox.pass_by(message, self._post.destination)
+                going = self._outbox.pass_by(message, self._post.destination)
+                if self._spans is not None and going is not None:
+                    self._spans.sending(message, going)
         elif event.settlement is not None:
             for message in messages:
                 if not encoded.named:

@@ -269,15 +269,19 @@ class Outbox:
 
     # --- without a store -----------------------------------------------------------------------------------------
 
-    def pass_by(self, message: EdgeMessage, destination: str = HUB) -> None:
-        """Sends a message that may be lost straight to its destination, where that takes it at once."""
+    def pass_by(self, message: EdgeMessage, destination: str = HUB) -> asyncio.Future[None] | None:
+        """Sends a message that may be lost straight to its destination, where that takes it at once.
+
+        What comes of it, for those who look; None where it is lost already.
+        """
         output, lane = message.output_name, self.lanes[destination]
         if len(lane.flying) >= lane.destination.window:
             self.count_lost(output, destination, "busy")
-            return
+            return None
         future = asyncio.ensure_future(lane.destination.publish(message, None))
         lane.flying.add(future)
         future.add_done_callback(lambda done: self._landed(done, output, destination))
+        return future
 
     def _landed(self, future: asyncio.Future[None], output: str, destination: str) -> None:
         self.lanes[destination].flying.discard(future)
