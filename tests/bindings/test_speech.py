@@ -213,6 +213,13 @@ def test_the_cache_is_bounded_and_keeps_what_was_used_last(tmp_path: Path) -> No
     assert in_memory.get(keys[0]) == sound()
 
 
+@pytest.mark.parametrize("bound", [{"cacheFiles": 1}, {"cacheBytes": "2000"}])
+async def test_how_many_sounds_are_kept_is_declared(services: Services, tmp_path: Path, bound: dict[str, Any]) -> None:
+    async with speaking(services, tmp_path, cacheFolder="cache", **bound) as speaker:
+        await speaker.say("apple", "banana", "cherry")
+        assert speaker.status["cache"]["files"] == len(list((services.root / "cache").iterdir())) <= 1
+
+
 async def test_a_cache_that_can_not_be_written_to_is_told_once_and_all_is_said(
     services: Services, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -114,6 +114,15 @@ async def test_a_route_carries_an_output_to_an_input_when_its_condition_holds(
     assert upstream(tmp_path) == []
 
 
+async def test_a_message_comes_from_the_device_and_module_that_host_json_names(hub_with: HubWith) -> None:
+    route = 'FROM /messages/* INTO BrokeredEndpoint("/modules/cam/inputs/in")'
+    hub, inputs = hub_with(deviceId="box-7", moduleId="cam", routes={"all": route}), Inputs()
+    await hub.start(inputs)
+    await hub.publish(EdgeMessage(b"1", output_name="a"))
+    await hub.stop()
+    assert [(came.connection_device_id, came.connection_module_id) for came in inputs.came] == [("box-7", "cam")]
+
+
 async def test_an_output_that_no_route_takes_is_said_once(hub_with: HubWith, caplog: pytest.LogCaptureFixture) -> None:
     hub = hub_with(routes={"a": "FROM /messages/modules/edgefn/outputs/out WHERE kind = 'x' INTO $upstream"})
     await hub.start(Inputs())

@@ -17,7 +17,9 @@ from edgefn.errors import Refused, SettingError, TooLarge
 from edgefn.mqtt.address import Address, address_of, parsed
 from edgefn.mqtt.connection import Came, _properties_of
 from edgefn.mqtt.deliveries import Delivery, Receipts
+from edgefn.mqtt.dialling import _properties
 from edgefn.mqtt.intake import MOST_WAITING, Intake
+from edgefn.mqtt.options import MqttOptions
 from edgefn.mqtt.packets import check, outgoing
 from edgefn.mqtt.remembered import Memory
 from edgefn.mqtt.topics import fault_of_filter, fault_of_topic, identifier, matches, shared
@@ -126,6 +128,18 @@ def test_a_message_that_is_too_large_is_refused_with_its_size() -> None:
 def test_a_property_that_mqtt_can_not_carry_is_refused() -> None:
     with pytest.raises(Refused, match="at most 65535 can be sent"):
         outgoing(EdgeMessage(b"", {"name": "x" * 70_000}, topic="t"))
+
+
+@pytest.mark.parametrize(
+    ("options", "address", "seconds"),
+    [({}, {}, 86_400), ({"sessionExpiry": "00:01:00"}, {}, 60), ({"sessionExpiry": 60}, {"session_expiry": 5}, 5)],
+)
+def test_how_long_a_broker_keeps_the_session_is_declared(
+    options: dict[str, Any], address: dict[str, int], seconds: int
+) -> None:
+    declared = MqttOptions.model_validate({"receiveMaximum": 7, **options})
+    properties = _properties(Address("h", 1883, **address), declared, b"")
+    assert (properties.SessionExpiryInterval, properties.ReceiveMaximum) == (seconds, 7)
 
 
 def test_two_state_folders_are_two_clients_and_one_stays_one(tmp_path: Path) -> None:

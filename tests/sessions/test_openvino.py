@@ -17,6 +17,7 @@ import openvino
 import pytest
 from openvino import opset13 as ops
 
+import edgefn
 from edgefn.contracts import Task
 from edgefn.errors import ModelError
 from edgefn.sessions.openvino import OpenVinoKind
@@ -148,6 +149,17 @@ def test_a_cache_that_can_not_be_written_is_named(opened: Open, tmp_path: Path) 
         opened(LIGHT, cache=str(tmp_path / "file"))
 
 
+@pytest.mark.parametrize(
+    ("options", "streams", "requests"),
+    [({"hint": "Latency"}, 1, 3), ({"streams": "1"}, 1, 3), ({"streams": 1, "requests": "5"}, 1, 5)],
+)
+def test_hint_streams_and_requests_are_those_of_the_compiled_model(
+    opened: Open, options: dict[str, Any], streams: int, requests: int
+) -> None:
+    status = opened(LIGHT, device="CPU", **options).status()
+    assert (status["streams"], status["requests"]) == (streams, requests)
+
+
 # --- shapes and preparation --------------------------------------------------------------------------------------
 
 
@@ -177,6 +189,35 @@ def test_preparation_is_folded_into_the_model(opened: Open, tmp_path: Path) -> N
     assert rgb[0, :, 0, 0].tolist() == [14.5, 9.0, 3.5]
     nhwc = opened(passing(tmp_path / "nhwc.xml", [1, 4, 4, 3])).infer(image)["same"]
     assert nhwc[0, 0, 0].tolist() == [10.0, 20.0, 30.0]
+
+
+def two_boxes(path: Path, boxes: list[list[float]]) -> Path:
+    """A detector that finds these boxes in every picture, with scores 0.9 and 0.8."""
+    image = parameter([1, 3, 8, 8], "image")
+    nothing = ops.multiply(ops.reduce_sum(image, np.array([1, 2, 3]), keep_dims=False), np.float32(0))
+    found = ops.add(ops.constant(np.array([boxes], np.float32)), nothing)
+    scores = ops.add(ops.constant(np.array([[[0.0, 0.9], [0.0, 0.8]]], np.float32)), nothing)
+    return saved(path, [named(found, "boxes"), named(scores, "scores")], [image])
+
+
+@pytest.mark.parametrize(("options", "count"), [({}, 1), ({"iouThreshold": 0.9}, 2), ({"iouThreshold": "0.3"}, 1)])
+def test_how_far_boxes_may_overlap_is_declared(
+    opened: Open, tmp_path: Path, options: dict[str, Any], count: int
+) -> None:
+    model = two_boxes(tmp_path / "overlap.xml", [[0.1, 0.1, 0.5, 0.5], [0.1, 0.1, 0.5, 0.45]])
+    assert len(opened(model, "detection", **options).infer(STREET)) == count
+
+
+def test_boxes_are_in_pixels_where_that_is_declared(opened: Open, tmp_path: Path) -> None:
+    model = two_boxes(tmp_path / "pixels.xml", [[2, 4, 6, 8], [0, 0, 1, 1]])
+    best, _ = opened(model, "detection", boxFormat="Pixels").infer(STREET)
+    assert best.box == edgefn.Box(0.25, 0.5, 0.75, 1.0)
+
+
+def test_a_letterbox_keeps_the_shape_of_the_picture(opened: Open, tmp_path: Path) -> None:
+    white = np.full((8, 16, 3), 255, np.uint8)
+    found = opened(passing(tmp_path / "box.xml", [1, 3, 16, 16]), resize="letterbox").infer(white)["same"]
+    assert [set(found[0, :, row].ravel()) == {255.0} for row in (0, 4, 11, 15)] == [False, True, True, False]
 
 
 def test_a_model_for_several_pictures_is_opened_for_one(opened: Open, tmp_path: Path) -> None:

@@ -106,6 +106,13 @@ def test_durability_decides_when_the_disk_is_waited_for(tmp_path: Path, *, power
     connection.close()
 
 
+@pytest.mark.parametrize(("declared", "synchronous"), [({}, 1), ({"durability": "power"}, 2)])
+async def test_durability_is_that_of_host_json(tmp_path: Path, declared: dict[str, str], synchronous: int) -> None:
+    async with spool_in(tmp_path, **declared) as spool:
+        asked = await spool.inbox.store.run(lambda connection: connection.execute("PRAGMA synchronous").fetchone())
+        assert asked == (synchronous,)
+
+
 async def test_a_file_that_is_no_database_is_kept_aside_and_the_host_goes_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

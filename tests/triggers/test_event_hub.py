@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -116,6 +117,31 @@ def f(tick, a: edgefn.Out[str], b: edgefn.Out[str]):
     await host.stop()
     assert {name: status["output"] for name, status in outputs.items()} == {"a": "plain", "b": "mapped"}
     assert [status["published"] for status in outputs.values()] == [1, 1]
+
+
+WAITS = """
+import asyncio
+import azure.functions as func
+app = func.FunctionApp()
+GO, SIZES = asyncio.Event(), []
+@app.event_hub_message_trigger(arg_name="events", event_hub_name="telemetry", connection="Any", cardinality="many")
+async def f(events):
+    SIZES.append(len(events))
+    await GO.wait()
+"""
+
+
+@pytest.mark.parametrize("most", [1, 3])
+async def test_host_json_says_how_many_events_come_at_once(app_of: AppIn, most: int) -> None:
+    document = f'{{"version": "2.0", "extensions": {{"eventHubs": {{"maxEventBatchSize": {most}}}}}}}'
+    host = Host(app_of({"host.json": document, "functions/f.py": WAITS}))
+    await host.start()
+    for number in range(8):
+        await host.app.services.spool.inbox.on_input(EdgeMessage(b"1", message_id=f"{number}", input_name="telemetry"))
+    module = sys.modules["functions.f"]
+    module.GO.set()
+    await host.stop()
+    assert (max(module.SIZES), sum(module.SIZES)) == (most, 8)
 
 
 @pytest.mark.parametrize("declared", ['{"inputs": ["a"]}', '{"maxEventBatchSize": 0}', '{"outputs": 3}'])

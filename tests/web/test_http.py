@@ -171,6 +171,19 @@ async def test_the_prefix_and_headers_of_host_json_apply(serve: Serve) -> None:
     assert (await site.client.get("/api/echo")).status_code == 404
 
 
+def test_what_is_taken_and_does_nothing_is_said(app_of: AppIn, caplog: pytest.LogCaptureFixture) -> None:
+    http = {"dynamicThrottlesEnabled": True, "hsts": {"isEnabled": True, "maxAge": "10"}}
+    document = json.dumps({"version": "2.0", "extensions": {"http": http}}, indent=1)
+    trigger = {"type": "httpTrigger", "direction": "in", "name": "req", "webHookType": "github"}
+    bindings = [trigger, {"type": "http", "direction": "out", "name": "$return"}]
+    files = {"h/function.json": json.dumps({"bindings": bindings}), "h/__init__.py": "def main(req): ..."}
+    assert app_of({"host.json": document, **files}).functions[0].errors == []
+    said = "\n".join(record.getMessage() for record in caplog.records)
+    assert "host.json:5: extensions.http.dynamicThrottlesEnabled does nothing here; maxOutstandingRequests" in said
+    assert "host.json:6: extensions.http.hsts does nothing without HTTPS" in said
+    assert "webHookType does nothing since version 2 of Azure Functions" in said
+
+
 @pytest.mark.parametrize(
     ("options", "fault"),
     [
