@@ -179,6 +179,13 @@ def test_outputs_to_an_edge_hub_that_is_not_there_are_said(tmp_path: Path) -> No
         assert any("there is no edgeHub in a cluster" in note for note in notes) is not bool(hub)
 
 
+def test_a_replica_knows_its_name_where_it_reports_to_a_broker(tmp_path: Path) -> None:
+    named = {"name": "EDGEFN_REPLICA", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
+    for number, hub in enumerate(({}, {"broker": BROKER})):
+        found = container_of(made(workload(app_in(tmp_path / str(number), COUNTER, edgeHub=hub))))
+        assert (named in found["env"]) is bool(hub)
+
+
 def test_what_the_objects_ask_of_a_host_is_there(tmp_path: Path) -> None:
     app = load_app(app_in(tmp_path / "a", SHARED), environment={}, given={"MQTT_BROKER": BROKER})
     assert app.services.metrics.registry.get_sample_value(METRIC, {"box": BOX}) == 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -33,12 +34,12 @@ def f(m: dict):
 """
 
 
-def app_at(folder: Path, address: str, **edge_hub: str) -> Host:
+def app_at(folder: Path, address: str, given: Mapping[str, str] | None = None, **edge_hub: str) -> Host:
     (folder / "functions").mkdir(parents=True, exist_ok=True)
     (folder / "functions" / "f.py").write_text(HEAD + CODE)
     extensions = {"edgeHub": {"broker": "%SITE%", **edge_hub}}
     (folder / "host.json").write_text(json.dumps({"version": "2.0", "extensions": extensions}))
-    return Host(load_app(folder, environment={}, given={"SITE": address}))
+    return Host(load_app(folder, environment={}, given={"SITE": address, **(given or {})}))
 
 
 async def test_inputs_and_outputs_are_topics_under_the_prefix(tmp_path: Path) -> None:
@@ -54,6 +55,25 @@ async def test_inputs_and_outputs_are_topics_under_the_prefix(tmp_path: Path) ->
     assert sent == '{"seen":1}'
     reported = json.loads(told(peer, "site/box/reported")[-1])
     assert reported["functions"]["f"]["state"] == "running"
+
+
+async def test_replicas_report_each_under_its_name(tmp_path: Path) -> None:
+    with broker_in(tmp_path / "broker") as broker, peer_of(broker, "site/#") as peer:
+        hosts = [
+            app_at(tmp_path / name, broker.address, given={"EDGEFN_REPLICA": name}, topicPrefix="site")
+            for name in ("plant-0", "plant-1")
+        ]
+        for host in hosts:
+            await host.start()
+        await until(lambda: all(told(peer, f"site/reported/plant-{number}") for number in (0, 1)))
+        for host in hosts:
+            await host.stop()
+    assert told(peer, "site/reported") == []
+
+
+def test_a_name_of_a_replica_is_one_level_of_a_topic(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=r"EDGEFN_REPLICA: 'a/b' is no level of a topic; plant-0 would be right"):
+        app_at(tmp_path, "mqtt://site", given={"EDGEFN_REPLICA": "a/b"})
 
 
 async def test_all_that_a_broker_may_deliver_again_is_known_again(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from edgefn.deploy.module import needs_by_function, needs_of_all
 from edgefn.deploy.pod import Room, pod, port_name, ports, quantity, references, secret_of, volumes
 from edgefn.deploy.replicas import Replication, replication
 from edgefn.errors import EdgefnError, listing
-from edgefn.hubs.options import edge_hub_options
+from edgefn.hubs.options import REPLICA, edge_hub_options
 from edgefn.loader import App
 from edgefn.redaction import is_secret
 from edgefn.spool import spool_options
@@ -68,6 +68,8 @@ class Workload:
     inbox: int
     """Messages that wait for its functions at most; further ones stay with the broker, where no metric counts them."""
     notes: tuple[str, ...] = field(default=())
+    own_name: str = ""
+    """The variable by which each replica is told its name; empty where none has a use for it."""
 
 
 def workload_of(app: App, name: str, image: str) -> Workload:
@@ -86,7 +88,8 @@ def workload_of(app: App, name: str, image: str) -> Workload:
     inbox = spool_options(app.config, app.root).inbox.max_messages
     off = {f"AzureWebJobs_{each.name}_Disabled": "true" for each in app.functions if each.disabled}
     variables = {**environment(app, needs), **off}  # whatever has disabled it here, which may be the shell
-    return Workload(name, image, needs, variables, found, inbox, tuple(notes))
+    own_name = REPLICA if edge_hub_options(app.root, app.config).broker else ""
+    return Workload(name, image, needs, variables, found, inbox, tuple(notes), own_name)
 
 
 def kubernetes(workloads: Sequence[Workload], scale: Scale, room: Room, arch: str = "") -> Made:
@@ -173,7 +176,7 @@ def _service(workload: Workload, name: str, numbers: Sequence[int], **more: Any)
 def _stateful_set(workload: Workload, count: int, scale: Scale, room: Room, arch: str) -> Json:
     labels = _labels(workload)
     scraped = {"prometheus.io/scrape": "true", "prometheus.io/port": str(MODULE_PORT), "prometheus.io/path": "/metrics"}
-    spec = pod(workload.name, workload.image, workload.needs, workload.environment, room, arch)
+    spec = pod(workload.name, workload.image, workload.needs, workload.environment, room, arch, workload.own_name)
     if count > 1 or scale.most is not None:
         spec["topologySpreadConstraints"] = [
             {

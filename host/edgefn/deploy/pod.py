@@ -56,12 +56,18 @@ class Room:
     """Numbers of groups by name."""
 
 
-def pod(name: str, image: str, needs: Needs, environment: Mapping[str, str], room: Room, arch: str) -> Json:
-    """The spec of the pod; raises EdgefnError for a device, a quantity or a name that it can not have."""
+def pod(
+    name: str, image: str, needs: Needs, environment: Mapping[str, str], room: Room, arch: str, own_name: str = ""
+) -> Json:
+    """The spec of the pod; raises EdgefnError for a device, a quantity or a name that it can not have.
+
+    ``own_name`` is the variable that has the pod's name; empty for none.
+    """
+    named = [{"name": own_name, "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}] if own_name else []
     container = {
         "name": "edgefn",
         "image": image,
-        "env": list(_variables(environment, secret_of(name))),
+        "env": [*_variables(environment, secret_of(name)), *named],
         "ports": [{"name": port_name(port), "containerPort": port} for port in ports(needs)],
         **_lives(needs),
         "resources": _resources(needs, room),

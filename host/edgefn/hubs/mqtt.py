@@ -24,7 +24,7 @@ from edgefn.desired import merged
 from edgefn.errors import NotConnected, SettingError
 from edgefn.hookspecs import hookimpl
 from edgefn.hubs.inputs import Inputs
-from edgefn.hubs.options import DEFAULT_MODULE, edge_hub_options
+from edgefn.hubs.options import DEFAULT_MODULE, REPLICA, edge_hub_options
 from edgefn.metrics import Metrics
 from edgefn.mqtt.address import Address, address_of
 from edgefn.mqtt.flights import failed
@@ -51,9 +51,12 @@ class MqttHub:
     name = "mqtt"
     window = WINDOW
 
-    def __init__(self, address: Address, prefix: str, options: MqttOptions, state: Path, metrics: Metrics) -> None:
+    def __init__(
+        self, address: Address, prefix: str, options: MqttOptions, state: Path, metrics: Metrics, replica: str = ""
+    ) -> None:
         self._address = address
         self._prefix = prefix
+        self._report_topic = f"{prefix}/reported/{replica}" if replica else f"{prefix}/reported"
         self._options = options
         self.unacknowledged = known_again(options.receive_maximum)
         """How many messages may be delivered again; edgeHub has one at a time."""
@@ -136,8 +139,7 @@ class MqttHub:
 
     async def report(self, patch: Mapping[str, Any]) -> None:
         document = merged(self._reported, patch)
-        topic = f"{self._prefix}/reported"
-        await self._send(EdgeMessage(orjson.dumps(document), topic=topic, retain=True, is_json=True))
+        await self._send(EdgeMessage(orjson.dumps(document), topic=self._report_topic, retain=True, is_json=True))
         self._reported = document
 
 
@@ -149,6 +151,14 @@ def prefix_of(root: Path, config: HostConfig) -> str:
         wrong, where = fault or "ends with /", config.at(root, "extensions", "edgeHub", "topicPrefix")
         raise SettingError(f"{where}: extensions.edgeHub.topicPrefix '{prefix}' {wrong}; site/box-7 would be right")
     return prefix
+
+
+def replica_of(settings: Settings) -> str:
+    """The name of this host among those of one app; raises SettingError for what no level of a topic can be."""
+    name = (settings.get(REPLICA) or "").strip()
+    if name and ("/" in name or fault_of_topic(name)):
+        raise SettingError(f"{REPLICA}: '{name}' is no level of a topic; plant-0 would be right")
+    return name
 
 
 def hub_address(root: Path, config: HostConfig, settings: Settings) -> Address | None:
@@ -168,4 +178,5 @@ def edgefn_hub(root: Path, state: Path, config: HostConfig, settings: Settings, 
     address = hub_address(root, config, settings)
     if address is None:
         return None
-    return MqttHub(address, prefix_of(root, config), mqtt_options(root, config), state, metrics)
+    prefix, options = prefix_of(root, config), mqtt_options(root, config)
+    return MqttHub(address, prefix, options, state, metrics, replica_of(settings))

@@ -12,6 +12,8 @@ from edgefn.function import Options, Seconds
 from edgefn.settings import HostConfig
 
 DEFAULT_MODULE = "edgefn"
+REPLICA = "EDGEFN_REPLICA"
+"""The setting with the name of this host among those of one app at a broker as the hub; without it there is one."""
 
 
 class EdgeHubOptions(Options):
