@@ -252,8 +252,7 @@ class LocalHub:
         if output not in self._unrouted and not any(route.takes(source) for route in self.routes):
             self._unrouted.add(output)
             named = listing(f"{route.name} from {route.source}" for route in self.routes)
-            what = f"Messages of output '{output}'" if output else "Messages without output"
-            log.warning("%s are dropped: no route takes them; routes: %s", what, named)
+            log.warning("Messages of output '%s' are dropped: no route takes them; routes: %s", output, named)
 
     async def _to_input(self, message: EdgeMessage, sink: ModuleInput) -> None:
         if sink.module.lower() != self.module.lower() or self._sink is None:
