@@ -12,6 +12,7 @@ import pytest
 from edgefn.contracts import HubState, Outcome, Status
 from edgefn.errors import SpoolError
 from edgefn.spool import Spool, Subscription
+from edgefn.spool.settlement import MessageSettlement
 from edgefn.spool.subscription import Received
 from tests.spool.ports import ScriptedHub, came, counted, out, spool_in, until
 
@@ -302,14 +303,20 @@ async def test_a_message_runs_also_where_its_bringer_is_cancelled_while_it_is_st
         assert row.message.text == "x"
 
 
+async def at_its_end(spool: Spool, undone: list[str]) -> tuple[Subscription, MessageSettlement]:
+    """A function whose run for one message has put an output, and is about to end; ``undone`` tells what is undone."""
+    ours = spool.inbox.subscribe("f", "in")
+    await spool.inbox.on_input(came("x"))
+    settlement = ours.settlement(await ours.take(1, 1))
+    settlement.put(out("done"))
+    settlement.otherwise(lambda: undone.append("done"))
+    return ours, settlement
+
+
 async def test_the_end_of_a_message_holds_also_where_who_stores_it_is_cancelled(tmp_path: Path) -> None:
-    hub, undone = ScriptedHub(), []
+    hub, undone = ScriptedHub(), list[str]()
     async with spool_in(tmp_path, hub, functions=["f"]) as spool:
-        ours = spool.inbox.subscribe("f", "in")
-        await spool.inbox.on_input(came("x"))
-        settlement = ours.settlement(await ours.take(1, 1))
-        settlement.put(out("done"))
-        settlement.otherwise(lambda: undone.append("done"))
+        ours, settlement = await at_its_end(spool, undone)
         ending = asyncio.ensure_future(settlement.end(Outcome(Status.OK)))
         await asyncio.sleep(0)
         ending.cancel()
@@ -323,13 +330,9 @@ async def test_the_end_of_a_message_holds_also_where_who_stores_it_is_cancelled(
 async def test_a_message_whose_end_can_not_be_stored_comes_again_where_its_run_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hub, undone = ScriptedHub(), []
+    hub, undone = ScriptedHub(), list[str]()
     async with spool_in(tmp_path, hub, functions=["f"]) as spool:
-        ours = spool.inbox.subscribe("f", "in")
-        await spool.inbox.on_input(came("x"))
-        settlement = ours.settlement(await ours.take(1, 1))
-        settlement.put(out("done"))
-        settlement.otherwise(lambda: undone.append("done"))
+        ours, settlement = await at_its_end(spool, undone)
 
         async def full(*_: Any) -> None:
             raise SpoolError("the disk is full")

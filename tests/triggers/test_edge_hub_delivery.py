@@ -19,8 +19,8 @@ from tests.ticks import HEAD
 RETRY = '@app.retry(strategy="fixed_delay", max_retry_count="{count}", delay_interval="{delay}")'
 
 
-async def host_of(app_of: AppIn, code: str, **settings: str) -> Host:
-    host = Host(app_of({"functions/f.py": HEAD + code}, **settings))
+async def host_of(app_of: AppIn, code: str, plugin: str = "", **settings: str) -> Host:
+    host = Host(app_of({"functions/f.py": HEAD + code, "functions/plugin.py": plugin}, **settings))
     assert [running.function.errors for running in host.running] == [[] for _ in host.running]
     await host.start()
     return host
@@ -263,8 +263,7 @@ def f(m: dict, label: edgefn.Out[dict], shelf: edgefn.Out[dict]):
     label.set({{"n": m["n"], "name": "apple", "score": 1.0}})
     shelf.set(m)
 """
-    host = Host(app_of({"functions/f.py": HEAD + code, "functions/shelf.py": SHELF}))
-    await host.start()
+    host = await host_of(app_of, code, SHELF)
     await give(host, *(json.dumps({"n": n}) for n in range(4)))
     await host.app.services.spool.idle()
     found, status = await letters(host), host.running[0].outputs["label"].status()
