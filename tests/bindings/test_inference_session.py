@@ -110,8 +110,11 @@ def test_a_plugin_may_claim_the_schemes_of_its_addresses(binding: Callable[..., 
         name = "remote"
         schemes = ("grpc", "http")
 
-    services: Any = SimpleNamespace(metrics=Metrics(), traces=Traces(), session_kinds={"remote": RemoteKind(tmp_path)})
+    kinds: dict[str, Any] = {"remote": RemoteKind(tmp_path)}
+    services: Any = SimpleNamespace(metrics=Metrics(), traces=Traces(), session_kinds=kinds)
     InferenceSessionKind(services).check(binding(model="grpc://here/net"))
+    with pytest.raises(BindingError, match="no kind of session 'mqtt'"):
+        InferenceSessionKind(services).check(binding(model="mqtt://here/net"))
 
 
 async def test_a_session_on_its_fallback_is_counted(

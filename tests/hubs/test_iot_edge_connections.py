@@ -156,7 +156,8 @@ async def test_a_new_root_of_the_hub_is_asked_for(own_hub: HubProcess) -> None:
     async with edge_on(own_hub) as edge:
         await in_thread(own_hub.control.fault, "rotate-ca")
         await edge.online(generation=2, within=20)
-        await edge.hub.publish(message())
+        await edge.hub.publish(message("by the new root"))
+        assert await edge.arrived() == ["by the new root"]
 
 
 async def test_stop_is_quick_whatever_the_hub_does(own_hub: HubProcess) -> None:
@@ -180,7 +181,8 @@ async def test_a_hub_that_was_stopped_can_be_started_again(edge: Edge) -> None:
     await edge.hub.stop()
     await edge.start()
     await edge.online(generation=2)
-    await edge.hub.publish(message())
+    await edge.hub.publish(message("again"))
+    assert await edge.arrived() == ["again"]
 
 
 async def test_the_loop_goes_on_while_connections_are_made(

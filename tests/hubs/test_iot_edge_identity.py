@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgefn.contracts import EdgeMessage, Hub
-from edgefn.errors import HubError, SettingError
+from edgefn.errors import HubError, SettingError, TooLarge
 from edgefn.hubs.iot_edge import hub as hub_module
 from edgefn.hubs.iot_edge.hub import IotEdgeHub
 from edgefn.hubs.iot_edge.identity import VARIABLES, Identity, SharedKey, WorkloadKey, find_identity
@@ -116,4 +116,7 @@ async def test_an_unknown_version_of_the_sdk_is_refused(hub_with: HubWith, monke
 
 
 def test_a_message_is_measured_before_the_hub_is_started(hub_with: HubWith) -> None:
-    hub_with(ENVIRONMENT).check(EdgeMessage(b"1", output_name="out"))
+    hub = hub_with(ENVIRONMENT)
+    hub.check(EdgeMessage(b"1", output_name="out"))
+    with pytest.raises(TooLarge, match="for output 'out'"):
+        hub.check(EdgeMessage(bytes(262_144), output_name="out"))

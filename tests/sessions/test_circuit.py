@@ -61,6 +61,8 @@ def test_a_trying_call_that_never_ends_keeps_it_open_for_no_longer_than_another_
     for _ in range(2):
         clock.now += 10
         circuit.enter()
+        with pytest.raises(CircuitOpen):
+            circuit.enter()
 
 
 def test_each_change_is_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:

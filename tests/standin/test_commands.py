@@ -39,7 +39,9 @@ def test_where_there_are_no_unix_sockets_a_line_says_so(monkeypatch: pytest.Monk
 async def test_env_prints_what_a_shell_takes(hub: HubProcess) -> None:
     client = await asyncio.to_thread(lambda: created(in_a_shell(ran(hub, "env", "shell").stdout)))
     await client.connect()
+    await client.send_message("by the shell")
     await client.shutdown()
+    assert [found.text for found in hub.control.upstream() if found.module == "shell"] == ["by the shell"]
 
 
 def in_a_shell(lines: str) -> dict[str, str]:

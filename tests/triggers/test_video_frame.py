@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -137,7 +138,9 @@ def test_a_wrong_source_is_found_when_the_app_loads(source: str, fault: str, kin
 
 
 def test_a_camera_that_is_not_there_is_no_error_when_the_app_loads(kind: VideoFrameKind) -> None:
-    kind.check(bound("/dev/video97", annotation=VideoFrame))
+    camera = bound("/dev/video97", annotation=VideoFrame)
+    kind.check(camera)
+    assert kind.listener(camera).status()["source"] == "/dev/video97"
 
 
 def test_a_batch_size_without_a_batch_is_an_error(kind: VideoFrameKind) -> None:
@@ -396,6 +399,9 @@ async def test_closing_the_kind_ends_every_reader(services: Services) -> None:
     await kind.close()
     async with asyncio.timeout(5):
         await listening
+    assert [
+        thread.name for thread in threading.enumerate() if thread.name.startswith("video synthetic:?width=64")
+    ] == []
 
 
 # --- motion ------------------------------------------------------------------------------------------------------
