@@ -25,6 +25,9 @@ PATH = sys.path[1:]
 
 def imported() -> None:
     """Imports what commands import, to the last that needs no thread: OpenVINO and gRPC come when a command asks."""
+    from edgefn.cli import ASLEEP
+
+    os.environ.update(ASLEEP)
     import cv2  # noqa: F401
     import numpy.random  # noqa: F401
 

@@ -32,7 +32,7 @@ PR_SET_CHILD_SUBREAPER = 36
 BEGAN = dict(os.environ)
 GIVEN = {"PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONFAULTHANDLER", "PYTHONDONTWRITEBYTECODE"}
 """What the server does as the interpreter would."""
-EARLY = ("PYTHON", "LD_PRELOAD", "LC_", "LANG", "MALLOC_", "GLIBC_", "OMP_", "OPENBLAS_")
+EARLY = ("PYTHON", "LD_PRELOAD", "LC_", "LANG", "MALLOC_", "GLIBC_")
 """What else begins so is read before the first line of Python: the server can not change it."""
 
 

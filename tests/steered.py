@@ -78,4 +78,4 @@ async def until(holds: Callable[[], bool], seconds: float = 10) -> None:
     """Returns when it holds; fails after so many seconds."""
     async with asyncio.timeout(seconds):
         while not holds():  # noqa: ASYNC110  it watches what the loop does
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.005)

@@ -172,6 +172,7 @@ class Module:
     """A module of edgefn, and what it imports: when it runs, and for type checkers only."""
 
     path: Path
+    tree: ast.Module
     imports: list[ast.Import | ast.ImportFrom]
     typing: list[ast.Import | ast.ImportFrom]
 
@@ -195,8 +196,8 @@ def modules() -> list[Module]:
 
 
 def _module(path: Path) -> Module:
-    found = Module(path, [], [])
-    waiting: list[tuple[ast.AST, bool]] = [(ast.parse(path.read_text()), False)]
+    found = Module(path, ast.parse(path.read_text(encoding="utf-8")), [], [])
+    waiting: list[tuple[ast.AST, bool]] = [(found.tree, False)]
     while waiting:
         node, is_guarded = waiting.pop()
         if isinstance(node, ast.Import | ast.ImportFrom):

@@ -91,9 +91,9 @@ def test_an_app_with_letters_of_its_own_is_read_right_while_a_model_is_compiled(
 
 def test_all_text_is_opened_with_its_encoding() -> None:
     bare = [
-        f"{path.name}:{node.lineno}"
-        for path, tree in modules()
-        for node in ast.walk(tree)
+        f"{each.path.name}:{node.lineno}"
+        for each in modules()
+        for node in ast.walk(each.tree)
         if isinstance(node, ast.Call) and _name(node) in TEXT and _is_text(node) and not _says_encoding(node)
     ]
     assert bare == []

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from textwrap import dedent
 
 from tests.cli.command import app_in, sent, started
 from tests.end_to_end.apps import SQUEEZENET, SQUEEZENET_LABELS
+from tests.standin.hubs import wait_until
 
 SCORE = """
 import time
@@ -42,6 +45,12 @@ def arrives(app: Path, pictures: Path, *names: str) -> None:
         (app / "arrivals" / f"{name}.part").rename(app / "arrivals" / name)
 
 
+def waiting(app: Path) -> int:
+    """Messages that are not known to have left."""
+    with closing(sqlite3.connect(f"file:{app / '.edgefn/spool.db'}?mode=ro", uri=True)) as file:
+        return int(file.execute("SELECT count(*) FROM outbox").fetchone()[0])
+
+
 def test_s1_2_pictures_that_arrive_in_a_folder_run_once_each_also_after_a_kill_and_a_restart(
     tmp_path: Path, test_data: Path
 ) -> None:
@@ -51,6 +60,7 @@ def test_s1_2_pictures_that_arrive_in_a_folder_run_once_each_also_after_a_kill_a
     arrives(app, pictures, "dog.jpg", "tiger.jpg", "schoolbus.jpg")
     with started("start", "--no-reload", cwd=app) as host:
         host.wait_for("TIGER")
+        wait_until(lambda: waiting(app) == 0)  # else a message that left might leave again, which is not looked at here
         host.send(signal.SIGKILL)
         host.end()
     assert [body["image"] for body in sent(app / ".edgefn", "scores")] == ["dog.jpg"]

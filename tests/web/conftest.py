@@ -69,7 +69,7 @@ async def until(holds: Callable[[], Awaitable[bool]]) -> None:
     """Returns when it holds; fails after five seconds."""
     async with asyncio.timeout(5):
         while not await holds():  # noqa: ASYNC110  it watches the other side of a socket
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.005)
 
 
 @asynccontextmanager

@@ -110,16 +110,16 @@ async def test_a_request_counts_until_it_ends_also_when_its_client_has_left(
     async with grpc.aio.insecure_channel(f"127.0.0.1:{site.web.grpc_port}") as channel:
         left = channel.unary_unary(f"/{over_grpc.SERVICE}/ModelInfer")(infer(picture))
         while registry.get_sample_value("edgefn_serving_outstanding") != 1:  # noqa: ASYNC110  it watches other threads
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.005)
         left.cancel()
         labels = {"model": "light-classifier", "protocol": "open-inference-grpc"}
         while not registry.get_sample_value("edgefn_serving_seconds_count", labels):  # noqa: ASYNC110  gRPC tells it
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.005)
     assert (await refused(site, "ModelInfer", infer(picture)))[0] == "RESOURCE_EXHAUSTED"
     for slot in held:
         slots.give(slot)
     while registry.get_sample_value("edgefn_serving_outstanding"):  # noqa: ASYNC110  it watches other threads
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.005)
 
 
 async def test_too_much_at_once_is_refused(serve_models: ServeModels, picture: Any) -> None:
@@ -130,7 +130,7 @@ async def test_too_much_at_once_is_refused(serve_models: ServeModels, picture: A
     first = asyncio.create_task(ask(site, "ModelInfer", infer(picture)))
     registry = site.host.app.services.metrics.registry
     while registry.get_sample_value("edgefn_serving_outstanding") != 1:  # noqa: ASYNC110  it watches other threads
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.005)
     with pytest.raises(grpc.RpcError) as found:
         await ask(site, "ModelInfer", infer(picture))
     assert found.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED

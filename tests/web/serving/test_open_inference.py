@@ -212,7 +212,7 @@ async def test_too_much_at_once_is_refused_and_counted(serve_models: ServeModels
     first = asyncio.create_task(site.client.post(INFER, content=png, headers={HEADER_LENGTH: "0"}))
     metric = "edgefn_serving_outstanding 1.0"
     while metric not in (await site.client.get("/metrics")).text:  # noqa: ASYNC110  it watches the other side
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.005)
     second = await site.client.post(INFER, content=png, headers={HEADER_LENGTH: "0"})
     assert (second.status_code, second.headers["retry-after"]) == (503, "1")
     for slot in held:
