@@ -32,6 +32,13 @@ def error_of(root: Path, name: str) -> str:
     return imported(root)[name].error
 
 
+def test_packages_beside_the_app_are_on_the_path(folder: Write) -> None:
+    packages = {".python_packages/lib/site-packages/beside_the_app/__init__.py": "VALUE = 7"}
+    module = imported(folder({**packages, "functions/a.py": "from beside_the_app import VALUE"}))["functions.a"].module
+    assert module is not None
+    assert module.VALUE == 7
+
+
 # --- functions/ --------------------------------------------------------------------------------------------------
 
 

@@ -169,6 +169,39 @@ async def test_context_tells_the_function_and_its_folder(app_of: AppIn) -> None:
     assert directory.endswith("functions")
 
 
+async def test_context_has_the_trace_in_both_spellings(app_of: AppIn) -> None:
+    body = "def f(tick, out, context):\n    of = context.trace_context\n    out.set([of.trace_parent, of.Traceparent])"
+    new, old = (await ran(app_of, TRIGGER.format("") + KEEP.format("out", "") + body))["kept"][0]
+    assert new == old
+    assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-00", new)
+
+
+OWN_THREAD = """
+ASKED = queue.SimpleQueue()
+def own():
+    while True:
+        storage, name, done = ASKED.get()
+        storage.invocation_id = name
+        logging.getLogger("mine").warning("of %s", name)
+        done.set()
+threading.Thread(target=own, daemon=True).start()
+"""
+
+
+async def test_a_thread_of_the_module_that_names_the_invocation_has_it_on_its_lines(
+    app_of: AppIn, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = (
+        "def f(tick, out, context):\n    done = threading.Event()\n"
+        "    ASKED.put((context.thread_local_storage, context.invocation_id, done))\n    assert done.wait(10)"
+    )
+    with invocations_in_log_lines():
+        await ran(app_of, "import queue\n" + OWN_THREAD + TRIGGER.format("") + KEEP.format("out", "") + body)
+    lines = [record for record in caplog.records if record.name == "mine"]
+    assert [record.getMessage() for record in lines] == [f"of {record.invocation_id}" for record in lines]  # type: ignore[attr-defined]
+    assert len(lines) == 3
+
+
 async def test_a_message_that_is_no_json_fails_with_the_parameter_named(
     app_of: AppIn, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,8 @@ def test_the_user_log_level_leaves_out_lines_of_functions_only(tmp_path: Path) -
     quiet = edgefn(*arguments, "error", cwd=app).stdout
     assert "low" not in quiet
     assert "Worker process started and initialized." in quiet
+    assert re.search(r"Host lock lease acquired by instance ID '[0-9a-f]{32}'\.", quiet), "Azure's tools wait for it"
+    assert "Auth level is not applied" not in quiet
     assert "should be one of" in edgefn(*arguments, "loud", cwd=app).stdout
 
 

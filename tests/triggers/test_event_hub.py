@@ -119,6 +119,15 @@ def f(tick, a: edgefn.Out[str], b: edgefn.Out[str]):
     assert [status["published"] for status in outputs.values()] == [1, 1]
 
 
+async def test_the_metadata_name_the_event_hub(app_of: AppIn) -> None:
+    assert await seen(app_of, "event.metadata['PartitionContext']['EventHubName']") == ["telemetry", "telemetry"]
+
+
+async def test_the_metadata_of_many_events_are_those_of_all(app_of: AppIn) -> None:
+    many = await seen(app_of, "str(event[0].metadata['SystemPropertiesArray'])", trigger=MANY, parameter="event")
+    assert all(name in "".join(many) for name in ("m1", "m2", "box-7"))
+
+
 WAITS = """
 import asyncio
 import azure.functions as func
