@@ -355,6 +355,18 @@ async def test_a_packet_that_is_too_large_makes_a_dead_letter_and_holds_up_nothi
     assert "the broker takes 2,000" in found[1]
 
 
+async def test_a_message_that_is_larger_than_the_host_takes_stays_away_and_holds_up_nothing(
+    tmp_path: Path, broker: Mosquitto
+) -> None:
+    config = '{"version": "2.0", "extensions": {"mqtt": {"maxPacketSize": 65536}}}'
+    async with host_at(tmp_path, broker, KEEP, config=config) as host:
+        with peer_of(broker, "in/#") as peer:
+            await in_thread(peer.publish, "in/x", "y" * 66_000, "small")
+            await until(lambda: len(seen(host)) == 1 and len(peer.bodies) == 2)
+        assert [message.text for message in seen(host)] == ["small"]
+        assert (standing(host)["generation"], standing(host)["reconnects"]) == (1, {})
+
+
 async def test_a_limit_that_shrank_while_a_message_waited_makes_a_dead_letter(tmp_path: Path) -> None:
     with broker_in(tmp_path / "broker") as large:
         async with host_at(tmp_path, large, FORWARD):

@@ -19,11 +19,11 @@ from edgefn.mqtt.connection import Came, _properties_of
 from edgefn.mqtt.deliveries import Delivery, Receipts
 from edgefn.mqtt.dialling import _properties
 from edgefn.mqtt.intake import MOST_WAITING, Intake
-from edgefn.mqtt.options import MqttOptions
+from edgefn.mqtt.options import MqttOptions, mqtt_options
 from edgefn.mqtt.packets import check, outgoing
 from edgefn.mqtt.remembered import Memory
 from edgefn.mqtt.topics import fault_of_filter, fault_of_topic, identifier, matches, shared
-from edgefn.settings import Settings
+from edgefn.settings import HostConfig, Settings
 from tests.spool.ports import spool_in, until
 
 ROOT = Path("/app")
@@ -203,3 +203,18 @@ async def test_a_broker_that_sends_without_end_and_waits_for_no_acknowledgement_
         intake.put(anew, Came(EdgeMessage(b"again", topic="in/x"), (), again, True), [one])
         await until(lambda: spool.inbox.totals()[0] == MOST_WAITING + 1)
         storing.cancel()
+
+
+@pytest.mark.parametrize(
+    ("declared", "largest"),
+    [
+        ({}, 64 * MIB),
+        ({"spool": {"inbox": {"maxBytes": 8 * MIB}}}, 8 * MIB),
+        ({"spool": {"inbox": {"maxBytes": 2048}}}, 65_536),
+        ({"spool": {"inbox": {"maxBytes": 1024 * MIB}}}, 268_435_455),
+        ({"spool": {"inbox": {"maxBytes": 8 * MIB}}, "mqtt": {"maxPacketSize": 100_000}}, 100_000),
+    ],
+)
+def test_a_broker_may_send_no_more_in_a_packet_than_the_inbox_holds(declared: dict[str, Any], largest: int) -> None:
+    config = HostConfig({"version": "2.0", "extensions": declared})
+    assert mqtt_options(ROOT, config).max_packet_size == largest

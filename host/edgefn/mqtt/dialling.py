@@ -80,6 +80,8 @@ def _properties(address: Address, options: MqttOptions, token: bytes) -> Propert
     expiry = options.session_expiry if address.session_expiry is None else address.session_expiry
     properties.SessionExpiryInterval = int(expiry)
     properties.ReceiveMaximum = options.receive_maximum
+    if options.max_packet_size is not None:
+        properties.MaximumPacketSize = options.max_packet_size
     if token:
         properties.AuthenticationMethod = METHOD
         properties.AuthenticationData = token

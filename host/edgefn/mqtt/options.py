@@ -9,7 +9,12 @@ from pydantic.alias_generators import to_camel
 
 from edgefn.extensions import read_extension
 from edgefn.function import Seconds
+from edgefn.mqtt.packets import LARGEST
 from edgefn.settings import HostConfig
+from edgefn.spool.options import spool_options
+
+LEAST = 65_536
+"""Bytes that any broker may send, however small the inbox is: its acknowledgements say why."""
 
 
 class MqttOptions(BaseModel):
@@ -26,8 +31,16 @@ class MqttOptions(BaseModel):
     """Seconds for which the broker keeps messages while the host is away; 0 for not at all."""
     receive_maximum: int = Field(default=64, ge=1, le=1000)
     """Messages that the broker may send before the first is stored and acknowledged."""
+    max_packet_size: int | None = Field(default=None, ge=LEAST, le=LARGEST)
+    """Bytes of a message, with topic and properties, that the broker may send; as many as the inbox holds where None.
+    It drops larger ones, and tells nobody but its log.
+    """
 
 
 def mqtt_options(root: Path, config: HostConfig) -> MqttOptions:
     """The options as host.json declares them; raises SettingError with the place."""
-    return read_extension(MqttOptions, root, config, "mqtt")
+    options = read_extension(MqttOptions, root, config, "mqtt")
+    if options.max_packet_size is not None:
+        return options
+    room = spool_options(config, root).inbox.max_bytes
+    return options.model_copy(update={"max_packet_size": max(LEAST, min(room, LARGEST))})
