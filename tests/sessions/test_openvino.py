@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -141,6 +142,19 @@ def test_labels_that_do_not_reach_are_logged(opened: Open, tmp_path: Path, caplo
     (tmp_path / "labels.txt").write_text("day\ndusk\nnight\n")
     opened(LIGHT, "classification", labels=str(tmp_path / "labels.txt"), labelOffset=1)
     assert "has 3 classes, and 1 of them no label with labelOffset 1" in caplog.text
+
+
+def test_an_object_without_a_label_is_logged_once(
+    opened: Open, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "labels.txt").write_text("car\n")
+    session = opened(DETECTOR, "detection", labels=str(tmp_path / "labels.txt"))
+    names = {found.name for _ in range(2) for found in session.infer(STREET)}
+    assert names & {"1", "2"}
+    (said,) = (record.message for record in caplog.records if "labelOffset" in record.message)
+    assert re.fullmatch(
+        r"model '.*' finds class (\d), which has none of the 1 labels with labelOffset 0: it is called '\1'", said
+    )
 
 
 def test_a_cache_that_can_not_be_written_is_named(opened: Open, tmp_path: Path) -> None:

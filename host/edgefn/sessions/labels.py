@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,19 @@ class Labels:
 
     def __init__(self, names: Mapping[int, str] | None = None, offset: int = 0) -> None:
         self._names = {number - offset: name for number, name in (names or {}).items()}
+        self.nameless: Callable[[int], None] | None = None
+        """Told of the first class that has no name here, where others have."""
 
     def __len__(self) -> int:
         return len(self._names)
 
     def name(self, index: int) -> str:
         """The name of the class with this index in the model's output."""
-        return self._names.get(index) or str(index)
+        name = self._names.get(index)
+        if not name and self._names and self.nameless is not None:
+            tell, self.nameless = self.nameless, None
+            tell(index)
+        return name or str(index)
 
     def missing(self, classes: int) -> int:
         """How many of a model's classes, counted from 0, have no name here."""

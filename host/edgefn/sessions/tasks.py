@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,11 +71,17 @@ def _objects(model: OpenedModel, ports: Sequence[Port], options: ModelOptions, l
         options.head, options.threshold, options.iou_threshold, options.box_format, options.background
     )
     head, names = find_head(ports, declared, *model.size)
+    labels.nameless = partial(_tell_nameless, model.name, len(labels), options.label_offset)
 
     def read(outputs: Sequence[Array], view: View) -> Any:
         return detections(head(outputs), labels, view)
 
     return _picked(model, names, read)
+
+
+def _tell_nameless(model: str, names: int, offset: int, index: int) -> None:
+    text = "model '%s' finds class %d, which has none of the %d labels with labelOffset %d: it is called '%d'"
+    logger.warning(text, model, index, names, offset, index)
 
 
 def _picked(model: OpenedModel, names: Sequence[str], read: Read) -> Read:
