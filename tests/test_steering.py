@@ -139,7 +139,11 @@ async def test_invoke_tells_of_a_time_out(app_of: AppIn) -> None:
     ("payload", "status", "said"),
     [
         ({"function": "sned"}, 404, "there is no function 'sned'; did you mean 'send'?; functions: send, slow, ticks"),
-        ({"function": "ticks"}, 400, "ticksTrigger 'tick' of function 'ticks' has events of its own only"),
+        (
+            {"function": "ticks"},
+            400,
+            "'tick' of function 'ticks' has events of its own only, and takes no text; let it run in edgefn start",
+        ),
         ({"name": "send"}, 400, 'the payload should be {"function": "...", "input": ...}'),
         ("send", 400, "the payload should be"),
     ],

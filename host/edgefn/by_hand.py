@@ -28,7 +28,9 @@ def event_by_hand(kinds: KindTable, function: Function, text: str, reason: str) 
     assert trigger is not None
     manual = getattr(kinds.triggers[trigger.type.lower()], "manual", None)
     if manual is None:
-        raise EdgefnError(f"{trigger.where()} has events of its own only, and can not be run with a text")
+        raise EdgefnError(
+            f"{trigger.where()} has events of its own only, and takes no text; let it run in edgefn start"
+        )
     event: Event = manual(trigger, text)
     event.reason = reason
     return event

@@ -67,7 +67,7 @@ def test_a_path_of_a_zip_leads_nowhere(tmp_path: Path) -> None:
     [
         ({"readme.md": b""}, r"holds no model \(.xml, .onnx, .pb, .tflite\); it has readme.md"),
         ({"model.pb": b""}, "has model.pb, and no labels.txt"),
-        ({"model.xml": b"", "labels.txt": TAGS}, "not its weights model.bin"),
+        ({"model.xml": b"", "labels.txt": TAGS}, "not its weights model.bin; export it again"),
         (
             {"model.pb": b"", "labels.txt": TAGS, "cvexport.manifest": json.dumps([1]).encode()},
             "names no known DomainType",

@@ -193,10 +193,10 @@ def test_without_az_there_is_one_clear_line(
 @pytest.mark.parametrize(
     ("wanted", "more", "text"),
     [
-        ({}, {}, "--device-id for one device, or --deployment-id"),
-        ({}, {"device": "a", "deployment": "b"}, "--device-id for one device, or --deployment-id"),
+        ({}, {}, "neither is given; --device-id for one device, or --deployment-id"),
+        ({}, {"device": "a", "deployment": "b"}, "both are given; --device-id for one device, or --deployment-id"),
         ({"layered": True}, {"device": "a"}, "is a layer, which one device can not have"),
-        ({}, {"device": "a", "priority": 5}, "--priority and --label are for --deployment-id"),
+        ({}, {"device": "a", "priority": 5}, "--priority and --label are for --deployment-id; leave them out"),
         ({}, {"deployment": "b"}, "no target condition, so no device would have it"),
         ({}, {"deployment": "b", "condition": "*", "labels": ("x",)}, "--label x: should be NAME=VALUE"),
     ],

@@ -83,7 +83,9 @@ class Loudspeaker:
                     await self._run(partial(path.write_bytes, sound))
                     await self._first_that_plays(there, path, seconds(sound) + PATIENCE)
             except OSError as error:
-                raise SpeechError("not_played", f"{self._folder}: can not be written to: {error}") from None
+                raise SpeechError(
+                    "not_played", f"{self._folder}: can not be written to: {error}; name another folder"
+                ) from None
 
     async def _first_that_plays(self, names: Sequence[str], path: Path, within: float) -> None:
         for name in names:
@@ -125,4 +127,6 @@ class FileSink:
         try:
             await self._run(partial(self._shelf.put, name, sound))
         except OSError as error:
-            raise SpeechError("not_played", f"{self._folder}: can not be written to: {error}") from None
+            raise SpeechError(
+                "not_played", f"{self._folder}: can not be written to: {error}; name another folder"
+            ) from None

@@ -43,7 +43,9 @@ async def output_of(command: Sequence[str], given: bytes, within: float) -> tupl
         async with asyncio.timeout(within):
             out, complaint = await process.communicate(given)
     except TimeoutError:
-        raise SpeechError("failed", f"{command[0]} did not end within {within:g} s") from None
+        raise SpeechError(
+            "failed", f"{command[0]} did not end within {within:g} s; is it well? try it by hand"
+        ) from None
     finally:
         if process.returncode is None:
             _kill(process)

@@ -66,12 +66,17 @@ def _target(asked: Deploy, document: Any) -> Target:
     file = ManifestFile(asked.file)
     is_layered = Look(file, dict(file.sections())).is_layered
     if (asked.device is None) == (asked.deployment is None):
-        raise EdgefnError("edgefn deploy: --device-id for one device, or --deployment-id for all of a condition")
+        given = "neither is given" if asked.device is None else "both are given"
+        right = "--device-id for one device, or --deployment-id for all of a condition, would be right"
+        raise EdgefnError(f"edgefn deploy: --device-id and --deployment-id: {given}; {right}")
     if asked.device is not None:
         if is_layered:
             raise EdgefnError(f"{asked.file}: is a layer, which one device can not have; give --deployment-id")
         if asked.condition is not None or asked.priority is not None or asked.labels:
-            raise EdgefnError("--target-condition, --priority and --label are for --deployment-id")
+            raise EdgefnError(
+                "edgefn deploy: --target-condition, --priority and --label are for --deployment-id; leave them out for "
+                "one device"
+            )
         return Target(asked.hub, asked.device)
     condition = asked.condition or document.get("targetCondition")
     if not isinstance(condition, str) or not condition.strip():

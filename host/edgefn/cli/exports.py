@@ -87,7 +87,7 @@ def _export(box: Box) -> Export:
     if model.suffix.lower() == ".xml":
         weights = box.first(lambda path: path == model.with_suffix(".bin"))
         if weights is None:
-            raise EdgefnError(f"{box.where}: has {model.name}, and not its weights {model.stem}.bin")
+            raise EdgefnError(f"{box.where}: has {model.name}, and not its weights {model.stem}.bin; export it again")
         wanted["model.bin"] = weights
     return Export({name: box.read(str(path)) for name, path in wanted.items()}, _task(box))
 

@@ -228,7 +228,8 @@ def read_model(core: openvino.Core, path: Path) -> openvino.Model:
         weights = path.with_suffix(".bin")
         if path.suffix.lower() == ".xml" and not weights.exists() and "bin file" in str(error):
             raise ModelError(f"model '{path}' has no weights; '{weights.name}' should lie beside it") from error
-        raise ModelError(f"OpenVINO does not take model '{path}': {reason_of(error)}") from error
+        text = f"OpenVINO does not take model '{path}': {reason_of(error)}; export it again, or copy it whole"
+        raise ModelError(text) from error
 
 
 def _config(recipe: Recipe) -> dict[str, Any]:
