@@ -68,6 +68,20 @@ def options_of(name: str, app: App) -> set[str]:
     return known | set(kinds["openvino"].options.names()) if "kind" in known else known
 
 
+def test_each_public_name_and_each_of_its_members_says_what_it_promises() -> None:
+    ours = [
+        value for name in edgefn.__all__ if getattr(value := getattr(edgefn, name), "__module__", "")[:6] == "edgefn"
+    ]
+    members = [
+        member
+        for value in ours
+        for name, member in vars(value).items()
+        if name[0] != "_" and (callable(member) or isinstance(member, property))
+    ]
+    assert [each for each in (*ours, *members) if not (each.__doc__ or "").strip()] == []
+    assert len(ours) >= 15
+
+
 @pytest.mark.parametrize("name", OWN)
 def test_a_decorator_has_precisely_the_options_of_its_plugin(name: str, app: App) -> None:
     assert {to_camel(written(name, option)) for option in parameters(name)} == options_of(name, app)

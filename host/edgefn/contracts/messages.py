@@ -69,11 +69,14 @@ class EdgeMessage:
 
     @property
     def text(self) -> str:
-        """The body as text, in the message's encoding (UTF-8 when it names none)."""
+        """The body as text, in the message's encoding (UTF-8 when it names none).
+
+        Raises ValueError for a body that is none, and LookupError for an encoding that nobody knows.
+        """
         return self.body.decode(self.content_encoding or "utf-8")
 
     def json(self) -> Any:
-        """The body as a JSON value; raises ValueError when it is none."""
+        """The body as a JSON value; raises ValueError when it is none, and as ``text`` does."""
         import orjson
 
         return orjson.loads(self.text)

@@ -41,7 +41,9 @@ class Candidate:
     """One class that a picture may belong to; ``score`` as the model gives it, 0.0 to 1.0 for softmax outputs."""
 
     index: int
+    """The class, from 0; -1 where the service that found it has a name that is in no labels."""
     name: str
+    """Of the labels; the index as text where they have none for it."""
     score: float
 
 
@@ -50,10 +52,14 @@ class Detection:
     """One object found in a picture. Serialises to JSON as ``{"index", "name", "score", "box", "pixels"}``."""
 
     index: int
+    """The class, as that of a Candidate."""
     name: str
     score: float
+    """As the model gives it, from the binding's ``threshold`` to 1.0."""
     box: Box
+    """Within the picture, whatever part of it the model saw."""
     pixels: PixelBox
+    """The same in pixels of the picture."""
 
 
 class Task(enum.StrEnum):
@@ -70,8 +76,12 @@ class Session(Protocol):
     def infer(self, data: Any) -> Any:
         """Runs the model on one picture (H x W x 3 uint8 BGR, or a VideoFrame) and waits for the result.
 
-        The plain session also takes a mapping of input names to arrays. It gives a mapping of output names to
-        arrays that belong to the caller.
+        The plain session also takes a mapping of input names to arrays, in the shapes and types that the model
+        declares. It gives a mapping of output names to arrays, in the shapes and types of the model, that belong to
+        the caller.
+
+        Raises TypeError or ValueError for what is no such picture or array, with what would be right, and ModelError
+        where the inference fails, or the session is closed.
         """
 
     async def infer_async(self, data: Any) -> Any:

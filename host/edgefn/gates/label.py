@@ -34,7 +34,10 @@ class LabelGate:
         self._seen = 0.0
 
     def feed(self, candidates: Any, at: float | None = None) -> str | None:
-        """The label when it has changed, else None. ``candidates`` is one result or a list; ``at`` in seconds."""
+        """The label when it has changed, else None. ``candidates`` is one result or a list; ``at`` in seconds.
+
+        Raises TypeError for what is no result.
+        """
         now = self._elapsed.at(self._clock() if at is None else at)
         if self.timeout is not None and now - self._seen > self.timeout:
             self._label = None

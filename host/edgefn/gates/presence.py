@@ -64,7 +64,8 @@ class PresenceGate:
     def feed(self, detections: Any, at: float | None = None) -> list[PresenceEvent]:
         """Who has left, then who has entered. ``detections`` are all of a picture, also none; ``at`` in seconds.
 
-        What has left is told with the first picture after the hold time; no picture, no event.
+        What has left is told with the first picture after the hold time; no picture, no event. Raises TypeError for
+        what is no result.
         """
         position = self._clock() if at is None else at
         now, seen = self._elapsed.at(position), self._seen(detections)

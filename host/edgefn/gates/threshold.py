@@ -16,7 +16,10 @@ class ThresholdGate:
         self.classes = class_names(classes)
 
     def feed(self, results: Any, at: float | None = None) -> list[Sighting]:
-        """Those that count, in their order; none when the gate stays closed. Time means nothing to it."""
+        """Those that count, in their order; none when the gate stays closed. Time means nothing to it.
+
+        Raises TypeError for what is no result.
+        """
         return [
             each
             for each in sightings(results)
