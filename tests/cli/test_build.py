@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from edgefn.cli import spread
 from edgefn.cli.commands import commands
 from edgefn.cli.init import image_files
-from edgefn.deploy.image import ENGINES, command, engine, recipe
+from edgefn.deploy.image import ENGINES, command, engine, fault_of_name, recipe
 from edgefn.deploy.image import Image as Built
 from edgefn.errors import EdgefnError
 
@@ -95,6 +95,7 @@ def test_without_an_engine_the_error_says_what_was_looked_for(programs: Path) ->
     [
         (["--accelerators", "tpu"], "there is no 'tpu'; did you mean 'npu'?; right would be cpu, gpu, npu"),
         (["--accelerators", "gpu", "--arch", "arm64"], "Intel's drivers are for amd64"),
+        (["--tag", "Street:1"], "--tag: 'Street:1' can not be the name of an image: it has a host, a path in small"),
         (["--arch", "x86"], "right would be amd64, arm64"),
         (["--functions", "nowhere"], "is not in"),
         (["--functions", "functions", "other"], "takes one folder or file"),
@@ -159,6 +160,29 @@ def test_a_folder_that_is_a_package_has_requirements_of_its_own(tmp_path: Path, 
     (folder / "host.json").write_text(TRACED)
     (folder / "pyproject.toml").write_text("[project]\nname = 'street'\nversion = '1'\n")
     assert "warning" not in edgefn("build", str(folder)).stderr
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "street",
+            "street:1.0-arm64",
+            "me/street",
+            "localhost/street",
+            "registry.example/site/street:1",
+            "r:5000/a/b:c",
+        ),
+        *("r.io/a__b.c-d@sha256:" + "0" * 64, "$REGISTRY/street:1", "${MODULES.street}"),
+    ],
+)
+def test_names_of_images_are_those_of_engines_and_registries(name: str) -> None:
+    assert fault_of_name(name) == ""
+
+
+@pytest.mark.parametrize("name", ["Street", "a b", "r.io/a:", "a:b:c", "http://r.io/a", "a/", "a.", "é", "a" * 600])
+def test_what_no_registry_takes_as_the_name_of_an_image_is_refused(name: str) -> None:
+    assert fault_of_name(name).startswith(f"'{name}' can not be the name of an image")
 
 
 def test_every_engine_is_given_what_the_recipe_asks_for(tmp_path: Path) -> None:

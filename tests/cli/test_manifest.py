@@ -87,6 +87,7 @@ def test_images_are_named_by_build_by_pattern_or_one_by_one(tmp_path: Path, more
         (("one", "two"), {"images": ("r.io/x:1",)}, "several modules; {module} stands for the name"),
         (("one",), {"images": ("x=r.io/x:1",)}, "there is no module 'x'; modules: edgefn"),
         (("one",), {"images": ("x:{arch}",)}, "{arch} stands for an architecture; give --arch"),
+        (("one",), {"images": ("R.io/One:1",)}, "--image: 'R.io/One:1' can not be the name of an image"),
         (("b.c=one",), {}, "module 'b.c': letters, digits, - and _ would be right"),
         (("nowhere",), {}, "nowhere: is no folder"),
         (("one",), {"given": ("X",)}, "--set X: should be NAME=VALUE"),

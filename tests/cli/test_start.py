@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from edgefn.cli.opening import app_root
+from edgefn.errors import SettingError
 from tests.cli.command import COUNT, ENDLESS, LIVE, LONGEST, READY, app_in, command, edgefn, environment, sent, started
 
 RAISES = COUNT.replace("count", "raises").replace("frame.id", "frame.id / 0")
@@ -214,6 +216,14 @@ def test_a_root_that_is_no_app_is_refused_and_told_what_it_holds(tmp_path: Path)
     said = one_line(edgefn("start", "--script-root", str(tmp_path), cwd=tmp_path))
     assert f"{tmp_path}: is no app: no host.json" in said
     assert "it has picture.jpg" in said
+
+
+def test_a_root_that_a_variable_names_is_refused_with_the_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AzureWebJobsScriptRoot", str(tmp_path / "gone"))
+    with pytest.raises(SettingError, match=rf"AzureWebJobsScriptRoot {tmp_path / 'gone'}: is no folder"):
+        app_root(None)
 
 
 def test_a_root_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -112,6 +112,10 @@ WRONG: list[tuple[Change, str]] = [
     ),
     # modules
     (settings(image=""), "image should be one, found ''"),
+    (
+        settings(image="registry.io/Street:1"),
+        "'registry.io/Street:1' can not be the name of an image: it has a host, a",
+    ),
     (declared(settings=None), "module 'edgefn' has no settings with an image"),
     (declared(restartPolicy="allways"), "restartPolicy should be never or on-failure or on-unhealthy or always"),
     (declared(status=None), "status should be running or stopped, found None"),

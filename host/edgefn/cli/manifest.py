@@ -14,7 +14,7 @@ from edgefn.cli.display import counted
 from edgefn.cli.opening import app_root, settings_given, state_of
 from edgefn.deploy.check import Level, Open, check
 from edgefn.deploy.check.findings import errors_of
-from edgefn.deploy.image import usual_tag
+from edgefn.deploy.image import fault_of_name, usual_tag
 from edgefn.deploy.manifest import Made, Wanted, manifest
 from edgefn.deploy.module import Box, Module, module_of
 from edgefn.deploy.twin import desired_schema
@@ -133,7 +133,10 @@ def _images(asked: Sequence[str], arch: str | None, usual: Mapping[str, str]) ->
             raise EdgefnError(f"--image {text}: there is no module '{name}'; modules: {listing(usual)}")
         else:
             named[name] = image
-    return {name: _filled(named.get(name, pattern or built), name, arch) for name, built in usual.items()}
+    filled = {name: _filled(named.get(name, pattern or built), name, arch) for name, built in usual.items()}
+    if fault := next(filter(None, map(fault_of_name, filled.values())), ""):
+        raise EdgefnError(f"--image: {fault}")
+    return filled
 
 
 def _filled(image: str, module: str, arch: str | None) -> str:

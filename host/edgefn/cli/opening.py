@@ -54,8 +54,9 @@ def app_root(asked: Path | None) -> Path:
     named = os.environ.get(SCRIPT_ROOT)
     chosen = asked or (Path(named) if named else None)
     folder = chosen or Path.cwd()
+    by_variable = f"{SCRIPT_ROOT} " if asked is None and named else ""
     if not folder.is_dir():
-        raise SettingError(f"{folder}: is no folder; name the one with host.json")
+        raise SettingError(f"{by_variable}{folder}: is no folder; name the one with host.json")
     if (folder / "host.json").exists() or has_functions(folder):
         return folder
     if chosen is None:
@@ -64,7 +65,7 @@ def app_root(asked: Path | None) -> Path:
         typer.echo("An app of your own: edgefn init", err=True)
         return sample
     found = listing(sorted(path.name for path in folder.iterdir())[:10])
-    raise SettingError(f"{folder}: is no app: no host.json, functions/, function_app.py; it has {found}")
+    raise SettingError(f"{by_variable}{folder}: is no app: no host.json, functions/, function_app.py; it has {found}")
 
 
 def settings_given(given: tuple[str, ...], option: str = "--set") -> dict[str, str]:

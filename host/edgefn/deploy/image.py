@@ -22,6 +22,11 @@ ENGINES: Mapping[str, Sequence[str]] = {
 """How each engine builds, the first that answers does. The format of OCI has no health check."""
 ACCELERATORS = ("cpu", "gpu", "npu")
 ARCHITECTURES = ("amd64", "arm64")
+HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)*[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?::\d+)?"
+PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+REFERENCE = re.compile(rf"(?:{HOST}/)?{PART}(?:/{PART})*(?::\w[\w.-]{{0,127}})?(?:@\w+:[0-9a-fA-F]{{32,}})?", re.ASCII)
+"""How an image may be called, by the grammar of all engines and registries."""
+LONGEST_NAME = 512
 LONGEST = 30.0
 """Seconds in which an engine answers that it is there."""
 
@@ -51,8 +56,20 @@ def usual_tag(folder: Path) -> str:
     return re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-") or "app"
 
 
+def fault_of_name(image: str) -> str:
+    """What is wrong with the name of an image; empty for one that may be, and for one with a reference to fill in."""
+    if "$" in image or (len(image) <= LONGEST_NAME and REFERENCE.fullmatch(image)):
+        return ""
+    return (
+        f"'{image}' can not be the name of an image: it has a host, a path in small letters, and a tag; "
+        "registry.example/street:1.0 would be right"
+    )
+
+
 def check(image: Image) -> None:
     """Raises EdgefnError for what no engine could build."""
+    if fault := fault_of_name(image.tag):
+        raise EdgefnError(f"--tag: {fault}")
     if not image.folder.is_dir():
         raise EdgefnError(f"{image.folder}: is no folder; name that of the app")
     for name in image.accelerators.split(","):

@@ -12,6 +12,7 @@ import orjson
 from edgefn.deploy.check.containers import Container, keeps_nothing
 from edgefn.deploy.check.findings import Finding, Look, objects
 from edgefn.deploy.environment import UNFIT
+from edgefn.deploy.image import fault_of_name
 from edgefn.errors import listing, nearest
 from edgefn.redaction import is_secret
 from edgefn.sessions.machine import named_devices
@@ -111,6 +112,8 @@ def _settings(look: Look, name: str, settings: Any) -> Iterator[Finding]:
     image = settings.get("image")
     if not isinstance(image, str) or not image.strip() or image != image.strip():
         yield look.error(look.at(name, "settings", "image"), f"module '{name}': image should be one, found {image!r}")
+    elif fault := fault_of_name(image):
+        yield look.error(look.at(name, "settings", "image"), f"module '{name}': {fault}")
     for key in settings:
         if key != "image" and not re.match(r"createOptions\d*$", key, re.IGNORECASE):
             text = f"module '{name}': settings.{key} is read by nobody{nearest(key, SETTINGS)}"
