@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -115,6 +116,22 @@ def test_a_plugin_may_claim_the_schemes_of_its_addresses(binding: Callable[..., 
     InferenceSessionKind(services).check(binding(model="grpc://here/net"))
     with pytest.raises(BindingError, match="no kind of session 'mqtt'"):
         InferenceSessionKind(services).check(binding(model="mqtt://here/net"))
+
+
+async def test_a_model_is_opened_in_a_thread_as_compiling_takes_seconds(
+    kind: InferenceSessionKind, binding: Callable[..., Binding], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opening: list[threading.Thread] = []
+    opened = stub.StubKind.open
+
+    def noted(self: stub.StubKind, *given: Any) -> Any:
+        opening.append(threading.current_thread())
+        return opened(self, *given)
+
+    monkeypatch.setattr(stub.StubKind, "open", noted)
+    await kind.open(binding(edgefn.DetectionSession, model="stub:answers.json"))
+    assert opening != []
+    assert threading.main_thread() not in opening
 
 
 async def test_a_session_on_its_fallback_is_counted(
