@@ -241,6 +241,18 @@ def test_rooms_do_not_import_each_other() -> None:
     assert across == []
 
 
+def test_what_runs_functions_knows_no_trigger_no_session_and_no_hub() -> None:
+    """They come in by the table of built-ins alone, as those of strangers do."""
+    kernel = LAYERS[layer("host")]
+    known = [
+        f"{each.path.relative_to(PACKAGE)} imports {name}"
+        for each in modules()
+        for name in each.ours
+        if room(each.path) in kernel and name.count(".") and name.split(".")[1] in ROOMS
+    ]
+    assert known == []
+
+
 @pytest.mark.parametrize("library", HEAVY)
 def test_heavy_libraries_are_imported_in_few_files_and_when_they_are_needed(library: str) -> None:
     found = {
