@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from edgefn.contracts import Status
+from edgefn.contracts import Event, Status
 from edgefn.host import Host
 from edgefn.logs import invocations_in_log_lines
 from tests.conftest import AppIn
@@ -160,6 +161,48 @@ async def f(tick, context):
     assert len(lines) == 12
     assert all(record.invocation_id and record.getMessage().endswith(record.invocation_id) for record in lines)
     assert len({record.invocation_id for record in lines}) == 3
+
+
+async def test_a_call_that_returns_in_time_counts_though_the_loop_hears_of_it_too_late(app_of: AppIn) -> None:
+    """What holds the loop up is another function, or the machine; the function gets its next event all the same."""
+    code = TRIGGER.format(", endless=True, count=0") + KEEP.format("out", "")
+    code = f"GO, DONE = threading.Event(), threading.Event()\n{code}@app.function_timeout(1)\n"
+    code += "def f(tick, out):\n    GO.wait(10)\n    out.set(tick)\n    DONE.set()\n"
+    host = Host(app_of({"functions/ticks.py": PLUGIN, "functions/f.py": HEAD + code}))
+    await host.start()
+    module, invoker = host.app.manager.get_plugin("functions.f"), host.running[0].invoker
+    assert invoker is not None
+    first = asyncio.ensure_future(invoker.emit(Event("first")))
+    await asyncio.sleep(0.01)
+    module.GO.set()
+    module.DONE.wait(10)
+    time.sleep(1.1)  # noqa: ASYNC251  the loop stands still past the time-out
+    outcome, stuck = await first, invoker.stuck
+    second = await invoker.emit(Event("second"))
+    await host.stop()
+    assert (outcome.status, stuck, second.status) == (Status.OK, 0, Status.OK)
+
+
+async def test_a_call_that_waits_for_a_thread_past_its_time_out_never_runs_and_holds_nothing(app_of: AppIn) -> None:
+    ticks = TRIGGER.format(", endless=True, count=0")
+    code = f"GO, RAN = threading.Event(), []\n{ticks}def f(tick): GO.wait(10)\n"
+    code += f"{ticks}@app.function_timeout(1)\ndef g(tick): RAN.append(tick)\n"
+    files = {"functions/ticks.py": PLUGIN, "functions/f.py": HEAD + code}
+    host = Host(app_of(files, PYTHON_THREADPOOL_THREAD_COUNT="1"))
+    await host.start()
+    module = host.app.manager.get_plugin("functions.f")
+    busy, waits = (running.invoker for running in host.running)
+    assert busy is not None
+    assert waits is not None
+    holding = asyncio.ensure_future(busy.emit(Event("holds the thread")))
+    await asyncio.sleep(0)
+    late = await waits.emit(Event("late"))
+    module.GO.set()
+    await holding
+    outcome = await waits.emit(Event("next"))
+    await host.stop()
+    assert (late.status, outcome.status, module.RAN) == (Status.TIMED_OUT, Status.OK, ["next"])
+    assert "It never began, as all threads were busy" in str(late.error)
 
 
 async def test_context_tells_the_function_and_its_folder(app_of: AppIn) -> None:

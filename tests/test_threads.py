@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 
 import pytest
 
@@ -48,4 +49,25 @@ async def test_a_cancelled_wait_harms_nobody() -> None:
     job.future.cancel()
     gate.set()
     assert await threads.run(lambda: 7).future == 7
+    threads.close()
+
+
+async def test_a_call_that_has_just_returned_is_not_given_up_and_its_thread_goes_on() -> None:
+    """Whether the loop has heard of it yet or not."""
+    threads, returned = Threads(1), list[int]()
+
+    def tell() -> None:
+        returned.append(1)
+
+    heard = threads.run(threading.get_ident)
+    ident = await heard.future
+    assert not threads.give_up(heard, tell)
+    done = threading.Event()
+    unheard = threads.run(done.set)
+    done.wait(10)
+    while not unheard.has_ended:  # the loop does not turn meanwhile
+        time.sleep(0)  # noqa: ASYNC251
+    assert not threads.give_up(unheard, tell)
+    assert {await threads.run(threading.get_ident).future for _ in range(5)} == {ident}
+    assert returned == []
     threads.close()

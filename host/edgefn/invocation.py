@@ -315,12 +315,16 @@ class Invoker:
         except asyncio.CancelledError:
             if not deadline.passed:
                 raise
-            raise self._gave_up(job, invocation) from None
+        if job.future.done() and not job.future.cancelled():
+            return job.future.result()  # in time: the loop was late
+        raise self._gave_up(job, invocation)
 
     def _gave_up(self, job: Job, invocation: Invocation) -> FunctionTimeout:
         """A synchronous function can not be stopped: it keeps its thread, and gets no event until it returns."""
+        if not self._threads.give_up(job, self._returned):
+            late = ". It never began, as all threads were busy; PYTHON_THREADPOOL_THREAD_COUNT says how many there are"
+            return self._timed_out(invocation, "", late if job.is_dropped else "")
         self._held.threads += 1
-        self._threads.give_up(job, self._returned)
         return self._timed_out(
             invocation,
             running_line(job.thread_id, self._root),

@@ -18,7 +18,7 @@ from typing import Any
 class Job:
     """One call on a thread; ``future`` ends with it."""
 
-    __slots__ = ("call", "context", "future", "given_up", "thread_id")
+    __slots__ = ("call", "context", "future", "given_up", "has_begun", "has_ended", "is_dropped", "thread_id")
 
     def __init__(self, call: Callable[[], Any], future: asyncio.Future[Any]) -> None:
         self.call = call
@@ -26,6 +26,7 @@ class Job:
         self.future = future
         self.thread_id = 0
         self.given_up: Callable[[], None] | None = None
+        self.has_begun = self.has_ended = self.is_dropped = False
 
 
 class Threads:
@@ -41,6 +42,8 @@ class Threads:
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._ended: deque[tuple[Job, Any, BaseException | None]] = deque()
         self._waking = False
+        self._lock = threading.Lock()
+        """Held by who decides whether a job has begun, has ended, or is given up."""
         self._loop = asyncio.get_running_loop()
 
     def run(self, call: Callable[[], Any]) -> Job:
@@ -51,12 +54,23 @@ class Threads:
         self._start_missing()
         return job
 
-    def give_up(self, job: Job, returned: Callable[[], None]) -> None:
-        """Replaces the thread of a job that takes too long; ``returned`` is called on the loop when it comes back."""
-        job.given_up = returned
-        self._started -= 1
+    def give_up(self, job: Job, returned: Callable[[], None]) -> bool:
+        """Replaces the thread of a job that takes too long; ``returned`` is called on the loop when it comes back.
+
+        False where it holds none: the job has ended already, though the loop may not have heard of it yet; or it has
+        not begun, and never will.
+        """
+        with self._lock:
+            if job.has_ended:
+                return False
+            job.is_dropped = not job.has_begun
+            job.given_up = None if job.is_dropped else returned
         self._busy -= 1
+        if job.is_dropped:
+            return False
+        self._started -= 1
         self._start_missing()
+        return True
 
     def close(self) -> None:
         """Ends the threads that have nothing to do; the others end with their call."""
@@ -72,12 +86,19 @@ class Threads:
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
+            with self._lock:
+                if job.is_dropped:
+                    continue
+                job.has_begun = True
             job.thread_id = threading.get_ident()
             ended: tuple[Job, Any, BaseException | None]
             try:
                 ended = (job, job.context.run(job.call), None)
             except BaseException as error:
                 ended = (job, None, error)
+            with self._lock:
+                job.has_ended = True
+                is_replaced = job.given_up is not None
             self._ended.append(ended)
             if not self._waking:
                 self._waking = True
@@ -85,7 +106,7 @@ class Threads:
                     self._loop.call_soon_threadsafe(self._finish)
                 except RuntimeError:  # the loop is closed: nobody waits any more
                     return
-            if job.given_up:
+            if is_replaced:
                 return
 
     def _finish(self) -> None:
