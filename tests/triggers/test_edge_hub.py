@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from typing import Any
 
 import pytest
@@ -83,6 +85,30 @@ async def test_several_functions_on_one_input_each_get_the_message(app_of: AppIn
     await host.stop()
     functions = host.status()["functions"]
     assert [functions[name]["outputs"]["out"]["kept"] for name in ("one", "two")] == [[7], [7]]
+
+
+async def test_a_function_that_is_slow_holds_up_no_other_on_its_input(app_of: AppIn) -> None:
+    code = f"""{HEAD}
+GO, ALL, SEEN = asyncio.Event(), asyncio.Event(), []
+@app.edge_hub_trigger("m", "in")
+async def slow(m: int): await GO.wait()
+@app.edge_hub_trigger("m", "in")
+async def quick(m: int):
+    SEEN.append(m)
+    if m == 4: ALL.set()
+"""
+    host = Host(app_of({"functions/f.py": code}))
+    await host.start()
+    module = sys.modules["functions.f"]
+    for number in range(5):
+        await host.app.services.spool.inbox.on_input(EdgeMessage(b"%d" % number, input_name="in"))
+    async with asyncio.timeout(30):
+        await module.ALL.wait()
+    assert host.status()["functions"]["slow"]["invocations"] == 0
+    module.GO.set()
+    await host.stop()
+    assert module.SEEN == [0, 1, 2, 3, 4]
+    assert host.status()["functions"]["slow"]["invocations"] == 5
 
 
 @pytest.mark.parametrize(
