@@ -173,6 +173,13 @@ def test_files_that_the_image_has_not_are_said(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_a_broker_of_the_laptop_is_not_that_of_a_container(tmp_path: Path, host: str) -> None:
+    notes = made(workload(app_in(tmp_path / "a", SHARED), MQTT_BROKER=f"mqtt://{host}")).notes
+    said = "is looked for in the container itself; name the machine that it is on"
+    assert f"plant: the broker mqtt://{host}:1883 {said}" in notes
+
+
 def test_outputs_to_an_edge_hub_that_is_not_there_are_said(tmp_path: Path) -> None:
     for number, hub in enumerate(({}, {"broker": BROKER})):
         notes = made(workload(app_in(tmp_path / str(number), COUNTER, edgeHub=hub))).notes

@@ -235,6 +235,8 @@ class Brokers:
         """What a binding that names a broker needs: the way there, the files of its address, the settings of it."""
         address = self.address(text)
         note = f"the broker {address.name} should be reached from the machine"
+        if address.host in ("localhost", "::1") or address.host.startswith("127."):
+            note = f"the broker {address.name} is looked for in the container itself; name the machine that it is on"
         return Needs(reads=tuple(files_of(address, self._root)), variables=VARIABLES, notes=(note,))
 
     def why_one(self, text: str) -> str:
