@@ -182,6 +182,18 @@ def test_an_object_of_host_json_and_a_variable_is_refused_with_both(app_of: AppI
     assert str(refused.value).startswith(f"{tmp_path / 'host.json'}:2 and {variable}: retry: there is no strategy")
 
 
+def test_a_function_that_host_json_names_and_there_is_not_is_told_with_its_line(app_of: AppIn, tmp_path: Path) -> None:
+    app = app_of({"host.json": '{"version": "2.0",\n"functions": ["g"]}', "functions/nothing.py": ""})
+    assert app.errors == [f"{tmp_path / 'host.json'}:2: no function 'g' to run; functions: none"]
+
+
+def test_a_section_of_local_settings_that_is_almost_one_is_a_note(app_of: AppIn, tmp_path: Path) -> None:
+    local = '{"IsEncrypted": false,\n"Value": {"A": "b"}, "Profile": {}}'
+    (warning,) = app_of({"functions/nothing.py": "", "local.settings.json": local}).warnings
+    said = "unknown section 'Value' is ignored; did you mean 'Values'?"
+    assert warning == f"{tmp_path / 'local.settings.json'}:2: {said}"
+
+
 # --- local.settings.json -----------------------------------------------------------------------------------------
 
 

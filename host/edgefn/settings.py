@@ -134,7 +134,15 @@ def load_settings(root: Path, environment: Mapping[str, str], given: Mapping[str
         for name in local
         if name in environment
     )
-    return Settings({**local, **environment, **given}, notes)
+    return Settings({**local, **environment, **given}, (*_stray_sections(root), *notes))
+
+
+def _stray_sections(root: Path) -> Iterator[str]:
+    """A text for each section of local.settings.json that is almost one of those that are read."""
+    path = root / "local.settings.json"
+    for name in read_json(path) if path.exists() else ():
+        if name.lower() not in LOCAL_KEYS and (near := nearest(name, LOCAL_KEYS.values(), LIKE)):
+            yield f"{_at(path, name)}: unknown section '{name}' is ignored{near}"
 
 
 def local_settings(root: Path) -> dict[str, str]:

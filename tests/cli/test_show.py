@@ -88,6 +88,18 @@ def test_a_broken_host_json_is_one_line_or_one_object(tmp_path: Path, command: s
     assert json.loads(as_json.stdout) == {"functions": [], "models": {}, "errors": [line]}
 
 
+def test_check_counts_each_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    app = app_in(
+        tmp_path / "app",
+        f="import edgefn\napp = edgefn.FunctionApp()\n"
+        "@app.video_frame_trigger('frame', 'synthetic:', max_fps='%A%', every_nth='%B%')\ndef f(frame): ...\n",
+    )
+    assert run_check(app, (), (), as_json=False) == 1
+    shown = capsys.readouterr()
+    assert len(shown.err.splitlines()) == 2
+    assert shown.out == "1 function, 2 errors, 0 warnings\n"
+
+
 def test_check_warns_of_routes_that_take_nothing_and_of_outputs_that_none_takes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

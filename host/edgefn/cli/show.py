@@ -132,7 +132,8 @@ def error_lines(app: App) -> Iterator[str]:
     """All that is wrong with the app, one error a line."""
     yield from map(redact, (*app.errors, *lacking(app)))
     for function in app.functions:
-        yield from map(redact, function.errors)
+        for error in function.errors:
+            yield from redact(error).splitlines()
 
 
 def _print(document: dict[str, Any]) -> None:

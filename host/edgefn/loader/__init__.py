@@ -219,10 +219,11 @@ def load_functions(app: App, declared: Sequence[Declared], only: tuple[str, ...]
             app.functions.append(checked(item, app.kinds, app.defaults))
             app.declared[item.name] = item
     app.names = [item.name for item in seen.values()]
+    where = "" if app.only else f"{app.config.at(app.root, 'functions')}: "
     for name in only:
         if name.lower() not in seen:
-            names = [item.name for item in seen.values()]
-            app.errors.append(f"no function '{name}' to run{nearest(name, names)}; functions: {listing(names)}")
+            there = f"{nearest(name, app.names)}; functions: {listing(app.names)}"
+            app.errors.append(f"{where}no function '{name}' to run{there}")
 
 
 def stray_levels(app: App) -> list[str]:
