@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import pluggy
@@ -55,10 +55,11 @@ class PluginManager(pluggy.PluginManager):
     """pluggy's, but a hook that a module only imported from another one is not the module's own."""
 
     def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
-        options = super().parse_hookimpl_opts(plugin, name)
-        if options and isinstance(plugin, ModuleType) and getattr(plugin, name).__module__ != plugin.__name__:
-            return None
-        return options
+        if isinstance(plugin, ModuleType):  # asked first: pluggy looks long at what is no function
+            found = vars(plugin).get(name)
+            if not isinstance(found, FunctionType) or found.__module__ != plugin.__name__:
+                return None
+        return super().parse_hookimpl_opts(plugin, name)
 
 
 def plugin_manager(builtins: Iterable[str] = BUILTINS) -> tuple[PluginManager, list[str]]:
