@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -61,6 +63,7 @@ def main() -> None:
             decoding, gate = (statistics.median(column) for column in zip(*rounds, strict=True))
             figures[name] = {"decoding": round(decoding, 3), "gate": round(gate, 3), "share": round(gate / decoding, 3)}
             print(f"{name:>6}: {decoding:.2f} ms to decode a frame, {gate:.3f} ms to look for motion")
+    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors", file=sys.stderr)
     print(json.dumps(figures))
 
 

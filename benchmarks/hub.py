@@ -8,10 +8,11 @@ acknowledges it. Rounds alternate between both clients, each in this process wit
 - ``edgefn``: the outbox stores a message (commit), the sender hands it to the adapter, the hub acknowledges;
 - ``sdk``: ``IoTHubModuleClient.send_message_to_output`` and nothing else: a message is lost when the process ends.
 
-``window`` messages are on their way at once. Latency is from the call to the acknowledgement. For both the same
+``window`` messages are on their way at once. Latency is from the call to the acknowledgement, ``cpu_us`` the processor
+time of a message in this process. For both the same
 bodies and the same number of messages; the figures are medians over the rounds. ``chain`` is a whole host as a
 process of its own: edgeHub's one unacknowledged input a module, inbox, an async function, outbox, upstream; its rate
-from the first to the last message in the hub's database. Prints one JSON object last.
+from the first to the last message in the hub's database. Prints the load, and one JSON object last.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class Acknowledged(IotEdgeHub):
 
 
 async def timed(send: Send, body: bytes, window: int, messages: int) -> dict[str, float]:
-    """Messages a second, and the latency of one, with so many on their way at once."""
+    """Messages a second, latency and processor time of one, with so many on their way at once."""
     latencies: list[float] = []
     left = iter(range(messages))
 
@@ -83,7 +84,7 @@ async def timed(send: Send, body: bytes, window: int, messages: int) -> dict[str
             await send(body)
             latencies.append(time.perf_counter() - began)
 
-    began = time.perf_counter()
+    began, used = time.perf_counter(), time.process_time()
     await asyncio.gather(*(loop() for _ in range(window)))
     took = time.perf_counter() - began
     latencies.sort()
@@ -91,6 +92,7 @@ async def timed(send: Send, body: bytes, window: int, messages: int) -> dict[str
         "per_s": messages / took,
         "p50_ms": latencies[len(latencies) // 2] * 1000,
         "p99_ms": latencies[int(len(latencies) * 0.99)] * 1000,
+        "cpu_us": (time.process_time() - used) / messages * 1e6,
     }
 
 
@@ -177,6 +179,7 @@ def main() -> None:
             print(case, json.dumps(found))
         through = chain(hub, Path(folder) / "app", asked.inputs)
     print("chain", json.dumps(through))
+    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors", file=sys.stderr)
     ratios = {case: found["ratio_to_sdk"] for case, found in figures.items()}
     print(json.dumps({"ratio_to_sdk": ratios, "chain_per_s": through["per_s"], "cases": figures}))
 

@@ -13,8 +13,9 @@ runs, one after the other and nothing else beside:
     host_sync    the same with a synchronous function in threads
     seed         what the scripts that this replaces do: read, resize, transpose, infer, sort, dump, one by one
 
-``limit`` is 1 / (1/decoder + 1/benchmark): decode and inference share the cores. Medians over the rounds. The last
-line is one JSON object.
+``limit`` is 1 / (1/decoder + 1/benchmark): decode and inference share the cores. ``cores`` is the processor time a
+second of each, with that of its processes, start and end included; the load beside each round tells what else ran.
+Medians over the rounds. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -168,7 +169,13 @@ async def host(app_folder: Path, function: str, settings: dict[str, str]) -> flo
     return figures["invocations"] / elapsed
 
 
-def measure(asked: argparse.Namespace, folder: Path) -> dict[str, list[float]]:
+def processor_time() -> float:
+    """Seconds of processor time of this process and of those that it has waited for."""
+    return sum(os.times()[:4])
+
+
+def measure(asked: argparse.Namespace, folder: Path) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Frames a second of each case in each round, and how many cores it took."""
     clip = make_clip(folder / "street.mp4", asked.frames)
     model = make_detector(folder / "ssd.xml")
     (folder / "functions").mkdir()
@@ -191,12 +198,15 @@ def measure(asked: argparse.Namespace, folder: Path) -> dict[str, list[float]]:
         "seed": lambda: seed_loop(clip, compiled),
     }
     seen: dict[str, list[float]] = {name: [] for name in cases}
+    cores: dict[str, list[float]] = {name: [] for name in cases}
     for number in range(asked.rounds):
         for name, run in cases.items():
+            began, used = time.perf_counter(), processor_time()
             seen[name].append(run())
-        row = "  ".join(f"{name} {figures[-1]:7.1f}" for name, figures in seen.items())
+            cores[name].append((processor_time() - used) / (time.perf_counter() - began))
+        row = "  ".join(f"{name} {figures[-1]:7.1f} ({cores[name][-1]:.1f})" for name, figures in seen.items())
         print(f"round {number + 1}: {row}   load {os.getloadavg()[0]:.1f}", flush=True)
-    return seen
+    return seen, cores
 
 
 def main() -> None:
@@ -211,7 +221,7 @@ def main() -> None:
         raise SystemExit("ffmpeg is not there, and makes the clip; install it: apt-get install ffmpeg")
     logging.disable(logging.WARNING)
     with tempfile.TemporaryDirectory() as folder:
-        seen = measure(asked, Path(folder))
+        seen, cores = measure(asked, Path(folder))
     medians = {name: statistics.median(figures) for name, figures in seen.items()}
     limit = 1 / (1 / medians["decoder"] + 1 / medians["benchmark"])
     ratios = {
@@ -221,7 +231,8 @@ def main() -> None:
         "sync_to_benchmark": medians["host_sync"] / medians["benchmark"],
         "host_to_seed": medians["host"] / medians["seed"],
     }
-    print(json.dumps({name: round(value, 3) for name, value in {**medians, **ratios}.items()}))
+    figures = {name: round(value, 3) for name, value in {**medians, **ratios}.items()}
+    print(json.dumps({**figures, "cores": {name: round(statistics.median(each), 2) for name, each in cores.items()}}))
 
 
 if __name__ == "__main__":
