@@ -65,6 +65,8 @@ class Host:
         self.taken.append((version, dict(document)))
         if document.get("n") == 13:
             raise SettingError("n: 13 brings bad luck; 12 would be right")
+        if document.get("n") == 14:
+            raise LookupError("nobody foresaw this")
         return Verdict(version)
 
     async def hears(self, *what: HubState | dict[str, Any]) -> None:
@@ -193,6 +195,20 @@ async def test_refused_properties_stay_refused_until_they_change(caplog: pytest.
         assert host.verdicts[1] == Verdict(2, "n: 13 brings bad luck; 12 would be right")
         assert host.taken[-1] == (4, {"n": 12, "other": 1})
         assert "Desired properties, version 2, are refused: n: 13 brings bad luck" in caplog.text
+
+
+async def test_properties_on_which_the_host_fails_are_answered_and_the_next_ones_are_taken(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with following() as host:
+        await host.hears(ONLINE)
+        await host.hears(host.cloud.change(n=14))
+        await host.hears(host.cloud.change(n=2))
+        assert [(verdict.version, verdict.fault) for verdict in host.verdicts[-2:]] == [
+            (2, "the host failed on it: LookupError: nobody foresaw this"),
+            (3, ""),
+        ]
+    assert "please report it" in caplog.text
 
 
 async def test_far_more_patches_than_anybody_sends_read_the_twin() -> None:

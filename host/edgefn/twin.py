@@ -168,4 +168,7 @@ class TwinReader:
         except EdgefnError as error:
             verdict = Verdict(version, str(error))
             log.warning("Desired properties, version %d, are refused: %s", version, error)
+        except Exception as error:  # a fault of ours: who set them hears of it, and the next ones may do
+            verdict = Verdict(version, f"the host failed on it: {type(error).__name__}: {error}")
+            log.exception("The host failed on desired properties, version %d; please report it", version)
         self._decided(verdict)
