@@ -111,6 +111,21 @@ def test_a_file_that_became_a_link_is_not_read_nor_moved(tmp_path: Path, form: F
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a", "secret"]
 
 
+@pytest.mark.parametrize("annotation", ["", ": edgefn.VideoFrame"])
+async def test_a_file_of_a_year_that_no_clock_has_is_taken_as_any_other(started: Start, annotation: str) -> None:
+    """In nanoseconds such a time is more than 64 bits hold; cameras and shares give any."""
+    code = NAMES.replace("def f(file)", f"def f(file{annotation})").replace("file.name", "str(file.id)")
+    code = code if annotation else NAMES
+    async with started(code) as site:
+        for name, year in (("a", 9_999_999_999), ("b", -2_147_483_648), ("c", 1)):
+            path = site.put(f".{name}", PICTURE)
+            os.utime(path, ns=(year * 10**9, year * 10**9))
+            path.rename(site.folder / name)
+        await until(lambda: len(site.sent) == 3)
+        await until(lambda: site.status["waiting"] == 0)
+        assert site.status["skipped"] == {}
+
+
 async def test_a_file_that_changed_is_another_one(started: Start) -> None:
     async with started() as site:
         path = site.put("a", "one")

@@ -29,7 +29,7 @@ from edgefn.triggers.file_forms import FITTING, FileChanged, converter_of, form_
 from edgefn.triggers.file_options import FileTrigger, beside, folder_of
 from edgefn.triggers.file_report import Counters, FileReport
 from edgefn.triggers.file_wishes import DELETE, MOVE
-from edgefn.triggers.folder import Found
+from edgefn.triggers.folder import Found, changed
 from edgefn.workers import work
 
 
@@ -225,7 +225,7 @@ class FileTriggerKind:
             looked = ", ".join(dict.fromkeys(str(place) for place in places))
             raise BindingError(f"{binding.where()}: '{text}' is no file; looked for {looked}")
         known = path.stat()
-        file = Found(str(path.resolve()), path.name, known.st_size, known.st_mtime_ns)
+        file = Found(str(path.resolve()), path.name, known.st_size, changed(known))
         try:
             value = read(form_of(binding.annotation), file, 0, options)
         except (OSError, FileChanged) as error:

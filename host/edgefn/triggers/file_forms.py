@@ -14,7 +14,7 @@ from edgefn.contracts import EdgeMessage, VideoFrame
 from edgefn.errors import EdgefnError
 from edgefn.images import TooLarge, decoded, is_array
 from edgefn.triggers.file_options import FileTrigger
-from edgefn.triggers.folder import Found, opened
+from edgefn.triggers.folder import Found, changed, opened
 from edgefn.values import first_of_union, message_converter
 
 FITTING = "pathlib.Path, bytes, str, VideoFrame, numpy.ndarray, or what JSON can become"
@@ -65,7 +65,7 @@ def read(form: Form, file: Found, number: int, options: FileTrigger) -> Any:
     """
     content = _content(file, options.max_bytes) if form is not Form.PATH else b""
     known = os.lstat(file.path)  # after the reading, so that what was read is of one piece
-    if not stat.S_ISREG(known.st_mode) or (known.st_size, known.st_mtime_ns) != (file.size, file.modified):
+    if not stat.S_ISREG(known.st_mode) or (known.st_size, changed(known)) != (file.size, file.modified):
         raise FileChanged
     if form is Form.PATH:
         return Path(file.path)
@@ -77,8 +77,8 @@ def read(form: Form, file: Found, number: int, options: FileTrigger) -> Any:
         raise EdgefnError(f"{file.path}: {error}; raise maxPixels, or take a pathlib.Path") from None
     except ValueError as error:
         raise EdgefnError(f"{file.path}: {error}") from None
-    changed = datetime.fromtimestamp(file.modified / 1e9, UTC)
-    return VideoFrame(image, number, changed, 0.0, options.path, 0.0, file.name)
+    taken = datetime.fromtimestamp(file.modified / 1e9, UTC)
+    return VideoFrame(image, number, taken, 0.0, options.path, 0.0, file.name)
 
 
 def _content(file: Found, max_bytes: int) -> bytes:

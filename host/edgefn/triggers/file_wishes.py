@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from edgefn.spool.arrivals import Arrival
+from edgefn.triggers.folder import changed
 
 DELETE = "delete"
 MOVE = "move "
@@ -85,4 +86,4 @@ def _is_same(path: Path, arrival: Arrival) -> bool:
         known = path.lstat()
     except OSError:
         return False
-    return (known.st_size, known.st_mtime_ns) == (arrival.size, arrival.modified)
+    return (known.st_size, changed(known)) == (arrival.size, arrival.modified)

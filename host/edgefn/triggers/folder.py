@@ -21,6 +21,8 @@ from typing import BinaryIO
 UNFINISHED = (".tmp", ".temp", ".part", ".partial", ".crdownload", ".filepart", ".download", ".swp", "~")
 """How names end while their files are being written; those that begin with a dot count too."""
 
+MOST = 2**63 - 1
+
 
 def is_unfinished(name: str) -> bool:
     """Whether a name is one that a writer gives to what is not whole yet."""
@@ -36,7 +38,15 @@ class Found:
     """Its path in the folder, with / between the parts."""
     size: int
     modified: int
-    """Time of its last change, in nanoseconds since the epoch, as the file system has it."""
+    """Time of its last change; see ``changed``."""
+
+
+def changed(known: os.stat_result) -> int:
+    """When a file was changed last, in nanoseconds since the epoch as the file system has it, in 64 bits.
+
+    What is beyond them, a time after the year 2262, is no time of a clock; yet files have such.
+    """
+    return max(-MOST, min(known.st_mtime_ns, MOST))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +78,7 @@ class Folder:
             is_file, known = stat.S_ISREG(os.stat(path).st_mode), os.lstat(path)
         except (OSError, ValueError):
             return None
-        return Found(path, name, known.st_size, known.st_mtime_ns) if is_file else None
+        return Found(path, name, known.st_size, changed(known)) if is_file else None
 
     def wants(self, name: str) -> bool:
         """Whether a file of that name is to arrive; patterns match without regard to case."""
@@ -88,7 +98,7 @@ class Folder:
                     with suppress(OSError):
                         if entry.is_file():
                             known = entry.stat(follow_symlinks=False)
-                            yield Found(entry.path, above + entry.name, known.st_size, known.st_mtime_ns)
+                            yield Found(entry.path, above + entry.name, known.st_size, changed(known))
 
 
 def opened(path: str) -> BinaryIO:
