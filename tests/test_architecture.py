@@ -160,6 +160,7 @@ WIDE = {
         "spool/sender.py",
         "spool/store.py",
         "testing/recorder.py",
+        "twin.py",
         "video.py",
     },
     "whatever the far side sends is read there": {"hubs/iot_edge/hub.py", "mqtt/link.py"},
