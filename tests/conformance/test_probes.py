@@ -25,7 +25,6 @@ DOCUMENTED = (REPOSITORY / "docs" / "azure-functions.md").read_text(encoding="ut
 PROBES: dict[str, Any] = (
     json.loads((CONFORMANCE / "probes.json").read_text()) if (CONFORMANCE / "probes.json").exists() else {}
 )
-LATER = {"timerTrigger", "httpTrigger", "http", "eventHubTrigger", "eventHub", "warmupTrigger"}
 SUPERSETS = {
     r"More than one FunctionApp": "two names for one app",
     r"do not match the corresponding function parameter's Python type annotation": "parameters of a generic trigger",
@@ -41,21 +40,7 @@ REASON = re.compile(r"^[\w./-]+(:\d+)?: \S.+", re.DOTALL)
 
 def load(name: str, folder: Path) -> App:
     shutil.copytree(CONFORMANCE / "probes" / name, folder / "app")
-    app = load_app(folder / "app", environment={}, state=folder / "state")
-    _skip_what_is_not_there_yet(name, app)
-    return app
-
-
-def _skip_what_is_not_there_yet(name: str, app: App) -> None:
-    bindings = [b for function in PROBES[name].get("functions", {}).values() for b in function["bindings"]]
-    types = {binding["type"] for binding in bindings}
-    types |= {found for f in app.functions for e in f.errors for found in re.findall(r"type\(s\) '(\w+)' are not", e)}
-    there = {kind.type for kind in app.kinds.all()}
-    if missing := (types & LATER) - there:
-        pytest.skip(f"no plugin claims {', '.join(sorted(missing))} yet")
-    required = app.kinds.triggers["edgehubtrigger"].options.model_fields["input_name"].is_required()
-    if required and any(b["type"] == "edgeHubTrigger" and "inputName" not in b for b in bindings):
-        pytest.skip("the probe leaves out inputName, which edgeHubTrigger requires so far")
+    return load_app(folder / "app", environment={}, state=folder / "state")
 
 
 def refusals(app: App) -> list[str]:
