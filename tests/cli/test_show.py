@@ -88,6 +88,32 @@ def test_a_broken_host_json_is_one_line_or_one_object(tmp_path: Path, command: s
     assert json.loads(as_json.stdout) == {"functions": [], "models": {}, "errors": [line]}
 
 
+WATCH = """
+import edgefn
+app = edgefn.FunctionApp()
+@app.video_frame_trigger("frame", "synthetic:")
+@app.inference_session("detector", model="model.xml", device="AUTO:GUP,CPU", labels="labels.txt")
+@app.edge_hub_output("$return", "out", gate="presence", classes="car, Truck")
+def watch(frame: edgefn.VideoFrame, detector: edgefn.DetectionSession): ...
+"""
+
+
+def test_check_warns_of_devices_and_classes_that_there_are_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = app_in(tmp_path / "app", f=WATCH)
+    for name in ("model.xml", "model.bin"):
+        (app / name).touch()
+    (app / "labels.txt").write_text("car\ntruck\n")
+    assert run_check(app, (), (), as_json=False) == 0
+    device, label = capsys.readouterr().err.splitlines()
+    assert "inferenceSession 'detector' of function 'watch': device 'GUP' is not known; did you mean 'GPU'?" in device
+    assert "class 'Truck' is none of the labels; did you mean 'truck'?; labels: car, truck" in label
+    (app / "labels.txt").unlink()
+    assert run_check(app, (), ("X=y",), as_json=False) == 0
+    assert "class" not in capsys.readouterr().err
+
+
 def test_check_counts_each_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     app = app_in(
         tmp_path / "app",

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import typer
 
-from edgefn.cli.absent import absent_files
+from edgefn.cli.absent import absent_files, unknown_devices
 from edgefn.cli.display import counted
 from edgefn.cli.opening import open_app
 from edgefn.cli.served import lacking, mistaken, served_lines, served_models
@@ -42,9 +42,6 @@ def run_list(root: Path | None, only: tuple[str, ...], given: tuple[str, ...], *
 
 
 def run_check(root: Path | None, only: tuple[str, ...], given: tuple[str, ...], *, as_json: bool) -> int:
-    from edgefn.cli.routed import odd_routes
-    from edgefn.deploy.extras import REQUIREMENTS, lacking_extras
-
     app = _opened(root, only, given, as_json)
     if app is None:
         return 1
@@ -54,8 +51,7 @@ def run_check(root: Path | None, only: tuple[str, ...], given: tuple[str, ...], 
         return 1 if errors else 0
     for error in errors:
         typer.echo(error, err=True)
-    shipped = lacking_extras(app) if (app.root / REQUIREMENTS).exists() else ()
-    warnings = [*app.warnings, *mistaken(app), *absent_files(app), *odd_routes(app), *shipped]
+    warnings = list(_warnings(app))
     for warning in warnings:
         typer.echo(f"warning: {redact(warning)}", err=True)
     typer.echo(
@@ -65,6 +61,19 @@ def run_check(root: Path | None, only: tuple[str, ...], given: tuple[str, ...], 
         )
     )
     return 1 if errors else 0
+
+
+def _warnings(app: App) -> Iterator[str]:
+    """What hardly is as it is meant; what is imported for it, a start does without."""
+    from edgefn.cli.classes import unknown_classes
+    from edgefn.cli.routed import odd_routes
+    from edgefn.deploy.extras import REQUIREMENTS, lacking_extras
+
+    yield from app.warnings
+    for looked in (mistaken, absent_files, unknown_devices, unknown_classes, odd_routes):
+        yield from looked(app)
+    if (app.root / REQUIREMENTS).exists():
+        yield from lacking_extras(app)
 
 
 def _opened(root: Path | None, only: tuple[str, ...], given: tuple[str, ...], as_json: bool) -> App | None:
