@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from textwrap import dedent
+from typing import NoReturn
 
 import pytest
 
@@ -17,6 +18,11 @@ DATA = Path(os.environ.get("EDGEFN_TEST_DATA", Path(__file__).parents[2] / "shar
 ON_CI = os.environ.get("CI", "").lower() == "true"
 
 AppIn = Callable[..., App]
+
+
+def absent(text: str) -> NoReturn:
+    """What a test needs is not there: on CI, where it is installed, that is a failure."""
+    pytest.fail(text) if ON_CI else pytest.skip(text)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -39,8 +45,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def test_data() -> Path:
     """The folder with real models, clips and pictures; see its README."""
     if not DATA.is_dir():
-        text = f"no test data in {DATA}; name its folder in EDGEFN_TEST_DATA"
-        pytest.fail(text) if ON_CI else pytest.skip(text)
+        absent(f"no test data in {DATA}; name its folder in EDGEFN_TEST_DATA")
     return DATA
 
 

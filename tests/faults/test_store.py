@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import absent
 from tests.faults.box import MODULE, WORK, Box, box, extensions
 from tests.faults.disks import checkpoint, damage, held, small_disk
 
@@ -198,7 +199,7 @@ class MachineClock:
     def __init__(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         libraries = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
         if not libraries:
-            pytest.skip("Debian's package faketime is not installed")
+            absent("Debian's package faketime is not installed")
         self._file = file
         self.set(0)
         monkeypatch.setenv("LD_PRELOAD", str(libraries[0]))

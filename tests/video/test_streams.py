@@ -20,6 +20,7 @@ import pytest
 from edgefn.captures import Asked
 from edgefn.subscription import Subscription, Wanted
 from edgefn.video import Playing
+from tests.conftest import absent
 from tests.video.sources import Sayings, opened, some
 
 
@@ -27,9 +28,7 @@ from tests.video.sources import Sayings, opened, some
 def ffmpeg() -> str:
     found = shutil.which("ffmpeg")
     if found is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("ffmpeg is not installed")
-        pytest.skip("ffmpeg is not installed")
+        absent("ffmpeg is not installed")
     return found
 
 
