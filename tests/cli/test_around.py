@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edgefn.cli.around import told, untaken
+from edgefn.cli.around import tail, told, untaken
 from tests.cli.command import app_in, edgefn, started
 
 ECHO = """
@@ -116,3 +116,12 @@ def test_without_a_host_it_says_where_it_looked(tmp_path: Path) -> None:
     ended = edgefn("status", cwd=folder)
     assert ended.returncode == 1
     assert ended.stderr.startswith(f"{folder}/.edgefn: no host runs on this state folder; start it with edgefn start")
+
+
+def test_the_tail_shows_what_is_whole_beside_a_line_that_a_power_cut_has_torn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = ['{"output":"out","body":"ä"}\n'.encode(), '{"output":"out","body":"ä'.encode()[:-1]]
+    (tmp_path / "upstream.jsonl").write_bytes(b"".join(lines))
+    assert tail(tmp_path, tmp_path, "out", follow=False, count=10) == 0
+    assert capsys.readouterr().out.encode() == lines[0]

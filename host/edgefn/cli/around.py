@@ -103,7 +103,7 @@ def tail(root: Path | None, state: Path | None, output: str, *, follow: bool, co
             raise EdgefnError(
                 f"{path}: nothing has gone upstream; is this the state folder of a host with the local hub?"
             )
-        known = path.read_text(encoding="utf-8").splitlines()
+        known = path.read_text(encoding="utf-8", errors="replace").splitlines()  # a power cut may have torn a letter
         wanted = [line for line in known if _is_of(line, output)]
         if not wanted and not follow:
             found = listing(sorted({name for line in known if (name := _output_of(line))}))
@@ -133,7 +133,7 @@ def _output_of(line: str) -> str:
 
 def _lines(path: Path) -> Iterator[str]:
     """The lines that are written from now on, also after the file was begun anew."""
-    file = path.open(encoding="utf-8")
+    file = path.open(encoding="utf-8", errors="replace")
     file.seek(0, 2)
     rest = ""
     while True:
