@@ -237,7 +237,11 @@ def list_settings(
 
 
 @settings.command("add")
-def set_setting(name: str, value: str, root: Root = None) -> None:
+def set_setting(
+    name: Annotated[str, typer.Argument(help="The setting.")],
+    value: Annotated[str, typer.Argument(help="Its value.")],
+    root: Root = None,
+) -> None:
     """Add a setting, or give it another value."""
     from edgefn.cli import app_settings
 
@@ -245,7 +249,7 @@ def set_setting(name: str, value: str, root: Root = None) -> None:
 
 
 @settings.command("delete")
-def delete_setting(name: str, root: Root = None) -> None:
+def delete_setting(name: Annotated[str, typer.Argument(help="The setting.")], root: Root = None) -> None:
     """Remove a setting."""
     from edgefn.cli import app_settings
 

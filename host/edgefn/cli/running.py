@@ -149,7 +149,11 @@ def list_dead_letters(
 
 
 @dead_letter.command("show")
-def show_dead_letter(number: int, root: Root = None, state: State = None) -> None:
+def show_dead_letter(
+    number: Annotated[int, typer.Argument(help="The number of the dead letter.")],
+    root: Root = None,
+    state: State = None,
+) -> None:
     """Show one with its body, reason and traceback."""
     from edgefn.cli.spool import show_letter
 

@@ -87,9 +87,9 @@ def hub_environment(
 
 @hub.command("send")
 def send_to_input(
-    module: str,
-    name: Annotated[str, typer.Argument(metavar="INPUT")],
-    body: str,
+    module: Annotated[str, typer.Argument(help="The module.")],
+    name: Annotated[str, typer.Argument(metavar="INPUT", help="Its input.")],
+    body: Annotated[str, typer.Argument(help="The body of the message.")],
     folder: HubFolder = None,
     properties: Annotated[
         list[str] | None, typer.Option("--property", metavar="NAME=VALUE", help="A property of the message.")
@@ -146,7 +146,7 @@ def set_twin(
 @hub.command("invoke")
 def invoke_method(
     name: Annotated[str, typer.Argument(help="A module or device.")],
-    method: str,
+    method: Annotated[str, typer.Argument(help="The direct method.")],
     payload: Annotated[str, typer.Argument(help="JSON.")] = "null",
     folder: HubFolder = None,
     connect: Annotated[float, typer.Option("--connect-timeout", min=0, help="Seconds to wait for the module.")] = 10,
@@ -160,7 +160,10 @@ def invoke_method(
 
 @hub.command("fault")
 def add_fault(
-    words: Annotated[list[str] | None, typer.Argument(metavar="[NAME [KEY=VALUE ...] | clear]")] = None,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME [KEY=VALUE ...] | clear]", help="A fault with its options; clear ends all."),
+    ] = None,
     folder: HubFolder = None,
     listed: Annotated[bool, typer.Option("--list", help="All there are, with their options.")] = False,
 ) -> None:
