@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from edgefn import hookspecs, plugins
+from tests import commands
 from tests.test_docs import ANY, MARK, PAGES, ROOT
 
 PACKAGE = Path(__file__).parents[1] / "host" / "edgefn"
@@ -329,6 +330,11 @@ def test_each_block_says_how_it_is_run_or_why_not() -> None:
     assert unmarked == [], "mark each block of Python or a console: tests/test_docs.py says how"
     tests = {(name, found["test"]) for name, _, found in marks if found and found["test"]}
     assert [(name, test) for name, test in tests if name not in (ROOT / test).read_text()] == []
+
+
+def test_the_page_of_commands_is_what_the_commands_say() -> None:
+    assert commands.PAGE.read_text("utf-8") == commands.page(), "python -m tests.commands renews it"
+    assert [line for line in commands.page().splitlines() if line.startswith("| `") and " |  | " in line] == []
 
 
 def test_each_guide_is_in_the_index_and_no_link_leads_nowhere() -> None:

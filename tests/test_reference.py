@@ -20,8 +20,6 @@ import edgefn
 from edgefn.cli.commands import commands
 from edgefn.function import Function
 from edgefn.loader import load_app
-from tests.commands import PAGE as COMMANDS
-from tests.commands import page as commands_page
 from tests.reference import HEAD, NONE, PAGES, kinds, meanings_in, renewed, rows
 from tests.test_docs import matches, steps
 
@@ -114,11 +112,6 @@ def test_a_wrong_option_gets_the_error_that_the_page_shows(folder: Folder, name:
     function = declared_in_json(folder, page_of(name), "wrong", {name: json.loads(options)})
     errors = [error.partition("function.json:")[2].partition(": ")[2] for error in function.errors]
     assert any(matches(f"{error}\n", text) for error in errors), f"{errors}\nare not\n{text}"
-
-
-def test_the_page_of_commands_is_what_the_commands_say() -> None:
-    assert COMMANDS.read_text("utf-8") == commands_page(), "python -m tests.commands renews it"
-    assert [line for line in commands_page().splitlines() if line.startswith("| `") and " |  | " in line] == []
 
 
 def test_each_page_shows_errors() -> None:
