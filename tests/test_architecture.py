@@ -351,6 +351,22 @@ def test_each_guide_is_in_the_index_and_no_link_leads_nowhere() -> None:
     assert missing == [], "docs/README.md is the index"
 
 
+def test_each_file_of_the_repository_that_is_named_is_there() -> None:
+    pages = [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+        ROOT / "sample/README.md",
+        ROOT / "tests/faults/README.md",
+    ]
+    found = {
+        (page.name, file)
+        for page in pages
+        for file in re.findall(r"`((?:tests|benchmarks|host|sample)/[\w./-]+)", page.read_text())
+    }
+    of_apps = {"tests/test_detect.py", "tests/test_"}
+    assert {(page, file) for page, file in found if file not in of_apps and not (ROOT / file).exists()} == set()
+
+
 def leads(page: Path, file: str, anchor: str) -> bool:
     """Whether a link leads to a file that is there, and to a heading of it."""
     target = page.parent / file if file else page
