@@ -22,7 +22,7 @@ PATIENT = "import edgefn\n@edgefn.hookimpl\ndef {}(**given): raise LookupError('
 async def test_a_listener_goes_on_where_what_it_waits_for_is_cancelled(
     app_of: AppIn, in_flight: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgefn.host.FIRST_PAUSE", 0.02)
+    monkeypatch.setattr("edgefn.running.FIRST_PAUSE", 0.02)
     broken = PLUGIN.replace(
         "            self.next += 1\n",
         "            self.next += 1\n"

@@ -7,8 +7,9 @@ import json
 from typing import Any
 
 from edgefn.contracts import EdgeMessage, Event
-from edgefn.host import Host, Running
+from edgefn.host import Host
 from edgefn.loader import App, load_app
+from edgefn.running import Running
 from tests.conftest import AppIn
 from tests.steered import HEAD, QUICK, Steered, steered, until
 from tests.ticks import PLUGIN

@@ -9,13 +9,11 @@ import asyncio
 import contextlib
 import logging
 import os
-import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
-from edgefn.contracts import Event, Feed, Input, Listener, Outcome, Output
+from edgefn.contracts import Feed, Listener
 from edgefn.errors import EdgefnError, SettingError
 from edgefn.function import Binding, Function
 from edgefn.heartbeat import Heartbeat
@@ -24,6 +22,7 @@ from edgefn.loader import App
 from edgefn.log_levels import Levels
 from edgefn.logs import user_traceback
 from edgefn.operation import Operation
+from edgefn.running import Running, function_status, listen, worked_off
 from edgefn.sight import Sights
 from edgefn.swap import Swaps
 from edgefn.telling import Telling
@@ -32,36 +31,8 @@ from edgefn.threads import Threads
 log = logging.getLogger("edgefn.host")
 
 GRACE = 5.0
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
-"""Seconds until a listener that broke is started again."""
 CLOSING = 10.0
 """Seconds that one part gets to close: a plugin's that never does keeps no other open."""
-
-
-@dataclass(slots=True)
-class Running:
-    """A function in the host: what is open for it, and how it is."""
-
-    function: Function
-    state: str = "starting"
-    """starting, running, waiting (its listener broke, and is started again), ended, stopped,
-    disabled, or error."""
-    inputs: dict[str, Input] = field(default_factory=dict)
-    outputs: dict[str, Output] = field(default_factory=dict)
-    listener: Listener | None = None
-    invoker: Invoker | None = None
-    task: asyncio.Task[None] | None = None
-
-    def emit(self, event: Event) -> Awaitable[Outcome]:
-        """Runs the function, as it is at present, for one event."""
-        assert self.invoker is not None
-        return self.invoker.emit(event)
-
-    def fail(self, reason: str) -> None:
-        """Takes the function out, with the reason in its errors and in the log."""
-        self.state = "error"
-        self.function.errors.append(reason)
-        log.error("The '%s' function is in error: %s", self.function.name, reason)
 
 
 class Host:
@@ -188,42 +159,9 @@ class Host:
         )
 
     def _listen(self, running: Running) -> None:
-        running.task = asyncio.create_task(self._supervise(running), name=f"listen {running.function.name}")
-
-    async def _supervise(self, running: Running) -> None:
-        """Listens until the trigger ends; a listener that breaks is started again, later each time."""
-        task = asyncio.current_task()
-        assert running.listener is not None
-        assert task is not None
-        pause = FIRST_PAUSE / 2
-        while True:
-            running.state = "running"
-            began = time.monotonic()
-            try:
-                await running.listener.listen(running.emit)
-                running.state = "ended"
-                log.info("Function '%s' has ended: its trigger gives no further event", running.function.name)
-                return
-            except asyncio.CancelledError:
-                if task.cancelling():
-                    raise
-                error: Exception = EdgefnError("what it waited for was cancelled")
-            except Exception as raised:
-                # STYLE's trap: an error out of the clean-up of a cancelled listener must not start it again
-                if task.cancelling():
-                    log.warning("The listener of '%s' broke while it stopped: %s", running.function.name, raised)
-                    raise asyncio.CancelledError from None
-                error = raised
-            running.state = "waiting"
-            is_fresh = time.monotonic() - began > LONGEST_PAUSE
-            pause = FIRST_PAUSE / 2 if is_fresh else min(pause * 2, LONGEST_PAUSE)
-            self._say_broken(running.function, error, pause)
-            await asyncio.sleep(pause * random.uniform(0.8, 1.2))
-
-    def _say_broken(self, function: Function, error: Exception, pause: float) -> None:
-        text = str(error) if isinstance(error, EdgefnError) else f"{type(error).__name__}: {error}"
-        self.app.services.metrics.function(function.name).last_error = text
-        log.error("The listener for function '%s' was unable to start; again in %.1f s: %s", function.name, pause, text)
+        running.task = asyncio.create_task(
+            listen(running, self.app.services.metrics), name=f"listen {running.function.name}"
+        )
 
     # --- run -----------------------------------------------------------------------------------------------------
 
@@ -236,31 +174,21 @@ class Host:
         more = True
         while more:
             await self.app.services.spool.idle()
-            more = any(await asyncio.gather(*map(_worked_off, self.running)))
+            more = any(await asyncio.gather(*map(worked_off, self.running)))
 
     def status(self) -> dict[str, Any]:
         """How the host and its functions are, as JSON values."""
         services = self.app.services
+        functions = {each.function.name: function_status(each, services.metrics) for each in self.running}
         return {
             "state": self.state,
             "uptime": round(time.monotonic() - self._started, 1),
             "hub": dict(services.hub.status()),
             "spool": dict(services.spool.status()),
             **({"brokers": brokers} if (brokers := dict(services.brokers.status())) else {}),
-            "functions": {running.function.name: self._function_status(running) for running in self.running},
+            "functions": functions,
             "blocked": dict(self._heartbeat.lines),
             "errors": [*self.app.errors, *self.file_errors()],
-        }
-
-    def _function_status(self, running: Running) -> dict[str, Any]:
-        return {
-            "state": running.state,
-            "errors": list(running.function.errors),
-            **self.app.services.metrics.function(running.function.name).status(),
-            "in_flight": running.invoker.running if running.invoker else 0,
-            "trigger": _told(running.listener) if running.listener else {},
-            "inputs": {name: _told(opened) for name, opened in running.inputs.items()},
-            "outputs": {name: _told(opened) for name, opened in running.outputs.items()},
         }
 
     async def drain(self) -> None:
@@ -412,32 +340,6 @@ class Host:
             log.warning("Closing failed: %s: %s", type(error).__name__, error)
 
 
-def _told(part: Listener | Input | Output) -> dict[str, Any]:
-    """How a part of a function says that it is."""
-    try:
-        return dict(part.status())
-    except Exception as error:  # a plugin's own fault: what it can not tell keeps nobody from the rest
-        return {"fault": f"its status can not be told: {type(error).__name__}: {error}"}
-
-
-def can_end(listener: Listener) -> bool:
-    """Whether there is an end to wait for: the trigger ends by itself, or what lies there for it can be worked off."""
-    return listener.feed is Feed.FINITE or hasattr(listener, "worked_off")
-
-
-async def _worked_off(running: Running) -> bool:
-    """Waits until what lies there for a function has been taken, or it listens no more; whether there may be more."""
-    listening, call = running.task, getattr(running.listener, "worked_off", None)
-    if call is None or listening is None or listening.done():
-        return False
-    asked = asyncio.ensure_future(call())
-    try:
-        await asyncio.wait((asked, listening), return_when=asyncio.FIRST_COMPLETED)
-        return not asked.done() or asked.result()
-    finally:
-        asked.cancel()
-
-
 def _thread_count(declared: str | None) -> int:
     """``PYTHON_THREADPOOL_THREAD_COUNT``, else what Python's own pool takes: processors + 4, at most 32."""
     if declared is None:
@@ -446,8 +348,3 @@ def _thread_count(declared: str | None) -> int:
         return max(1, int(declared))
     except ValueError:
         raise SettingError(f"PYTHON_THREADPOOL_THREAD_COUNT should be a whole number, found {declared!r}") from None
-
-
-def functions_in_error(statuses: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The names of the functions that do not run."""
-    return [name for name, status in statuses.items() if status["state"] == "error"]

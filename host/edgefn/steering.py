@@ -21,7 +21,8 @@ from edgefn.redaction import redact, redacted
 from edgefn.values import json_bytes
 
 if TYPE_CHECKING:
-    from edgefn.host import Host, Running
+    from edgefn.host import Host
+    from edgefn.running import Running
 
 MOST = 120_000
 """Bytes of an answer; IoT Hub takes 128 KB."""

@@ -20,8 +20,9 @@ from edgefn.errors import EdgefnError
 from edgefn.function import Binding, Function
 
 if TYPE_CHECKING:
-    from edgefn.host import Host, Running
+    from edgefn.host import Host
     from edgefn.invocation import Invoker
+    from edgefn.running import Running
 
 log = logging.getLogger("edgefn.host")
 

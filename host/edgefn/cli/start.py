@@ -26,10 +26,11 @@ from edgefn.cli.restart import start_anew
 from edgefn.cli.show import lines
 from edgefn.contracts import Feed
 from edgefn.errors import EdgefnError, SettingError
-from edgefn.host import Host, can_end
+from edgefn.host import Host
 from edgefn.loader import App
 from edgefn.log_levels import LineLevels, level_named
 from edgefn.logs import logging_to, usual_form
+from edgefn.running import can_end
 from edgefn.traces import tracing
 from edgefn.web.options import MODULE, Asked, server_options
 from edgefn.web.server import WebServer

@@ -28,7 +28,8 @@ from edgefn.reload.imports_of import stale
 from edgefn.settings import HostConfig, load_host_config, load_settings
 
 if TYPE_CHECKING:
-    from edgefn.host import Host, Running
+    from edgefn.host import Host
+    from edgefn.running import Running
 
 log = logging.getLogger("edgefn.reload")
 

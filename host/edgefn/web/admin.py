@@ -18,8 +18,9 @@ from edgefn import __version__
 from edgefn.by_hand import event_by_hand
 from edgefn.contracts import Event
 from edgefn.errors import EdgefnError
-from edgefn.host import Host, Running
+from edgefn.host import Host
 from edgefn.redaction import redact, redacted
+from edgefn.running import Running
 from edgefn.web.http import REASON, HttpTriggerKind
 from edgefn.web.keys import SCOPES, Keys
 from edgefn.web.requests import Buffered, Gone, Refused, body_of, headers_of

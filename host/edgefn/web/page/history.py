@@ -9,7 +9,8 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from edgefn.host import Host, Running
+from edgefn.host import Host
+from edgefn.running import Running
 
 LENGTH = 300
 """Samples that are kept: five minutes."""

@@ -10,9 +10,10 @@ import orjson
 from edgefn import __version__
 from edgefn.contracts import EdgeMessage
 from edgefn.errors import SpoolError
-from edgefn.host import Host, Running
+from edgefn.host import Host
 from edgefn.hubs.local import LocalHub
 from edgefn.redaction import redact, redacted
+from edgefn.running import Running
 from edgefn.spool import DeadLetter
 
 LETTERS = 30

@@ -10,8 +10,9 @@ from typing import Any, cast
 from edgefn.bindings.inference_session import InferenceSessionOptions
 from edgefn.errors import listing, nearest
 from edgefn.function import Binding
-from edgefn.host import Host, Running
+from edgefn.host import Host
 from edgefn.picture_heads import MOST_PIXELS
+from edgefn.running import Running
 from edgefn.sessions.ports import Port, Tensors
 from edgefn.web.serving.faults import Cause, Fault
 from edgefn.web.serving.names import served_sessions, session_of, without_session
