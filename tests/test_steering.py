@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +169,14 @@ async def test_a_drained_host_invokes_nothing(app_of: AppIn) -> None:
 # --- logs --------------------------------------------------------------------------------------------------------
 
 
+@asynccontextmanager
+async def quiet(app: App) -> AsyncIterator[Steered]:
+    """A host of which no function writes a line any more."""
+    async with steered(app) as site:
+        await until(lambda: site.function("ticks")["state"] == "ended")
+        yield site
+
+
 async def lines(site: Steered, payload: Any = None) -> list[str]:
     status, answer = await site.call("getLogs", payload)
     assert status == 200
@@ -174,7 +184,7 @@ async def lines(site: Steered, payload: Any = None) -> list[str]:
 
 
 async def test_get_logs_gives_the_last_lines_by_number_level_and_logger(app_of: AppIn) -> None:
-    async with steered(app_with(app_of)) as site:
+    async with quiet(app_with(app_of)) as site:
         logging.getLogger("mine").warning("one")
         logging.getLogger("Function.send").error("two")
         assert (await lines(site))[-2:] == ["one", "two"]
@@ -187,7 +197,7 @@ async def test_get_logs_gives_the_last_lines_by_number_level_and_logger(app_of: 
 
 
 async def test_get_logs_gives_whole_lines_without_credentials(app_of: AppIn) -> None:
-    async with steered(app_with(app_of)) as site:
+    async with quiet(app_with(app_of)) as site:
         logging.getLogger("mine").warning("lost rtsp://user:secret@box/1, HostName=h;SharedAccessKey=abc=")
         (line,) = (await site.call("getLogs", {"lines": 1}))[1]["lines"]
         assert line["message"] == "lost rtsp://***@box/1, HostName=h;SharedAccessKey=***"
