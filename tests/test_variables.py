@@ -20,8 +20,8 @@ OURS = {
     "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "OpenTelemetry's; edgefn doctor looks at it",
 }
 """Read or set, and nothing that a user of the host has to know, with the reason."""
-OF_LIBRARIES = re.compile("OTEL_|OPENCV_FFMPEG_CAPTURE_OPTIONS|PYTHON_IMAGE|AzureWebJobs_|PYTHON_THREAD")
-"""Named in guides, and read by libraries, by builds, or put together."""
+OF_LIBRARIES = re.compile("OTEL_|OPENCV_FFMPEG_CAPTURE_OPTIONS|PYTHON_IMAGE|AzureWebJobs_|PYTHON_ENABLE_DEBUG_LOGGING")
+"""Named in guides, and read by libraries, by builds, put together, or said not to be read."""
 
 
 def in_code() -> set[str]:
