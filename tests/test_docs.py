@@ -44,6 +44,7 @@ BLOCK = re.compile(r"^```(\w+) (run|replay|fails|file=\S+)\n(.*?)^```$", re.MULT
 DECORATORS = re.compile(r"^```python decorators\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 VIDEO = 'import edgefn\napp = edgefn.FunctionApp()\n@app.video_frame_trigger("frame", "synthetic:")\n'
 APP = re.compile(r"^```python app\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LITERAL = re.compile(r"""'[^']*'|"[^"$`\\]*"|\{\w+\}""")
 SHELL = re.compile(r"""[^\w\s./:=,@%+'-]""")
 """What a shell might take for its own."""
 ANY = re.compile(r"^```(?:python|console)[^\S\n]*(.*)\n", re.MULTILINE)
@@ -122,7 +123,8 @@ class Reader:
 
 def plain(command: str) -> list[str]:
     """The words of a call of edgefn that needs no shell; else none."""
-    is_plain = command.startswith("edgefn ") and not SHELL.search(re.sub("'[^']*'", "", command))
+    command = command.replace("\\\n", " ")
+    is_plain = command.startswith("edgefn ") and not SHELL.search(LITERAL.sub("", command))
     return [sys.executable, "-m", *shlex.split(command)] if is_plain else []
 
 
@@ -230,3 +232,26 @@ def test_each_figure_of_the_readme_names_the_benchmark_that_gives_it() -> None:
     named = [re.search(r"\(`(\w+\.py)`\)", line.split("|")[1]) for line in lines]
     assert [line for line, found in zip(lines, named, strict=True) if found is None] == []
     assert [found[1] for found in named if found and not (ROOT / "benchmarks" / found[1]).exists()] == []
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("edgefn check", ["check"]),
+        (
+            'edgefn send people \'{"a": ["$b"]}\' --to "two words"',
+            ["send", "people", '{"a": ["$b"]}', "--to", "two words"],
+        ),
+        (
+            "edgefn manifest make \\\n  --image registry/{module}:1.0",
+            ["manifest", "make", "--image", "registry/{module}:1.0"],
+        ),
+        ('edgefn deploy --set "KEY=$KEY"', []),
+        ("edgefn check lost.json || true", []),
+        ("edgefn new *.json", []),
+        ("edgefn start &", []),
+        ("KEY=1 edgefn list", []),
+    ],
+)
+def test_only_a_call_that_needs_no_shell_goes_without_one(command: str, words: list[str]) -> None:
+    assert plain(command)[3:] == words
