@@ -138,6 +138,7 @@ ONLY_POSIX = {"fcntl", "grp", "pwd", "resource", "termios"}
 WIDE = {
     "code of users and plugins runs there": {
         "invocation.py",
+        "invocation_lines.py",
         "loader/__init__.py",
         "loader/converters.py",
         "loader/signature.py",

@@ -12,9 +12,13 @@ from typing import Any
 
 import pytest
 
+from edgefn.contracts import EdgeMessage
+from edgefn.host import Host
 from edgefn.invocation_lines import HostLines
 from edgefn.logs import FORMS, Invocation, logging_to
+from tests.conftest import AppIn
 from tests.test_logs import log, written
+from tests.ticks import HEAD
 
 
 class Records(logging.Handler):
@@ -127,3 +131,44 @@ def test_the_hosts_lines_show_no_secret_either(form: str) -> None:
             lines.write(logging.INFO, "Executing 'f' (Reason='password=hunter2')", RUNNING)
 
     assert [line.count("password=***") for line in written(form, say)] == [1, 1]
+
+
+FILTERED = """
+class Broken(logging.Filter):
+    def filter(self, record):
+        if WORDS in record.getMessage():
+            raise LookupError("a filter that fails")
+        return True
+
+logging.getLogger("Function.f").addFilter(Broken())
+
+@app.edge_hub_trigger("m", "in")
+@app.edge_hub_output("$return", "out")
+def f(m: str):
+    if m == "2":
+        raise ValueError("no two")
+    return m
+"""
+
+
+@pytest.mark.parametrize("words", ["Executing", "Succeeded", "Failed"])
+async def test_a_filter_of_the_app_that_fails_on_the_hosts_lines_costs_the_line_alone(
+    app_of: AppIn, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    app = app_of({"functions/f.py": f"{HEAD}WORDS = {words!r}\n{FILTERED}"})
+    host = Host(app)
+    try:
+        await host.start()
+        spool = app.services.spool
+        for number in range(4):
+            await spool.inbox.on_input(EdgeMessage(str(number).encode(), input_name="in"))
+        async with asyncio.timeout(10):
+            await spool.idle()
+        status, letters = host.status()["functions"]["f"], await spool.dead_letters()
+        await host.stop()
+    finally:
+        logging.getLogger("Function.f").filters.clear()
+    assert (status["invocations"], status["failed"], status["in_flight"]) == (4, 1, 0)
+    assert [letter.message.text for letter in letters] == ["2"]
+    assert "a line can not be written: LookupError: a filter that fails" in caplog.text

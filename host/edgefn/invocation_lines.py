@@ -7,11 +7,14 @@ import logging
 import time
 import traceback
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 from edgefn.contracts import Event, Outcome
 from edgefn.errors import EdgefnError
 from edgefn.logs import Invocation, user_frames, user_traceback
+
+log = logging.getLogger("edgefn.host")
 
 DIFFERENT = 100
 """Errors that are kept apart, to tell which are repetitions."""
@@ -89,9 +92,27 @@ class HostLines:
         self._logger = logger
         self._factory: Any = None
         self._first: dict[int, dict[str, Any]] = {}
+        self._failed = 0
 
     def write(self, level: int, message: str, invocation: Invocation, *, is_clean: bool = False) -> None:
-        """``is_clean`` promises that nothing in the message can be a secret."""
+        """``is_clean`` promises that nothing in the message can be a secret.
+
+        A line that can not be written costs nothing but itself: filters, handlers and factories of records are the app's.
+        """
+        try:
+            self._write(level, message, invocation, is_clean=is_clean)
+        except Exception as error:  # code of the app's own
+            self._tell(error)
+
+    def _tell(self, error: Exception) -> None:
+        """The 1st, 2nd, 4th, 8th, ... time, where that can be written."""
+        self._failed += 1
+        if self._failed.bit_count() == 1:
+            text = "Logger '%s': a line can not be written: %s: %s (%d times by now)"
+            with suppress(Exception):
+                log.error(text, self._logger.name, type(error).__name__, error, self._failed)
+
+    def _write(self, level: int, message: str, invocation: Invocation, *, is_clean: bool) -> None:
         if self._factory is not logging.getLogRecordFactory():
             self._factory, self._first = logging.getLogRecordFactory(), {}
         first = self._first.get(level)
