@@ -97,7 +97,7 @@ class HostLines:
     def write(self, level: int, message: str, invocation: Invocation, *, is_clean: bool = False) -> None:
         """``is_clean`` promises that nothing in the message can be a secret.
 
-        A line that can not be written costs nothing but itself: filters, handlers and factories of records are the app's.
+        A line that can not be written costs nothing else: filters, handlers and factories of records are the app's.
         """
         try:
             self._write(level, message, invocation, is_clean=is_clean)
