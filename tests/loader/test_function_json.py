@@ -81,6 +81,11 @@ def test_what_is_wrong_with_a_function_json_names_file_and_line(
     assert app.errors == []
 
 
+@pytest.mark.parametrize("text", ["{", "[]"])
+def test_a_function_json_that_can_not_be_read_is_one_mistake(app_of: AppIn, text: str) -> None:
+    assert len(errors_of(app_of({"F/function.json": text, "F/__init__.py": "def main(): ..."}), "F")) == 1
+
+
 def test_an_unknown_key_of_a_function_json_is_a_warning(app_of: AppIn) -> None:
     app = app_of({"F/function.json": v1(entrypoint="x"), "F/run.py": "def main(m): ..."})
     assert app.warnings == ["F/function.json: unknown key 'entrypoint' is ignored; did you mean 'entryPoint'?"]

@@ -194,6 +194,9 @@ def _json_of(binding: Any, declaration: Declaration) -> dict[str, Any]:
 def _from_json(module: AppModule, document: Mapping[str, Any], root: Path, warnings: list[str]) -> Declared:
     declaration = in_json(module.path, root, document)
     item = Declared(module.name, None, [], declaration, document.get("functionTimeout"), in_json=True)
+    if module.error and not document:  # it can not be read, so nothing is known of what it declares
+        item.errors.append(module.error)
+        return item
     item.disabled = document.get("disabled")
     item.bindings = list(_bindings(item, document, json_lines(module.path)))
     warnings += [
