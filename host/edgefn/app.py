@@ -257,8 +257,32 @@ class EdgeDecorators(TriggerApi, BindingApi):
     ) -> Decorator:
         """Opens ``model`` on ``device`` once and gives the function a session with ``infer`` and ``infer_async``.
 
-        Annotate the parameter with ClassificationSession, DetectionSession or Session, or say ``task``. The options
-        are described in docs/sessions.md.
+        Annotate the parameter with ClassificationSession, DetectionSession or Session, or say ``task``:
+        ``classification``, ``detection`` or ``raw``.
+
+        model, kind
+            A file from the app root (.xml with .bin, .onnx, .pb, .tflite), or an address whose scheme names the kind:
+            ``http://host:8000/name``, ``grpc://host:9000/name``, ``stub:answers.json``.
+        device, fallback
+            ``CPU`` (default), ``GPU``, ``NPU``, ``AUTO:GPU,CPU``, ...; the one to take where that is not there.
+        labels, label_offset
+            The file with the names of the classes (else the one beside the model); class ``index`` has the name number
+            ``index + label_offset``.
+        top_n, threshold, iou_threshold
+            How many classes (10); the lowest score (0.5) and how far boxes of a class may overlap (0.5), 0 to 1.
+        head, box_format, background
+            ``ssd``, ``boxes-scores`` or ``yolo``, and ``normalized`` or ``pixels``, where shapes do not tell; the class
+            that means nothing.
+        color_order, mean, scale, layout, resize
+            What the model wants, folded into it: ``bgr`` (default) or ``rgb``; (value - mean) / scale, one number or
+            one a channel; ``nchw`` or ``nhwc``; ``stretch`` (default), ``letterbox``, ``crop`` or ``custom-vision``.
+        input_name, input_size, output_names
+            Where the model leaves a choice; ``input_size`` is height and width in pixels.
+        precision, hint, streams, requests, cache
+            ``f32``, ``bf16`` or ``f16``; ``throughput`` (default) or ``latency``; inferences side by side; frames in
+            flight; whether, or in which folder, compiled models are kept.
+        prepare
+            False: nothing is folded in, and the session is raw.
         """
         options = _given(locals(), "arg_name")
         return cast("Decorator", self.generic_input_binding(arg_name, type="inferenceSession", **options))
