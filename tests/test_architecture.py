@@ -148,6 +148,7 @@ WIDE = {
         "swap.py",
         "telling.py",
         "methods.py",
+        "spans.py",
         "threads.py",
         "log_ring.py",
         "web/lifespans.py",

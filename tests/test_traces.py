@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from opentelemetry import trace as api
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.util._once import Once
@@ -499,3 +499,37 @@ def test_a_telemetry_mode_that_there_is_not_is_refused_with_its_line(folder: Cal
     root = folder({"host.json": '{"version": "2.0",\n "telemetryMode": "OpenTelemtry"}'})
     with pytest.raises(SettingError, match=r"host.json:2: telemetryMode should be one of .*; found 'OpenTelemtry'"):
         load_host_config(root, {})
+
+
+class Failing(SpanProcessor):
+    """A processor of an app's own that fails on each span: at its start, or at its end."""
+
+    def __init__(self, step: str) -> None:
+        self._step = step
+
+    def on_start(self, span: Any, parent_context: Any = None) -> None:
+        if self._step == "start":
+            raise LookupError("a processor that fails")
+
+    def on_end(self, span: Any) -> None:
+        if self._step == "end":
+            raise LookupError("a processor that fails")
+
+
+@pytest.mark.parametrize("step", ["start", "end"])
+async def test_a_processor_of_the_app_that_fails_costs_the_span_and_no_invocation(
+    app_of: AppIn, step: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(Failing(step))
+    api.set_tracer_provider(provider)
+    files = {"host.json": json.dumps(ON), "functions/ticks.py": PLUGIN, "functions/f.py": HEAD + CHAIN}
+    app = app_of(files)
+    async with running(app) as site:
+        seen = site.module().seen
+        await until(lambda: len(seen) == 1)
+        await app.services.spool.idle()
+        figures = [site.function(name) for name in ("first", "second")]
+        assert [(each["invocations"], each["failed"]) for each in figures] == [(1, 0), (1, 0)]
+    assert len(seen) == 1
+    assert "for traces: LookupError: a processor that fails" in caplog.text

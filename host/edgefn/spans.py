@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -37,6 +38,8 @@ from edgefn.redaction import redact
 from edgefn.settings import Settings
 from edgefn.span_export import Outlet, Queue, Reason
 from edgefn.traces import GROUP
+
+log = logging.getLogger("edgefn.traces")
 
 W3C = TraceContextTextMapPropagator()
 PARENT, STATE = "traceparent", "tracestate"
@@ -79,11 +82,57 @@ def resource(root: Path, settings: Settings) -> Resource:
     return Resource.create({**known, **OTELResourceDetector().detect().attributes})
 
 
+class Tracer:
+    """Begins and ends spans. Where the app has a provider of its own its processors run here, and where a plugin tells
+    the origin of an event its code: what fails in them costs the span, and not what it is of.
+    """
+
+    def __init__(self, tracer: api.Tracer) -> None:
+        self._tracer = tracer
+        self._failed = 0
+
+    def begin(
+        self,
+        name: str,
+        parent: Context | None = None,
+        kind: SpanKind = SpanKind.INTERNAL,
+        attributes: Attributes | None = None,
+        links: Sequence[Link] = (),
+    ) -> Span:
+        """A span that has begun; one that is none where that failed."""
+        try:
+            return self._tracer.start_span(name, parent, kind, attributes, links)
+        except Exception as error:
+            self._tell(error)
+            return api.INVALID_SPAN
+
+    def end(self, span: Span) -> None:
+        try:
+            span.end()
+        except Exception as error:
+            self._tell(error)
+
+    def came_by(self, event: Event, origin: Callable[[Event], Origin]) -> Origin:
+        """Where an event came from, as its trigger tells."""
+        try:
+            return origin(event)
+        except Exception as error:
+            self._tell(error)
+            return Origin()
+
+    def _tell(self, error: Exception) -> None:
+        """The 1st, 2nd, 4th, 8th, ... time."""
+        self._failed += 1
+        if self._failed.bit_count() == 1:
+            what = f"{type(error).__name__}: {error}"
+            log.error("A span is lost by what the app, or a plugin, has for traces: %s (%d by now)", what, self._failed)
+
+
 class Spans:
     """Makes the spans of one host."""
 
     def __init__(self, provider: TracerProvider, closing: Sequence[Callable[[], None]] = ()) -> None:
-        self._tracer = provider.get_tracer("edgefn", __version__)
+        self._tracer = Tracer(provider.get_tracer("edgefn", __version__))
         self._closing = closing
 
     def of(self, function: Function, kind: TriggerKind) -> FunctionSpans:
@@ -114,8 +163,8 @@ class Spans:
             "messaging.message.id": message.message_id,
             "messaging.message.body.size": len(message.body),
         }
-        span = self._tracer.start_span(f"send {name}", parent, SpanKind.PRODUCER, attributes)
-        done.add_done_callback(partial(_sent, span))
+        span = self._tracer.begin(f"send {name}", parent, SpanKind.PRODUCER, attributes)
+        done.add_done_callback(partial(_sent, self._tracer, span))
 
     def session(self, session: Session) -> Session:
         """The session with a span for each inference of an invocation that is sampled."""
@@ -140,7 +189,7 @@ def _carrier(context: Context | None = None) -> Mapping[str, str]:
 class FunctionSpans:
     """Makes the spans of one function's invocations."""
 
-    def __init__(self, tracer: api.Tracer, function: Function, origin: Callable[[Event], Origin]) -> None:
+    def __init__(self, tracer: Tracer, function: Function, origin: Callable[[Event], Origin]) -> None:
         assert function.trigger is not None
         self._tracer = tracer
         self._name = function.name
@@ -152,7 +201,7 @@ class FunctionSpans:
 
         It goes on the trace that came with the event; of several messages, each with its own, it links to all.
         """
-        origin = self._origin(event)
+        origin = self._tracer.came_by(event, self._origin)
         parent, links = _came_by(origin.carriers)
         attributes = {
             **self._known,
@@ -161,8 +210,8 @@ class FunctionSpans:
             **origin.attributes,
         }
         kind = KINDS.get(origin.trigger, SpanKind.SERVER)
-        span = self._tracer.start_span(self._name, parent, kind, attributes, links)
-        trace = invocation.trace = Trace(span, origin.answered)
+        span = self._tracer.begin(self._name, parent, kind, attributes, links)
+        trace = invocation.trace = Trace(self._tracer, span, origin.answered)
         return trace
 
 
@@ -181,9 +230,10 @@ def _came_by(carriers: Sequence[Mapping[str, str]]) -> tuple[Context, list[Link]
 class Trace:
     """The span of one invocation, the current one until its end."""
 
-    __slots__ = ("_answered", "_context", "_span", "_token")
+    __slots__ = ("_answered", "_context", "_span", "_token", "_tracer")
 
-    def __init__(self, span: Span, answered: Callable[[], Attributes] | None) -> None:
+    def __init__(self, tracer: Tracer, span: Span, answered: Callable[[], Attributes] | None) -> None:
+        self._tracer = tracer
         self._span = span
         self._answered = answered
         self._context = api.set_span_in_context(span, Context())
@@ -209,7 +259,7 @@ class Trace:
                 span.set_attributes(self._answered())
             if outcome.error is not None:
                 _fail(span, outcome.error)
-        span.end()
+        self._tracer.end(span)
 
 
 def _fail(span: Span, error: BaseException) -> None:
@@ -225,12 +275,12 @@ def _fail(span: Span, error: BaseException) -> None:
     span.set_status(StatusCode.ERROR, f"{name}: {text}")
 
 
-def _sent(span: Span, done: asyncio.Future[None]) -> None:
+def _sent(tracer: Tracer, span: Span, done: asyncio.Future[None]) -> None:
     if done.cancelled():
         span.set_status(StatusCode.ERROR, "the host stops")
     elif (error := done.exception()) is not None:
         _fail(span, error)
-    span.end()
+    tracer.end(span)
 
 
 # --- inference ---------------------------------------------------------------------------------------------------
@@ -239,7 +289,7 @@ def _sent(span: Span, done: asyncio.Future[None]) -> None:
 class TracedSession:
     """A session whose inferences are spans; all else is the session's own."""
 
-    def __init__(self, session: Session, tracer: api.Tracer) -> None:
+    def __init__(self, session: Session, tracer: Tracer) -> None:
         self._session = session
         self._tracer = tracer
 
@@ -262,14 +312,14 @@ class TracedSession:
     def _span(self) -> Iterator[None]:
         facts = self._session.status()
         about = {f"edgefn.{name}": str(facts[name]) for name in ("model", "device", "precision") if facts.get(name)}
-        span = self._tracer.start_span(f"infer {facts.get('model', '')}".rstrip(), attributes=about)
+        span = self._tracer.begin(f"infer {facts.get('model', '')}".rstrip(), attributes=about)
         try:
             yield
         except BaseException as error:
             _fail(span, error)
             raise
         finally:
-            span.end()
+            self._tracer.end(span)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._session, name)
