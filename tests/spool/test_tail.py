@@ -62,3 +62,26 @@ async def test_a_row_that_is_given_back_while_it_is_read_again_comes_once() -> N
     tail.back([Numbered(1)])
     pages.go.set()
     assert [await reading, await tail.next()] == [Numbered(1), None]
+
+
+async def test_a_row_that_had_to_go_while_its_page_is_read_is_not_handed_out() -> None:
+    pages = Pages(1, 2, 3)
+    tail: Tail[Numbered] = Tail(pages.read)
+    reading = asyncio.create_task(tail.next())
+    await pages.read_once.wait()
+    tail.gone([1, 3, 4])
+    pages.go.set()
+    assert [await reading, await tail.next()] == [Numbered(2), None]
+    assert tail.near == 0
+
+
+async def test_a_row_that_had_to_go_while_it_was_handed_out_does_not_come_back() -> None:
+    pages = Pages(1, 2)
+    pages.go.set()
+    tail: Tail[Numbered] = Tail(pages.read)
+    first, second = await tail.next(), await tail.next()
+    assert first is not None
+    assert second is not None
+    tail.gone([1])
+    tail.back([first, second])
+    assert [await tail.next(), await tail.next()] == [second, None]

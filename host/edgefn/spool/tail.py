@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Generic, Protocol, TypeVar
@@ -115,23 +116,31 @@ class Tail(Generic[R]):
         self._bytes += sum(row.size for row in fresh)
         if rows:
             self._reached = max(self._reached, rows[-1].id)
+        self._gone.intersection_update({row.id for row in self._near} | self._out)
 
     def back(self, rows: Iterable[R]) -> None:
-        """Takes rows back that were handed out; they come next, in their order."""
+        """Takes rows back that were handed out; they come next, in their order, but for those that are gone."""
         for row in sorted(rows, key=lambda row: row.id, reverse=True):
-            if row.id in self._out:
-                self._out.discard(row.id)
+            if row.id not in self._out:
+                continue
+            self._out.discard(row.id)
+            if row.id in self._gone:
+                self._gone.discard(row.id)
+            else:
                 self._near.appendleft(row)
                 self._bytes += row.size
         self.arrived.set()
 
     def done(self, rows: Iterable[R]) -> None:
         """Tells that rows are not in the file any more."""
-        self._out.difference_update(row.id for row in rows)
+        for row in rows:
+            self._out.discard(row.id)
+            self._gone.discard(row.id)
 
     def gone(self, ids: Iterable[int]) -> None:
-        """Tells that somebody else has removed rows."""
-        self._gone.update(number for number in ids if number <= self._reached and number not in self._out)
+        """Tells that somebody else has removed rows; a page that is being read may still hold them."""
+        highest = math.inf if self._reading.locked() else self._reached
+        self._gone.update(number for number in ids if number <= highest)
 
     def read_again(self) -> None:
         """Forgets what is near, since the file changed under it."""
