@@ -86,9 +86,9 @@ async def test_s2_6_a_frame_that_is_too_old_when_its_turn_comes_is_dropped_as_su
         too_old = lambda: trigger()["dropped"].get("age", 0)  # noqa: E731
         await until(lambda: trigger()["frames"] == 2 and (trigger()["age_ms"] > 60 or too_old() == 2))
         site.module().GO.release(2)
-        begun = site.module().BEGUN  # not even the first one, where the machine is busy
+        begun = site.module().BEGUN  # the first one, or another or none where the machine is busy
         await until(lambda: len(begun) + too_old() == 2)
-        assert begun in ([0], [])
+        assert len(begun) < 2
 
 
 def test_s2_6_a_file_in_every_mode_drops_none_however_slow_the_function_is(load: Load) -> None:
