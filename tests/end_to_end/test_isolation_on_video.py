@@ -77,7 +77,9 @@ def test_a_function_that_hangs_is_given_up_and_reported_with_its_line(street: St
 
 
 def test_a_function_that_blocks_the_loop_is_reported_with_its_line_and_what_to_do(street: Street) -> None:
-    blocked = {place: times for place, times in street.played.status["blocked"].items() if place}  # none: a busy machine
+    blocked = {
+        place: times for place, times in street.played.status["blocked"].items() if place
+    }  # none: a busy machine
     assert blocked == {"functions/blocks.py:6 `time.sleep(0.9)`": 1}
     assert "functions/blocks.py:6 `time.sleep(0.9)` has blocked the event loop for" in street.log
     assert "await what takes time, or write `def` in place of `async def`" in street.log
