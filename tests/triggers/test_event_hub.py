@@ -92,6 +92,10 @@ async def test_a_body_may_be_asked_for_alone(app_of: AppIn, parameter: str, valu
     assert await seen(app_of, "event", parameter=parameter) == values
 
 
+async def test_a_consumer_group_is_taken_and_means_nothing(app_of: AppIn) -> None:
+    assert await seen(app_of, "1", trigger=ONE[:-1] + ', consumer_group="mine")') == [1, 1]
+
+
 async def test_host_json_maps_event_hubs_to_inputs(app_of: AppIn) -> None:
     document = '{"version": "2.0", "extensions": {"eventHubs": {"inputs": {"cloud-name": "telemetry"}}}}'
     trigger = ONE.replace('event_hub_name="telemetry"', 'event_hub_name="cloud-name"')
