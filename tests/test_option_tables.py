@@ -14,6 +14,7 @@ from edgefn.bindings.edge_hub import EdgeHubOutputOptions
 from edgefn.bindings.file import FileOutputOptions
 from edgefn.bindings.mqtt import MqttOutputOptions
 from edgefn.bindings.result_gate import GatedOptions
+from edgefn.event_hubs import EventHubs
 from edgefn.hubs.options import EdgeHubOptions
 from edgefn.mqtt.options import MqttOptions
 from edgefn.operation import TwinOptions
@@ -43,6 +44,7 @@ TABLES: dict[str, list[tuple[type[BaseModel], ...]]] = {
 }
 """The models of the tables of options, in the order in which a guide has them."""
 EXTENSIONS = {
+    "azure-functions": EventHubs,
     "delivery": SpoolOptions,
     "http": HttpOptions,
     "hubs": EdgeHubOptions,
