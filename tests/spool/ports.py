@@ -66,10 +66,15 @@ class ScriptedHub:
 
 @asynccontextmanager
 async def spool_in(
-    folder: Path, hub: ScriptedHub | None = None, *, functions: list[str] | None = None, **options: Any
+    folder: Path,
+    hub: ScriptedHub | None = None,
+    *,
+    functions: list[str] | None = None,
+    metrics: Metrics | None = None,
+    **options: Any,
 ) -> AsyncIterator[Spool]:
     """A spool that is open and sends."""
-    spool = Spool(folder, SpoolOptions.model_validate(options), hub or ScriptedHub(), Metrics())
+    spool = Spool(folder, SpoolOptions.model_validate(options), hub or ScriptedHub(), metrics or Metrics())
     await spool.open()
     try:
         await spool.begin(functions)

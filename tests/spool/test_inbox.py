@@ -11,7 +11,9 @@ import pytest
 
 from edgefn.contracts import HubState, Outcome, Status
 from edgefn.errors import SpoolError
+from edgefn.metrics import Metrics
 from edgefn.spool import Spool, Subscription
+from edgefn.spool.inbox import MOST_NAMES, OTHERS
 from edgefn.spool.settlement import MessageSettlement
 from edgefn.spool.subscription import Received
 from tests.spool.ports import ScriptedHub, came, counted, out, spool_in, until
@@ -141,6 +143,27 @@ async def test_an_equal_message_after_a_redelivered_one_is_a_new_one(tmp_path: P
             await spool.inbox.on_input(came("x", message_id="1"))
         await spool.inbox.on_input(came("x", message_id="1"))
         assert spool.inbox.totals()[0] == 2
+
+
+async def test_names_of_inputs_without_end_cost_neither_memory_nor_lines(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At a broker an input is a topic, and topics may have the id of a request in them."""
+    metrics = Metrics()
+    async with spool_in(tmp_path, metrics=metrics) as spool:
+        spool.inbox.subscribe("f", "in")
+        for number in range(MOST_NAMES + 50):
+            await spool.inbox.on_input(came("x", f"requests/{number}"))
+        await spool.inbox.on_input(came("x"))
+        samples = [each for family in metrics.registry.collect() for each in family.samples]
+    for name in ("edgefn_inbox_received_total", "edgefn_inbox_unheard_total"):
+        counted = {each.labels["input"]: each.value for each in samples if each.name == name}
+        assert len(counted) <= MOST_NAMES + 2
+        assert (sum(counted.values()), counted[OTHERS]) == (
+            MOST_NAMES + 50 + (name == "edgefn_inbox_received_total"),
+            50,
+        )
+    assert caplog.text.count("no function listens to it") == MOST_NAMES + 1
 
 
 async def test_a_full_inbox_takes_nothing_more_until_there_is_room(

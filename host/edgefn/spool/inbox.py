@@ -30,6 +30,8 @@ PATIENCE = 20.0
 """Seconds that a message waits for room; less than the 30 s after which edgeHub delivers it again."""
 RECENT = 8
 """Messages before a lost connection that the hub may deliver again: it has one without acknowledgement at a time."""
+MOST_NAMES, OTHERS = 100, "(others)"
+"""Inputs that are counted by their names, and all others: at a broker they are topics, of which there is no end."""
 LATE = 20.0
 """Seconds until a message is stored, after which edgeHub may have sent it again on the same connection."""
 
@@ -69,6 +71,7 @@ class Inbox:
         self._unacknowledged = unacknowledged
         self._subscriptions: dict[str, Subscription] = {}
         self._unheard: Counter[str] = Counter()
+        self._names: set[str] = set()
         self._epoch = ""
         self._connection = 0
         self._messages = self._bytes = 0
@@ -146,10 +149,11 @@ class Inbox:
 
         Raises SpoolError when it can not be stored, or there is no room for it.
         """
-        self._received.labels(message.input_name).inc()
+        name = self._counted_as(message.input_name)
+        self._received.labels(name).inc()
         listening = self.listening(message.input_name)
         if not listening:
-            self._unheard_of(message.input_name)
+            self._unheard_of(name)
             return
         mark = fingerprint(message) if message.message_id else b""
         # by which it came: there may be another when there is room
@@ -289,6 +293,15 @@ class Inbox:
     def left(self) -> None:
         """There is more room than before."""
         self._next_turn()
+
+    def _counted_as(self, name: str) -> str:
+        """The name by which an input is counted and told: its own, unless there are too many and nobody wants it."""
+        if name in self._names:
+            return name
+        if len(self._names) >= MOST_NAMES and name.lower() not in map(str.lower, self.heard()):
+            return OTHERS
+        self._names.add(name)
+        return name
 
     def _unheard_of(self, name: str) -> None:
         self._dropped.labels(name).inc()
