@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import threading
 import time
@@ -193,8 +194,11 @@ async def test_a_reader_never_sees_half_a_file(services: Services, tmp_path: Pat
 async def test_what_was_left_over_by_a_kill_is_removed(services: Services, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
-    (folder / ".0123456789abcdef.edgefn-part").write_bytes(b"half")
-    assert await written(services, folder, ["x"], fileName="x.txt") == ["x.txt"]
+    left, fresh = folder / ".0123456789abcdef.edgefn-part", folder / ".fedcba9876543210.edgefn-part"
+    for part in (left, fresh):
+        part.write_bytes(b"half")
+    os.utime(left, (1, 1))
+    assert await written(services, folder, ["x"], fileName="x.txt") == [fresh.name, "x.txt"], "another may write it"
 
 
 async def test_what_is_set_is_written_as_it_was(services: Services, tmp_path: Path) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import time
 from collections import OrderedDict
 from contextlib import suppress
 from pathlib import Path
 
 LEFT_OVER = re.compile(r"\.[0-9a-f]{16}\.edgefn-part$")
-"""Files that were being written when the process ended."""
+"""Files that are being written, or were when the process ended."""
+STALE = 600.0
+"""Seconds after which the process has ended; before, another output, or a host, may be at it in the same folder."""
 
 
 class Shelf:
@@ -71,7 +74,8 @@ class Shelf:
             for entry in os.scandir(self._folder):
                 if LEFT_OVER.match(entry.name):
                     with suppress(OSError):
-                        os.unlink(entry.path)
+                        if time.time() - entry.stat(follow_symlinks=False).st_mtime > STALE:
+                            os.unlink(entry.path)
                 elif self._own.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
                     known = entry.stat()
                     found.append((known.st_mtime_ns, entry.name, known.st_size))
