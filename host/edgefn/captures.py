@@ -98,6 +98,10 @@ class Capture(Protocol):
         """Frames a second that the source claims; 0.0 when it does not say."""
 
     @property
+    def frames(self) -> int:
+        """How many a clip claims to have; 0 when it does not say."""
+
+    @property
     def item(self) -> str:
         """The name of the part that was grabbed last, for sources that consist of files; otherwise empty."""
 
@@ -295,6 +299,7 @@ class OpenedVideo:
 
         claimed = video.get(cv2.CAP_PROP_FPS)
         self.fps = claimed if 0 < claimed <= 1000 else 0.0
+        self.frames = max(0, int(video.get(cv2.CAP_PROP_FRAME_COUNT)))
         self._video = video
         self._grab, self._get, self._position = video.grab, video.get, cv2.CAP_PROP_POS_MSEC
         self._first: float | None = None
@@ -336,6 +341,8 @@ class OpenedVideo:
 
 class OpenedFolder:
     """The pictures of a folder in natural order (2.jpg before 10.jpg): a clip with so many of them a second."""
+
+    frames = 0
 
     def __init__(self, folder: Path, shown: str, fps: float) -> None:
         try:
@@ -425,6 +432,7 @@ class OpenedScene:
     """The generated street."""
 
     item = ""
+    frames = 0
 
     def __init__(self, scene: Scene, fps: float, frames: int | None) -> None:
         self.fps = fps

@@ -54,6 +54,7 @@ class KeyFrames:
     """A clip or stream of which each key frame is decoded by itself, as soon as it is wanted."""
 
     item = ""
+    frames = 0
 
     def __init__(self, container: Any, between: float) -> None:
         stream = container.streams.video[0]

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 Clock = Callable[[], float]
 LINGER = 5.0  # seconds that a source stays open for nobody, so that a function can be replaced
 SILENCE = 0.9  # the share of ``silent_after`` from which a gap counts: time-outs of OpenCV are not exact
+WHOLE = 0.9  # the share of its frames below which a clip counts as cut: what it says is an estimate in some formats
 PATIENCE = 10.0  # seconds for which a subscription that is not joined yet holds the reader back
 
 
@@ -206,6 +207,13 @@ class Source:
         else:
             run.end.set_exception(error)
 
+    def _look_complete(self, read: int, claimed: int) -> None:
+        if read < WHOLE * claimed:
+            text = (
+                f"ended after {read} frames, and says that it has {claimed}; it is cut or damaged: give the whole file"
+            )
+            log.warning("%s: %s", self.address.shown, text)
+
     def _play_file(self) -> None:
         playing, shown = self.playing, self.address.shown
         played = False
@@ -224,6 +232,8 @@ class Source:
                     return
                 if self.read == read or (self._failed > failed and self._decoded == decoded):
                     raise SourceError(f"{shown}: has no frame that can be decoded; give a complete file")
+                if not played:
+                    self._look_complete(self.read - read, capture.frames)
                 played = True
             if playing.on_end == "stop":
                 self._turn("ended", f"{shown}: ended after {self.read} frames", logging.INFO)

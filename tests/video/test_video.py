@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import threading
 import time
@@ -15,6 +16,8 @@ from edgefn.subscription import Subscription, Wanted
 from edgefn.video import Playing
 from tests.steered import until
 from tests.video.sources import EVERY, TINY, Sayings, in_balance, opened, rest, some
+
+ROOT = Path(__file__).parents[2]
 
 # --- files -------------------------------------------------------------------------------------------------------
 
@@ -220,6 +223,19 @@ async def test_a_file_without_any_frame_is_an_error(test_data: Path, tmp_path: P
         subscription.join()
         with pytest.raises(SourceError, match="has no frame that can be decoded"):
             await rest(subscription)
+
+
+async def test_a_clip_that_is_cut_says_so_once_after_what_there_is_of_it(tmp_path: Path, sayings: Sayings) -> None:
+    clip = (ROOT / "sample/street.mp4").read_bytes()
+    assert clip.index(b"moov") < clip.index(b"mdat")  # what it has comes first, and is whole
+    (tmp_path / "cut.mp4").write_bytes(clip[: len(clip) // 2])
+    async with opened("cut.mp4", Playing(on_end="loop"), tmp_path) as source:
+        subscription = Subscription(source, EVERY)
+        subscription.join()
+        await some(subscription, 300)
+        subscription.leave()
+    (said,) = [line for line in sayings.lines if "and says that it has" in line]
+    assert re.match(r"cut.mp4: ended after \d+ frames, and says that it has 225; it is cut or damaged: give the", said)
 
 
 async def test_a_restarted_file_that_vanished_is_waited_for(test_data: Path, tmp_path: Path, sayings: Sayings) -> None:
