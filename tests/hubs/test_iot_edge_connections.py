@@ -18,6 +18,7 @@ from edgefn.mqtt import rivals
 from edgefn.mqtt.rivals import Rivals
 from tests.hubs.edges import Edge, edge_on, message
 from tests.hubs.sinks import in_thread, until
+from tests.late import Late
 from tests.standin.hubs import HubProcess
 
 
@@ -221,27 +222,11 @@ async def test_a_connection_that_comes_about_too_late_throws_out_no_other(
     """The look-up of a name may take a minute, and the host has tried again long before."""
     from edgefn.hubs.iot_edge import sdk
 
-    reached, dial = sdk._reached, sdk.dial
-    go, begun, ended = threading.Event(), list[int](), list[int]()
-
-    def slow(*given: Any) -> Any:
-        begun.append(len(begun))
-        if begun == [0]:
-            go.wait(30)
-        return reached(*given)
-
-    def dialled(*given: Any) -> Any:
-        try:
-            return dial(*given)
-        finally:
-            ended.append(len(ended))
-
-    monkeypatch.setattr(sdk, "_reached", slow)
-    monkeypatch.setattr(sdk, "dial", dialled)
+    late = Late(monkeypatch, sdk, "_reached")
     async with edge_on(shared_hub, connect_timeout=1) as edge:
         assert edge.hub.status()["generation"] == 1
-        go.set()
-        await until(lambda: len(ended) == 2)
+        late.go.set()
+        await until(lambda: late.ended == 2)
         await edge.hub.publish(message())
         assert (edge.hub.status()["generation"], edge.hub.status()["reconnects"]) == (1, {})
 

@@ -7,7 +7,6 @@ import base64
 import hashlib
 import json
 import subprocess
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -26,6 +25,7 @@ from edgefn.spool.inbox import Coming, Delivered
 from tests.conftest import absent
 from tests.faults.disks import held, small_disk
 from tests.hubs.sinks import in_thread, until
+from tests.late import Late
 from tests.mqtt.cable import Cable
 from tests.mqtt.hosts import FORWARD, KEEP, QUICK, host_at, is_online, seen, standing
 from tests.mqtt.mosquitto import KEPT, Mosquitto, Peer, broker_in, peer_of
@@ -519,28 +519,12 @@ async def test_a_connection_that_comes_about_too_late_throws_out_no_other(
     tmp_path: Path, broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The look-up of a name may take a minute, and the host has tried again long before."""
-    reached, dial = dialling.reached, dialling.dial
-    go, begun, ended = threading.Event(), list[int](), list[int]()
-
-    def slow(*given: Any) -> Any:
-        begun.append(len(begun))
-        if begun == [0]:
-            go.wait(30)
-        return reached(*given)
-
-    def dialled(*given: Any, **named: Any) -> Any:
-        try:
-            return dial(*given, **named)
-        finally:
-            ended.append(len(ended))
-
-    monkeypatch.setattr(dialling, "reached", slow)
-    monkeypatch.setattr(dialling, "dial", dialled)
+    late = Late(monkeypatch, dialling, "reached")
     quick = QUICK.replace('"connectTimeout": 2', '"connectTimeout": 1')
     async with host_at(tmp_path, broker, KEEP, config=quick) as host:
         assert standing(host)["generation"] == 1
-        go.set()
-        await until(lambda: len(ended) == 2)
+        late.go.set()
+        await until(lambda: late.ended == 2)
         with peer_of(broker) as peer:
             await in_thread(peer.publish, "in/x", "1")
         await until(lambda: len(seen(host)) == 1)
