@@ -6,6 +6,8 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
+
 from edgefn.contracts import EdgeMessage, Event
 from edgefn.host import Host
 from edgefn.loader import App, load_app
@@ -261,6 +263,32 @@ async def test_a_plugin_that_fails_to_open_refuses_the_patch(app_of: AppIn) -> N
             "functions/f.py:8: shelf 'out' of function 'put': its plugin failed: OSError: the shelf is broken"
         )
         assert site.function("put")["outputs"] == {"out": {"number": 0}}
+
+
+ADOPTING = """
+    def adopt(self, binding):
+        number = binding.options.number
+        def change():
+            if number == 13: raise OSError("the shelf wobbles")
+            self.number = number
+        return change
+"""
+SECOND = GATED.replace('"put"', '"second"').replace("def put", "def second").replace("GATES = {}", "")
+
+
+async def test_a_plugin_that_fails_on_a_change_in_place_costs_no_other_function_its_change(
+    app_of: AppIn, caplog: pytest.LogCaptureFixture
+) -> None:
+    plugin = TICKS.replace("class ShelfKind", f"{ADOPTING}\nclass ShelfKind")
+    async with steered(app_with(app_of, GATED + SECOND, **{"functions/shelf.py": plugin})) as site:
+        wanted = {"put": {"out": {"number": 13}}, "second": {"out": {"number": 2}}}
+        await site.desire({"functions": wanted})
+        assert site.function("second")["outputs"] == {"out": {"number": 2}}
+        assert (site.function("put")["state"], site.function("put")["outputs"]) == ("running", {"out": {"number": 0}})
+        assert "the shelf wobbles" in caplog.text
+        call = await begun(site, "x")
+        site.module().GATES["x"].set()
+        assert (await call)[0] == 200
 
 
 async def test_a_host_stops_while_something_is_being_opened(app_of: AppIn) -> None:

@@ -198,7 +198,11 @@ class Swaps:
     def _commit(self, plan: Plan) -> None:
         running, before = plan.running, plan.running.invoker
         for change in plan.changes:
-            change()
+            try:
+                change()
+            except Exception as error:  # a plugin's own fault: what was decided is carried out for all others
+                what = f"{type(error).__name__}: {error}"
+                log.error("%s: a change in place failed, and is not made: %s", plan.function.place, what)
         old: list[Opened] = [*running.inputs.values(), *running.outputs.values()]
         kept = {id(opened) for opened in (*plan.inputs.values(), *plan.outputs.values())}
         functions = self._host.app.functions
