@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import dataclasses
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from edgefn import metrics
+from edgefn.host import Host
+from edgefn.settings import Settings
+from edgefn.web.exposition import Exposition
+from tests.conftest import AppIn
 from tests.web.conftest import ECHO, Serve
 
 PACKAGE = Path(metrics.__file__).parent
@@ -73,6 +79,25 @@ def test_each_cause_that_is_counted_is_in_the_guide(metric: str, page: str, file
     (told,) = [line for line in (DOCS / page).read_text().splitlines() if f"`{metric}`" in line and "`cause`" in line]
     assert causes, "where they are counted has moved"
     assert {cause for cause in causes if f"`{cause}`" not in told} == set()
+
+
+MODULE = {"IOTEDGE_DEVICEID": "box-7", "IOTEDGE_MODULEID": "cam", "IOTEDGE_IOTHUBHOSTNAME": "hub.azure-devices.net"}
+
+
+async def test_in_a_module_each_metric_says_which_box_it_is_of(app_of: AppIn) -> None:
+    app = app_of({"functions/f.py": ECHO})
+    app.services = dataclasses.replace(app.services, settings=Settings(MODULE))
+    host = Host(app)
+    host.app.services.metrics.invocations.labels("f", "ok").inc()
+    told = {"iothub": "hub.azure-devices.net", "edge_device": "box-7", "module_name": "cam"}
+    exposition = Exposition(host)
+    for _ in range(2):
+        samples = [
+            sample for family in text_string_to_metric_families(exposition.text().decode()) for sample in family.samples
+        ]
+        assert {sample.name for sample in samples} >= {"edgefn_info", "edgefn_invocations_total", "edgefn_spool_usable"}
+        assert [sample for sample in samples if not told.items() <= sample.labels.items()] == []
+        assert len({sample.labels["instance_number"] for sample in samples}) == 1
 
 
 BROKEN = ECHO + "@app.route('b')\n@app.generic_input_binding(arg_name='x', type='nothing')\ndef b(req, x): ...\n"

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from prometheus_client import generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from edgefn import __version__
 from edgefn.host import Host
+from edgefn.ids import new_id
+from edgefn.settings import Settings
 
 COUNTED = ("counter", "histogram", "summary")
+OF_A_MODULE = {"iothub": "IOTEDGE_IOTHUBHOSTNAME", "edge_device": "IOTEDGE_DEVICEID", "module_name": "IOTEDGE_MODULEID"}
+"""Labels that metrics of edgeHub have too: by them boxes are told apart where all of them come together."""
+
+
+def labels_of(settings: Settings) -> dict[str, str]:
+    """The labels of all metrics of a module of IoT Edge, with one for each start; none elsewhere."""
+    known = {label: value for label, name in OF_A_MODULE.items() if (value := settings.get(name))}
+    return {**known, "instance_number": new_id()} if "edge_device" in known else {}
 
 
 class Exposition:
@@ -19,12 +29,20 @@ class Exposition:
 
     def __init__(self, host: Host) -> None:
         self._host = host
+        self._labels: Mapping[str, str] = labels_of(host.app.services.settings)
 
     def text(self) -> bytes:
         """All metrics in Prometheus' form."""
         return generate_latest(self)  # it asks for no more than collect
 
     def collect(self) -> Iterator[Metric]:
+        """All there are, as whose they are. They are made anew for each call, so they may be changed."""
+        for metric in self._all():
+            if self._labels:
+                metric.samples = [each._replace(labels={**each.labels, **self._labels}) for each in metric.samples]
+            yield metric
+
+    def _all(self) -> Iterator[Metric]:
         """Without the times at which counters were made: they would be half of all series, and nobody's alert."""
         for metric in self._host.app.services.metrics.registry.collect():
             if metric.type in COUNTED:
