@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from edgefn.errors import EdgefnError
 from edgefn.workers import work
 
 
@@ -108,3 +109,26 @@ async def test_who_is_cancelled_hears_of_it_before_what_was_taken_has_ended() ->
     with pytest.raises(asyncio.CancelledError):
         await task
     assert release.is_set()
+
+
+async def test_what_others_cancel_is_an_error_of_the_loop_and_the_end_of_the_process_is_none() -> None:
+    gone = asyncio.get_running_loop().create_future()
+
+    async def take() -> None:
+        await gone
+
+    async def handle(taken: None) -> None:
+        """Never comes to it."""
+
+    running = asyncio.create_task(work(2, take, handle))
+    await asyncio.sleep(0)
+    gone.cancel()
+    with pytest.raises(EdgefnError, match="what it waited for was cancelled"):
+        await running
+    before, waiting = asyncio.all_tasks(), asyncio.create_task(work(2, forever, handle))  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    every = asyncio.all_tasks() - before
+    for task in every:  # as the end of asyncio.run does
+        task.cancel()
+    assert [type(end) for end in await asyncio.gather(*every, return_exceptions=True)] == [asyncio.CancelledError] * 3
+    assert waiting.cancelled()

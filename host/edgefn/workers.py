@@ -28,7 +28,7 @@ class _Worker(Generic[T]):
         try:
             await self._loop()
         except asyncio.CancelledError:
-            if self._stopped:
+            if self.task.cancelling():
                 raise
             raise EdgefnError("what it waited for was cancelled") from None
 
