@@ -414,7 +414,7 @@ async def test_a_second_host_with_the_same_client_id_is_named(
 ) -> None:
     there = f"{broker.address}?clientId=twin"
     async with host_at(tmp_path / "a", broker, KEEP, MQTT_BROKER=there):
-        for _ in range(2 * SUSPICIOUS):
+        for _ in range(20 * SUSPICIOUS):  # on a busy machine some come before the host is there again
             with peer_of(broker, name="twin"):
                 pass
             if "a second host seems to run with this client id; stop the other one" in caplog.text:
