@@ -1,4 +1,4 @@
-"""Every package that edgefn needs has a wheel for arm64, so that an image for it needs no compiler."""
+"""Packages that edgefn needs have wheels for arm64, so that an image for it needs no compiler, and for each Python."""
 
 from __future__ import annotations
 
@@ -64,6 +64,35 @@ def without_wheel(names: list[str]) -> dict[str, str]:
     answers = json.loads(ended.stdout)
     assert answers.keys() == set(names)
     return {name: said for name, said in answers.items() if said}
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13", "3.14"])
+def test_each_python_has_a_library_of_azure_functions(python: str) -> None:
+    """From Python 3.13 on Microsoft's library has another major version; neither takes the other's Pythons."""
+    requirements = [Requirement(line) for line in distribution("edgefn").requires or ()]
+    (wanted,) = [
+        each.specifier
+        for each in requirements
+        if each.name == "azure-functions"
+        and each.marker
+        and each.marker.evaluate({"python_version": python, "extra": ""})
+    ]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "index",
+        "versions",
+        "--disable-pip-version-check",
+        "--python-version",
+        python,
+    ]
+    asked = subprocess.run([*command, "--only-binary", ":all:", "azure-functions"], capture_output=True, text=True)
+    if asked.returncode and not ON_CI:
+        pytest.skip(f"the package index can not be reached: {asked.stderr.strip().splitlines()[-1]}")
+    versions = re.search(r"^Available versions: (.*)$", asked.stdout, re.MULTILINE)
+    assert versions, asked.stderr
+    assert list(wanted.filter(versions[1].split(", "))) != []
 
 
 def test_each_package_has_a_wheel_for_arm64() -> None:

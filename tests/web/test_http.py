@@ -227,6 +227,13 @@ async def test_a_wrong_function_is_in_error_and_the_others_answer(
     assert (await site.client.get("/api/x")).status_code == 404
 
 
+async def test_the_method_query_of_newer_libraries_is_taken(serve: Serve) -> None:
+    binding = "@app.generic_trigger('req', type='httpTrigger', route='f', methods=['QUERY'], auth_level='ANONYMOUS')\n"
+    answers = "@app.generic_output_binding('$return', type='http')\ndef f(req): return req.method\n"
+    site = await serve(HEAD + binding + answers)
+    assert (await site.client.request("QUERY", "/api/f")).text == "QUERY"
+
+
 async def test_same_routes_with_other_methods_are_no_conflict(serve: Serve) -> None:
     site = await serve(
         HEAD + "@app.route('x', methods=['GET'])\ndef a(req): return 'a'\n"

@@ -38,7 +38,7 @@ from edgefn.web.templates import TemplateError
 
 log = logging.getLogger("edgefn.web")
 
-METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE")
+METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "QUERY")
 RESERVED = ("admin", "runtime")
 REASON = "This function was programmatically called via the host APIs."
 NOT_RUNNING = "Function host is not running."
