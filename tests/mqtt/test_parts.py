@@ -14,11 +14,12 @@ from paho.mqtt.client import topic_matches_sub
 
 from edgefn.contracts import EdgeMessage
 from edgefn.errors import Refused, SettingError, TooLarge
+from edgefn.metrics import Metrics
 from edgefn.mqtt.address import Address, address_of, parsed
 from edgefn.mqtt.connection import Came, _properties_of
 from edgefn.mqtt.deliveries import Delivery, Receipts
 from edgefn.mqtt.dialling import _properties
-from edgefn.mqtt.intake import MOST_WAITING, Intake
+from edgefn.mqtt.intake import MOST_WAITING, Intake, dropped_counter
 from edgefn.mqtt.options import MqttOptions, mqtt_options
 from edgefn.mqtt.packets import check, outgoing
 from edgefn.mqtt.remembered import Memory
@@ -185,7 +186,7 @@ async def test_a_broker_that_sends_without_end_and_waits_for_no_acknowledgement_
     """All that waits would be in memory."""
     async with spool_in(tmp_path) as spool:
         one = spool.inbox.subscribe("one", "")
-        intake, left = Intake(spool.inbox, "broker", 20, None), []
+        intake, left = Intake(spool.inbox, "broker", 20, dropped_counter(Metrics())), []
         connection: Any = SimpleNamespace(number=1, lost=asyncio.Future(), ask_to_leave=left.append)
         receipts = Receipts(lambda _: None)
         for number in range(MOST_WAITING + 10):
@@ -196,6 +197,9 @@ async def test_a_broker_that_sends_without_end_and_waits_for_no_acknowledgement_
         ]
         storing = asyncio.create_task(intake.run())
         await until(lambda: spool.inbox.totals()[0] == MOST_WAITING)
+        lost = EdgeMessage(b"it does not come again", topic="in/x", qos=0)
+        intake.put(connection, Came(lost, (), Delivery("in/x", b"", 0, False, receipts), False), [one])
+        assert intake.counts == {"full": 1}
         intake.put(connection, Came(EdgeMessage(b"later", topic="in/x"), (), delivery, False), [one])
         connection.lost.set_result(left[0])
         anew: Any = SimpleNamespace(number=2, lost=asyncio.Future())

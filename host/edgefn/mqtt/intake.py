@@ -78,7 +78,9 @@ class Intake:
             came.delivery.settle()
             self._drop("unheard")
         elif connection is self._left:
-            return  # what came after a message that was not taken must not overtake it; all of it comes again
+            # what came after a message that was not taken must not overtake it; all of it comes again
+            if not came.message.qos:
+                self._drop("full")
         elif not came.message.qos and len(self._waiting) >= MOST_WAITING:
             self._drop("full")
         elif len(self._waiting) >= self._most:
