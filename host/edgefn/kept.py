@@ -44,7 +44,11 @@ class Kept:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             aside = self._path.with_name(f"{self._path.name}.unusable-{datetime.now(UTC):%Y%m%dT%H%M%S}")
-            fault = f"it lacks {error}" if isinstance(error, KeyError) else error
+            fault = str(error)
+            if isinstance(error, KeyError):
+                fault = f"it lacks {error}"
+            elif isinstance(error, TypeError | AttributeError):
+                fault = f"it is of another shape ({error})"
             log.warning("%s: can not be used: %s; it is kept as %s, and %s", self._path, fault, aside.name, self._then)
             with contextlib.suppress(OSError):
                 self._path.replace(aside)

@@ -56,6 +56,8 @@ class Operation:
             services.state / "desired.json", "the host starts without these properties until it has the hub's"
         )
         self._writing = asyncio.Lock()
+        self._keeps_on = False
+        """Whether it is tried again to keep the desired properties."""
         self.ring = LogRing()
         self._tasks: set[asyncio.Task[None]] = set()
         self.overlay = Overlay(app, host.swap, self._level)
@@ -136,9 +138,8 @@ class Operation:
         before = self._services.desired.document
         self._services.desired.accept(document, version)
         if document or before:  # most twins have none
-            was_behind = self._kept.is_behind
             await self._keep()
-            if self._kept.is_behind and not was_behind:
+            if self._kept.is_behind and not self._keeps_on:
                 self.soon(self._keep_later(), "keep desired")
             log.info("Desired properties, version %d, are in force", version)
         for warning in warnings:
@@ -153,6 +154,10 @@ class Operation:
 
     async def _keep_later(self) -> None:
         """Keeps the properties that are in force as soon as that can be."""
-        while self._kept.is_behind:
-            await asyncio.sleep(AGAIN)
-            await self._keep()
+        self._keeps_on = True
+        try:
+            while self._kept.is_behind:
+                await asyncio.sleep(AGAIN)
+                await self._keep()
+        finally:
+            self._keeps_on = False
