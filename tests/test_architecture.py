@@ -58,6 +58,7 @@ LAYERS = [
         "gates",
         "pacing",
         "captures",
+        "source_addresses",
         "key_frames",
         "subscription",
         "video",

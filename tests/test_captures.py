@@ -7,9 +7,10 @@ from pathlib import Path
 import cv2
 import pytest
 
-from edgefn.captures import Address, Asked, OpenedVideo, SourceKind, finite, open_capture, recognise
+from edgefn.captures import Asked, OpenedVideo, open_capture
 from edgefn.errors import SourceError
 from edgefn.redaction import hold
+from edgefn.source_addresses import Address, SourceKind, finite, recognise
 
 ROOT = Path(__file__).resolve().parents[1]
 PIXEL = bytes.fromhex(  # a PNG of one pixel

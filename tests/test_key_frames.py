@@ -15,11 +15,12 @@ import cv2
 import numpy as np
 import pytest
 
-from edgefn.captures import Asked, open_capture, recognise
+from edgefn.captures import Asked, open_capture
 from edgefn.errors import SourceError
 from edgefn.host import Host
 from edgefn.key_frames import KeyFrames, open_key_frames
 from edgefn.loader import App
+from edgefn.source_addresses import recognise
 from tests.conftest import ON_CI
 from tests.steered import until
 

@@ -19,10 +19,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from edgefn.captures import Address, Asked, Capture, open_capture
+from edgefn.captures import Asked, Capture, open_capture
 from edgefn.contracts import VideoFrame
 from edgefn.errors import SourceError
 from edgefn.pacing import BackOff, MeasuredRate, Pacer
+from edgefn.source_addresses import Address
 from edgefn.subscription import Run, Subscription
 
 log = logging.getLogger(__name__)

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from edgefn.captures import recognise
 from edgefn.contracts import EdgeMessage
 from edgefn.host import Host
 from edgefn.loader import load_app
+from edgefn.source_addresses import recognise
 from tests.cli.command import edgefn, sent
 from tests.end_to_end.apps import (
     CARS,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from edgefn.captures import SourceKind, recognise
 from edgefn.host import Host
 from edgefn.sessions.options import OpenVinoOptions
+from edgefn.source_addresses import SourceKind, recognise
 from tests.end_to_end.apps import LYING, PEOPLE, SQUEEZENET
 from tests.end_to_end.conftest import Load, play_app
 from tests.steered import steered, until

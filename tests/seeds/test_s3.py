@@ -11,11 +11,11 @@ from pathlib import Path
 import cv2
 import pytest
 
-from edgefn.captures import SourceKind, recognise
 from edgefn.cli.new import New, run_new
 from edgefn.contracts import EdgeMessage
 from edgefn.host import Host
 from edgefn.loader import load_app
+from edgefn.source_addresses import SourceKind, recognise
 from tests.end_to_end.apps import CARS, FRUITS
 from tests.end_to_end.conftest import Load, Play, Played, play_app, upstream
 from tests.steered import Steered, steered, until

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from edgefn.captures import recognise
 from edgefn.contracts import VideoFrame
 from edgefn.pacing import BackOff
+from edgefn.source_addresses import recognise
 from edgefn.subscription import Subscription, Wanted
 from edgefn.video import Playing, Source
 

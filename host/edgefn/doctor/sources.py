@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from edgefn.captures import PICTURES, Address, SourceKind, recognise
 from edgefn.doctor.lines import Line, State, note, of_error, ok, wrong
 from edgefn.doctor.nodes import may_use, mount, refusal
 from edgefn.doctor.subject import Subject
 from edgefn.doctor.v4l2 import read_camera
 from edgefn.errors import SourceError, listing
 from edgefn.function import Binding
+from edgefn.source_addresses import PICTURES, Address, SourceKind, recognise
 from edgefn.triggers.video_frame import VideoFrameTrigger
 
 DEV = Path("/dev")

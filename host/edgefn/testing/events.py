@@ -15,12 +15,13 @@ import azure.functions as func
 import orjson
 
 from edgefn.bindings.edge_hub import body_of
-from edgefn.captures import Asked, finite, open_capture, recognise
+from edgefn.captures import Asked, open_capture
 from edgefn.contracts import EdgeMessage, Event, VideoFrame
 from edgefn.errors import EdgefnError
 from edgefn.function import Binding, Function
 from edgefn.loader import App
 from edgefn.pacing import Spacing
+from edgefn.source_addresses import finite, recognise
 from edgefn.testing.clock import START, Clock
 from edgefn.triggers.file_forms import Form, form_of
 from edgefn.triggers.mqtt import MqttTrigger

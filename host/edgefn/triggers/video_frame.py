@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BeforeValidator, Field
 
-from edgefn.captures import Address, Asked, SourceKind, finite, recognise
+from edgefn.captures import Asked
 from edgefn.contracts import Asset, Copies, Emit, Event, Feed, Needs, Origin, VideoFrame
 from edgefn.errors import BindingError, SourceError
 from edgefn.function import SPELLED, Binding, Options, Seconds, Truth, Word, named
 from edgefn.hookspecs import hookimpl
 from edgefn.images import is_array
 from edgefn.key_frames import INSTALL
+from edgefn.source_addresses import Address, SourceKind, finite, recognise
 from edgefn.subscription import Subscription, Wanted
 from edgefn.values import element_of, first_of_union
 from edgefn.video import Playing, Source, first_frame
