@@ -406,6 +406,24 @@ async def test_after_a_failure_azure_is_not_asked_for_a_while(azure: Service) ->
     assert await maker.sound("x") == sound()
 
 
+class Ticking(Clock):
+    """A second passes between two looks."""
+
+    def __call__(self) -> float:
+        self.now += 1
+        return self.now
+
+
+@pytest.mark.parametrize("azure", ["http"], indirect=True)
+async def test_a_sound_that_comes_bit_by_bit_has_the_time_out_for_all_of_it(azure: Service) -> None:
+    async def run(call: Any) -> Any:
+        return await asyncio.to_thread(call)
+
+    azure.body = sound(20, 24000)
+    with pytest.raises(SpeechError, match="the sound is not whole after 2 s, the time-out"):
+        await Azure(azure.url, KEY, "", 1.0, 2, run, Ticking()).sound("x")
+
+
 @pytest.mark.parametrize("azure", ["http"], indirect=True)
 async def test_the_key_goes_nowhere_else(azure: Service) -> None:
     azure.status, azure.headers = 302, {"Location": azure.url + "/elsewhere"}

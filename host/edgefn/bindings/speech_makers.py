@@ -22,6 +22,7 @@ LANGUAGE = re.compile(r"[a-z]{2,3}-[A-Za-z0-9]{2,8}")
 FORMAT = "riff-24khz-16bit-mono-pcm"
 LARGEST = 32 * 1024 * 1024
 """Bytes of an answer: ten minutes of sound."""
+CHUNK = 1 << 16
 SHORTEST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 REMEDIES = {
     400: "the voice may be another's, or not be there",
@@ -124,15 +125,26 @@ class Azure:
         }
         request = urllib.request.Request(self._endpoint, ssml(text, self.voice, self._rate), headers, method="POST")
         opener = urllib.request.build_opener(_NoRedirect)  # the key is for this address only
+        latest = self._clock() + self._timeout
         try:
             with opener.open(request, timeout=self._timeout) as answer:
-                content: bytes = answer.read(LARGEST + 1)
+                return self._content(answer, latest)
         except urllib.error.HTTPError as error:
             error.close()
             raise
-        if len(content) > LARGEST:
-            raise ValueError(f"the answer has more than {LARGEST} bytes")
-        return content
+
+    def _content(self, answer: http.client.HTTPResponse, latest: float) -> bytes:
+        """All of an answer; the library alone would wait anew for each piece."""
+        content = bytearray()
+        while piece := answer.read1(CHUNK):
+            content += piece
+            if len(content) > LARGEST:
+                raise ValueError(f"the answer has more than {LARGEST} bytes")
+            if self._clock() > latest:
+                raise TimeoutError(f"the sound is not whole after {self._timeout:g} s, the time-out; it is tried again")
+        if answer.length:
+            raise http.client.IncompleteRead(bytes(content), answer.length)
+        return bytes(content)
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
