@@ -95,6 +95,14 @@ def test_each_python_has_a_library_of_azure_functions(python: str) -> None:
     assert list(wanted.filter(versions[1].split(", "))) != []
 
 
+def test_pyav_is_one_that_opens_files_as_key_frames_do() -> None:
+    """Python 3.12 and later get PyAV 19 where nothing says otherwise, and its ``open`` is another one."""
+    (wanted,) = {
+        str(each.specifier) for each in map(Requirement, distribution("edgefn").requires or ()) if each.name == "av"
+    }
+    assert not Requirement(f"av{wanted}").specifier.contains("19.0.2")
+
+
 def test_each_package_has_a_wheel_for_arm64() -> None:
     asked = sorted(name for name in needed("edgefn", set()) - {"edgefn"} if is_built(name))
     assert {"openvino", "opencv-python-headless", "numpy", "orjson", "pydantic-core"} <= set(asked)
