@@ -268,8 +268,10 @@ class Invoker:
         try:
             return output.encode(value)
         except (TypeError, ValueError) as error:
-            if self._is_call or failed_line(error, self._root):  # Azure's own words; or a converter of the app's own
+            if failed_line(error, self._root):  # in a converter of the app's own
                 raise
+            if self._is_call:  # Azure's own words
+                raise type(error)(f"{error}, in {self.function.place}") from None
             raise EdgefnError(f"{self.function.place}: function '{self.function.name}' returned: {error}") from error
 
     def _bind(self, event: Event, invocation: Invocation) -> dict[str, Any]:
