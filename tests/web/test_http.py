@@ -102,7 +102,7 @@ async def test_what_is_no_response_is_told_with_the_place_of_the_function(
 ) -> None:
     site = await serve(HEAD + "@app.route('r')\ndef f(req: func.HttpRequest):\n    return {}")
     await site.client.get("/api/r")
-    assert 'for Python type "dict"; return a str or a func.HttpResponse, in functions/f.py:' in caplog.text
+    assert 'for Python type "dict"; return a str or a func.HttpResponse, in function_app.py:' in caplog.text
 
 
 async def test_the_response_may_be_set_on_a_named_binding_and_is_204_when_it_is_not(serve: Serve) -> None:
