@@ -11,6 +11,7 @@ import json
 import os
 import pkgutil
 import runpy
+import signal
 import socket
 import sys
 import threading
@@ -45,6 +46,7 @@ def imported() -> None:
 
 def orders(server: socket.socket) -> Order | None:
     """Starts a child for each order; none when the tester has ended. In a child: its order; its streams are there."""
+    interrupted = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the tester says when it ends, not the terminal
     while True:
         size, streams, _, _ = socket.recv_fds(server, 4, 3)
         if not size:
@@ -58,6 +60,7 @@ def orders(server: socket.socket) -> Order | None:
             if child:
                 os.write(writing, child.to_bytes(4))
                 os._exit(0)
+            signal.signal(signal.SIGINT, interrupted)
             os.close(going)
             os.read(waiting, 1)  # until it is the tester's
             for number in (reading, writing, waiting, server.detach()):

@@ -112,7 +112,7 @@ class Process(subprocess.Popen[str]):
         variables = dict(os.environ if env is None else env)
         is_plain = (
             args[:2] == [sys.executable, "-m"]
-            and umask == -1
+            and (umask, *others) == (-1, -1)  # a mask and a group of its own are left to a start, and so on
             and restore_signals
             and not any((executable, preexec_fn, pass_fds, shell, gid, gids, uid))
         )
