@@ -34,7 +34,7 @@ TICK = 1.0
 NOT_THE_FILE = (sqlite3.ProgrammingError, sqlite3.InterfaceError)
 """Errors of what was to be stored, such as a value that no column takes; they say nothing of the file."""
 GROUP = 500
-"""Pieces of work that one transaction takes at most."""
+"""Pieces of work from which on a transaction takes no further ones."""
 LINGER = 0.02
 """Seconds that a piece waits at most for another one to go along with."""
 
@@ -61,7 +61,9 @@ class Store:
     def __init__(self, folder: Path, *, power: bool) -> None:
         self._folder = folder
         self._power = power
-        self._queue: SimpleQueue[Piece[Any] | None] = SimpleQueue()
+        self._queue: SimpleQueue[list[Piece[Any]] | None] = SimpleQueue()
+        self._handed: list[Piece[Any]] = []
+        """Pieces of this turn of the loop."""
         self._waiting: deque[Piece[Any]] = deque()
         self._lingers = False
         self._connection: sqlite3.Connection | None = None
@@ -94,6 +96,7 @@ class Store:
         """Commits what was handed over, and closes the file."""
         thread, self._thread = self._thread, None
         if thread is not None:
+            self._hand_over()
             self._queue.put(None)
             await asyncio.to_thread(thread.join, 5.0)
 
@@ -113,8 +116,19 @@ class Store:
                 self._lingers = True
                 self._loop.call_later(LINGER, self._no_longer)
         else:
-            self._queue.put(Piece(work, future, then))
+            self._hand(Piece(work, future, then))
         return future
+
+    def _hand(self, piece: Piece[Any]) -> None:
+        """Gives a piece to the writer's thread, together with all of this turn of the loop: it is woken once."""
+        self._handed.append(piece)
+        if len(self._handed) == 1:
+            self._loop.call_soon(self._hand_over)
+
+    def _hand_over(self) -> None:
+        if self._handed:
+            self._queue.put(self._handed)
+            self._handed = []
 
     def _no_longer(self) -> None:
         """What still waits has waited long enough."""
@@ -124,7 +138,7 @@ class Store:
 
     def submit(self, work: Work[Any]) -> None:
         """Runs a piece of work in the next transaction, whose result nobody waits for."""
-        self._queue.put(Piece(work, None))
+        self._hand(Piece(work, None))
 
     def recount(self) -> None:
         """Counts anew, and tells those that hold rows, after rows were moved between tables."""
@@ -168,13 +182,13 @@ class Store:
         pieces: list[Piece[Any]] = []
         ending = False
         with contextlib.suppress(Empty):
-            piece = self._queue.get(timeout=patience)
-            while piece is not None:
-                pieces.append(piece)
+            handed = self._queue.get(timeout=patience)
+            while handed is not None:
+                pieces += handed
                 if len(pieces) >= GROUP:
                     break
-                piece = self._queue.get_nowait()
-            ending = piece is None
+                handed = self._queue.get_nowait()
+            ending = handed is None
         if pieces or ending:
             pieces[:0] = [self._waiting.popleft() for _ in range(len(self._waiting))]
         return pieces, ending
