@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from edgefn.errors import ModelError
+from edgefn.sessions import requests
 from edgefn.sessions.requests import Line, Requests
 
 Open = Callable[..., Any]
@@ -169,3 +170,31 @@ async def test_no_picture_is_kept_after_its_result(session: Any) -> None:
     del picture
     gc.collect()
     assert gone() is None
+
+
+async def delivered(futures: list[asyncio.Future[Any]]) -> list[Any]:
+    """The results that have come by the next turn of the loop."""
+    for _ in range(3):
+        await asyncio.sleep(0)
+    return [future.result() for future in futures if future.done()]
+
+
+async def test_in_a_long_line_quick_results_come_together_and_the_last_ones_alone() -> None:
+    line = Line(asyncio.get_running_loop(), 1)
+    tickets = [line.join(lambda number: number, number) for number in range(6)]
+    futures = [ticket.future for ticket in tickets]
+    for ticket in tickets[:4]:
+        ticket.work()
+    assert await delivered(futures) == []  # the fifth keeps the request busy meanwhile
+    tickets[4].work()
+    assert await delivered(futures) == [0, 1, 2, 3, 4]
+    tickets[5].work()
+    assert await delivered(futures) == [0, 1, 2, 3, 4, 5]
+
+
+async def test_a_result_does_not_wait_for_slow_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests, "PATIENCE", 0.0)
+    line = Line(asyncio.get_running_loop(), 1)
+    tickets = [line.join(lambda number: number, number) for number in range(6)]
+    tickets[0].work()
+    assert await delivered([ticket.future for ticket in tickets]) == [0]

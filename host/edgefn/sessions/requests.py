@@ -21,6 +21,8 @@ from edgefn.errors import ModelError
 
 GRACE = 2.0
 """Seconds that closing waits for running inferences; what takes longer ends by itself."""
+PATIENCE = 0.015
+"""Seconds that a result in a long line waits at most for those after it, as they have come lately."""
 
 T = TypeVar("T")
 
@@ -62,10 +64,12 @@ class Line:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, requests: int) -> None:
         self.loop = loop
-        self._long = requests + 1
-        """A line longer than this keeps every request busy, also while one result waits for the next."""
+        self._requests = requests
         self._tickets: deque[Ticket] = deque()
         self._woken = False
+        self._finished = time.perf_counter()
+        self._pace = PATIENCE
+        """Seconds from one result to the next, lately."""
 
     def join(self, run: Callable[[Any], Any], data: Any) -> Ticket:
         """A place at the end of the line; on the event loop."""
@@ -76,11 +80,15 @@ class Line:
     def finished(self) -> None:
         """Wakes the loop, unless it is about to look anyway, or another result is still to come before this one.
 
-        A wake-up costs as much as a resize where the loop sleeps on another processor. So in a long line one is made
-        for two results: the first waits for the second, which runs already, or is the next to run.
+        A wake-up costs as much as a resize where the loop sleeps on another processor, and what comes together is
+        stored and sent together. So in a line that keeps every request busy meanwhile, the first result waits for the
+        next ones, which run already, or are the next to run, where those come soon.
 
         Called in any thread, after ``ticket.done`` was set; ``_deliver`` looks at the flags in the opposite order.
         """
+        now = time.perf_counter()
+        self._pace = (self._pace + now - self._finished) / 2
+        self._finished = now
         if self._woken or not self._is_due():
             return
         self._woken = True
@@ -89,8 +97,9 @@ class Line:
 
     def _is_due(self) -> bool:
         line = self._tickets
+        several = min(len(line) - self._requests, 1 + int(PATIENCE / max(self._pace, 1e-6)))
         try:
-            return line[0].done and (len(line) <= self._long or line[1].done)
+            return line[0].done and (several < 2 or line[several - 1].done)
         except IndexError:  # delivered since it was done
             return False
 
