@@ -14,7 +14,7 @@ VARIADIC = ("--functions",)
 DEBUG_PORT = 5678
 ASLEEP = {"OPENCV_THREAD_POOL_ACTIVE_WAIT_WORKER": "0", "OPENBLAS_THREAD_TIMEOUT": "4"}
 """So that threads of OpenCV and numpy, one for each processor, sleep while they have nothing to do. They would count to
-some thousand after each resize, and for 30 ms after the import: 5 % of a host with one camera on two cores."""
+some thousand after each resize, and for 30 ms after the import."""
 
 
 def main(arguments: list[str] | None = None) -> None:
