@@ -210,10 +210,8 @@ class Source:
 
     def _look_complete(self, read: int, claimed: int) -> None:
         if read < WHOLE * claimed:
-            text = (
-                f"ended after {read} frames, and says that it has {claimed}; it is cut or damaged: give the whole file"
-            )
-            log.warning("%s: %s", self.address.shown, text)
+            said = f"ended after {read} frames, and says that it has {claimed}"
+            log.warning("%s: %s; it seems to be cut or damaged: give the whole file", self.address.shown, said)
 
     def _play_file(self) -> None:
         playing, shown = self.playing, self.address.shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from pydantic import ValidationError
 from edgefn.bindings.edge_hub import EdgeHubOutputOptions, Gate, MessageOutput
 from edgefn.contracts import Box, EdgeMessage, Event, Outgoing, VideoFrame
 from edgefn.errors import SpoolError
+from tests.conftest import AppIn
 
 
 class Kept:
@@ -207,6 +209,14 @@ def test_options_may_be_texts_as_settings_are() -> None:
 @pytest.mark.parametrize("size", [10, 0, "500"])
 async def test_the_json_of_microsofts_c_sharp_binding_is_taken_and_each_message_leaves_by_itself(size: Any) -> None:
     assert await sent([[1, 2], 3], outputName="output1", batchSize=size) == [1, 2, 3]
+
+
+def test_what_of_that_json_does_nothing_is_said(app_of: AppIn, caplog: pytest.LogCaptureFixture) -> None:
+    trigger = {"type": "edgeHubTrigger", "direction": "in", "name": "m", "inputName": "i"}
+    output = {"type": "edgeHub", "direction": "out", "name": "$return", "outputName": "o", "batchSize": 10}
+    files = {"f/function.json": json.dumps({"bindings": [trigger, output]}), "f/__init__.py": "def main(m): ..."}
+    assert app_of(files).functions[0].errors == []
+    assert "batchSize does nothing here: each message is sent at once; leave it out" in caplog.text
 
 
 class Full(Kept):

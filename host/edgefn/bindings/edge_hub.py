@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import re
 import time
 from collections import Counter, deque
@@ -27,6 +28,8 @@ from edgefn.values import json_bytes, refuse_pictures
 
 if TYPE_CHECKING:
     from edgefn.spans import Spans
+
+log = logging.getLogger("edgefn.host")
 
 JSON = "application/json"
 LARGE = 16_384
@@ -428,6 +431,8 @@ class EdgeHubOutputKind:
 
     def check(self, binding: Binding) -> None:
         """Any annotation will do: what can not be sent is said when it is set."""
+        if "batchSize" in binding.declared:
+            log.warning("%s: batchSize does nothing here: each message is sent at once; leave it out", binding.where())
 
     async def open(self, binding: Binding) -> MessageOutput:
         assert isinstance(binding.options, EdgeHubOutputOptions)

@@ -10,9 +10,6 @@ from edgefn.errors import SettingError
 from edgefn.loader import App
 from edgefn.routes import parse_routes
 
-ELSEWHERE = "unknown module"
-"""A module that may be there in a deployment, where it gets its name."""
-
 
 def odd_routes(app: App) -> Iterator[str]:
     """A warning for each route that takes nothing, and for each output that no route takes."""
@@ -27,7 +24,7 @@ def odd_routes(app: App) -> Iterator[str]:
     outputs = dict.fromkeys(name for each in needs for name in each.outputs if name)
     warnings = parse_routes(own.routes).warnings([(own.module_id, name) for name in outputs], (), (own.module_id,))
     for warning in warnings:
-        if ELSEWHERE in warning.text:
+        if warning.names_unknown:  # the deployment gives modules their names
             continue
         named = (warning.route,) if warning.route else ()
         where = app.config.at(app.root, "extensions", "edgeHub", "routes", *named)

@@ -61,6 +61,8 @@ class RouteWarning:
     text: str
     loses: bool = False
     """Whether messages are lost by it, or never looked at."""
+    names_unknown: bool = False
+    """Whether that is since it names a module that is not there; another deployment may bring it."""
 
 
 @dataclass(frozen=True)
@@ -289,6 +291,10 @@ def _deliveries(routes: Iterable[Route]) -> tuple[Delivery, ...]:
     return tuple(found.values())
 
 
+def _unknown(route: Route, text: str) -> RouteWarning:
+    return RouteWarning(route.name, text, loses=True, names_unknown=True)
+
+
 def _warnings_of(route: Route, modules: Collection[str]) -> Iterator[RouteWarning]:
     if "*" in route.prefix:
         text = f'only a "*" at the end stands for anything, so {route.source} matches nothing; name the module'
@@ -298,9 +304,9 @@ def _warnings_of(route: Route, modules: Collection[str]) -> Iterator[RouteWarnin
             route.name, f"takes from {route.source}, where nothing comes from; {_SOURCES} would be right", loses=True
         )
     elif (module := _source_module(route)) and module not in {known.lower() for known in modules}:
-        yield RouteWarning(route.name, f"takes from the unknown module {_known(module, modules)}", loses=True)
+        yield _unknown(route, f"takes from the unknown module {_known(module, modules)}")
     if isinstance(route.sink, ModuleInput) and route.sink.module not in modules:
-        yield RouteWarning(route.name, f"leads to the unknown module {_known(route.sink.module, modules)}", loses=True)
+        yield _unknown(route, f"leads to the unknown module {_known(route.sink.module, modules)}")
     for doubt in route.condition.doubts if route.condition else ():
         yield RouteWarning(route.name, doubt)
 

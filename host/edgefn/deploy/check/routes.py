@@ -41,7 +41,7 @@ def route_findings(look: Look, outputs: Names, inputs: Names) -> Iterator[Findin
     for warning in routes.warnings(outputs, [each for each in inputs if each[1] != "*"], modules):
         where = look.in_hub("routes", *([warning.route] if warning.route else []))
         text = f'route "{warning.route}" {warning.text}' if warning.route else warning.text
-        is_elsewhere = look.is_layered and "unknown module" in text
+        is_elsewhere = look.is_layered and warning.names_unknown
         level = Level.ERROR if warning.loses and not is_elsewhere else Level.WARNING
         yield Finding(level, f"{where}: {text}")
     yield from _unfed(look, routes, inputs)

@@ -30,6 +30,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch
 _LONGEST_LETTER = 12
 """Bytes of a letter in a topic at most: four of UTF-8, each as three."""
 _NAME = 64
+"""Letters of a text up to which its form in a topic is kept in mind."""
 _SMALL = 32_768
 """Bytes below which, letters at their longest, a message fits whatever else is in its topic."""
 
